@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Options, samples and the interleaved runs. See harness.h for how the parts fit.
+ */
+#include "harness.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef POOLALLOC_LIBRARY /* a build without ours: --ours names it, or only peers are measured */
+#define POOLALLOC_LIBRARY ""
+#endif
+
+static _Noreturn void usage_error(const struct bench *bench, const char *what, const char *argument)
+{
+    (void)fprintf(stderr, "%s: %s: %s (try --help)\n", bench->name, what, argument);
+    exit(2);
+}
+
+/* ---- options ---- */
+
+/* LD_PRELOAD is a list: a blank or a colon in a path would split it. */
+static char *library_path(const struct bench *bench, const char *path)
+{
+    char *resolved = realpath(path, NULL);
+    if (resolved == NULL || strpbrk(resolved, " :") != NULL) {
+        usage_error(bench, "no library that can be preloaded", path);
+    }
+    return resolved;
+}
+
+static void take_ours(struct bench *bench, const char *value)
+{
+    bench->ours_path = library_path(bench, value);
+}
+
+static void take_peer(struct bench *bench, const char *value)
+{
+    const char *equals = strchr(value, '=');
+    if (equals == NULL || equals == value) {
+        usage_error(bench, "not NAME=PATH", value);
+    }
+    char *name = strndup(value, (size_t)(equals - value));
+    if (name == NULL ||
+        !allocators_add(&bench->allocators, name, library_path(bench, equals + 1))) {
+        usage_error(bench, "name taken or too many peers", value);
+    }
+}
+
+static void take_only(struct bench *bench, const char *value)
+{
+    bench->only = value;
+}
+
+static void take_raw(struct bench *bench, const char *value)
+{
+    bench->raw = fopen(value, "ae");
+    if (bench->raw == NULL) {
+        usage_error(bench, "cannot write", value);
+    }
+}
+
+static void take_timeout(struct bench *bench, const char *value)
+{
+    bench->timeout_s = strtol(value, NULL, 10);
+    if (bench->timeout_s < 1) {
+        usage_error(bench, "not a number of seconds", value);
+    }
+}
+
+static const struct common_option {
+    const char *name;
+    const char *help;
+    void (*take)(struct bench *bench, const char *value);
+} common_options[] = {
+    {"--ours", "PATH: the library under test (default: the one this build made)", take_ours},
+    {"--peer", "NAME=PATH: one more allocator to compare with; may be repeated", take_peer},
+    {"--only", "NAME,...: leave out all other allocators", take_only},
+    {"--raw", "FILE: append every sample to it", take_raw},
+    {"--timeout", "SECONDS: a child that takes longer has failed", take_timeout},
+};
+
+enum { N_COMMON_OPTIONS = sizeof common_options / sizeof common_options[0] };
+
+static void print_help(const struct bench_info *info)
+{
+    printf("%s: %s\n\n", info->name, info->about);
+    for (const struct number_option *option = info->options; option->name != NULL; option++) {
+        printf("  %-10s N: %s (default %ld)\n", option->name, option->help, *option->value);
+    }
+    for (int i = 0; i < N_COMMON_OPTIONS; i++) {
+        printf("  %-10s %s\n", common_options[i].name, common_options[i].help);
+    }
+}
+
+static bool take_number(struct bench *bench, const struct number_option *options, const char *name,
+                        const char *value)
+{
+    for (const struct number_option *option = options; option->name != NULL; option++) {
+        if (strcmp(option->name, name) == 0) {
+            char *end;
+            *option->value = strtol(value, &end, 10);
+            if (*end != '\0' || *option->value < 1 || *option->value > 1000000000) {
+                usage_error(bench, "not a number of at least 1", value);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_common(struct bench *bench, const char *name, const char *value)
+{
+    for (int i = 0; i < N_COMMON_OPTIONS; i++) {
+        if (strcmp(common_options[i].name, name) == 0) {
+            common_options[i].take(bench, value);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take_options(struct bench *bench, const struct bench_info *info, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i += 2) {
+        if (strcmp(argv[i], "--help") == 0) {
+            print_help(info);
+            exit(0);
+        }
+        if (i + 1 == argc) {
+            usage_error(bench, "unknown option, or its value is missing", argv[i]);
+        }
+        if (!take_number(bench, info->options, argv[i], argv[i + 1]) &&
+            !take_common(bench, argv[i], argv[i + 1])) {
+            usage_error(bench, "unknown option", argv[i]);
+        }
+    }
+}
+
+/* ---- a benchmark's beginning and end ---- */
+
+static void add_ours(struct bench *bench)
+{
+    bench->ours_path = realpath(POOLALLOC_LIBRARY, NULL);
+    (void)allocators_add(&bench->allocators, "poolalloc", NULL);
+}
+
+/* Ours was entered first, for its row to be the first; by now its path is known. */
+static void settle_ours(struct bench *bench)
+{
+    struct allocator_list *list = &bench->allocators;
+    if (bench->ours_path == NULL) {
+        (void)fprintf(stderr, "%s: no library under test (--ours); peers only\n", bench->name);
+        list->n--;
+        memmove(list->items, list->items + 1, (size_t)list->n * sizeof list->items[0]);
+        return;
+    }
+    list->items[0].path = bench->ours_path;
+}
+
+void bench_open(struct bench *bench, const struct bench_info *info, int argc, char **argv)
+{
+    *bench = (struct bench){.name = info->name, .timeout_s = 300};
+    add_ours(bench);
+    allocators_add_installed(&bench->allocators);
+    take_options(bench, info, argc, argv);
+    settle_ours(bench);
+    if (bench->only != NULL && !allocators_keep(&bench->allocators, bench->only)) {
+        usage_error(bench, "not all of these allocators are there", bench->only);
+    }
+    bench->ours = allocators_index(&bench->allocators, "poolalloc");
+    run_handle_signals();
+}
+
+int bench_close(struct bench *bench)
+{
+    if (bench->raw != NULL && fclose(bench->raw) != 0) {
+        return 1;
+    }
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+void bench_check_preloads(struct bench *bench)
+{
+    for (int i = 0; i < bench->allocators.n; i++) {
+        struct outcome outcome;
+        run_self(bench, &bench->allocators.items[i], NULL, &outcome);
+        bench->allocators.items[i].is_broken = outcome.failure[0] != '\0';
+    }
+}
+
+/* ---- samples ---- */
+
+void results_init(struct results *results, const struct bench *bench, const struct figure *figures,
+                  int n_figures, long n_reps)
+{
+    size_t n_samples = (size_t)bench->allocators.n * (size_t)n_figures * (size_t)n_reps;
+    *results = (struct results){.bench = bench,
+                                .figures = figures,
+                                .n_figures = n_figures,
+                                .n_reps = (int)n_reps,
+                                .samples = malloc(n_samples * sizeof(double))};
+    if (results->samples == NULL) {
+        (void)fprintf(stderr, "%s: out of memory\n", bench->name);
+        exit(1);
+    }
+    for (size_t i = 0; i < n_samples; i++) {
+        results->samples[i] = FAILED;
+    }
+}
+
+void results_free(struct results *results)
+{
+    free(results->samples);
+    results->samples = NULL;
+}
+
+double *results_samples(const struct results *results, int allocator, int figure)
+{
+    size_t row = (size_t)allocator * (size_t)results->n_figures + (size_t)figure;
+    return results->samples + row * (size_t)results->n_reps;
+}
+
+void results_set(struct results *results, int allocator, int figure, int rep, double value)
+{
+    results_samples(results, allocator, figure)[rep] = value;
+}
+
+void results_fail(struct results *results, int allocator, const char *why)
+{
+    const struct bench *bench = results->bench;
+    (void)fprintf(stderr, "%s: %s: %s\n", bench->name, bench->allocators.items[allocator].name,
+                  why);
+    results->has_failed[allocator] = true;
+    for (int figure = 0; figure < results->n_figures; figure++) {
+        for (int rep = 0; rep < results->n_reps; rep++) {
+            results_set(results, allocator, figure, rep, FAILED);
+        }
+    }
+}
+
+static void write_raw(const struct results *results)
+{
+    const struct bench *bench = results->bench;
+    for (int a = 0; a < bench->allocators.n; a++) {
+        for (int f = 0; f < results->n_figures; f++) {
+            const double *samples = results_samples(results, a, f);
+            for (int rep = 0; rep < results->n_reps; rep++) {
+                (void)fprintf(bench->raw, "%s %s %s %d %.9g\n", bench->name,
+                              bench->allocators.items[a].name, results->figures[f].key, rep,
+                              samples[rep]);
+            }
+        }
+    }
+}
+
+/* ---- running ---- */
+
+static void show_progress(const struct results *results, int allocator, int rep)
+{
+    const struct bench *bench = results->bench;
+    if (isatty(STDERR_FILENO)) {
+        (void)fprintf(stderr, "\r\033[K%s: %d/%d %s", bench->name, rep + 1, results->n_reps,
+                      bench->allocators.items[allocator].name);
+    }
+}
+
+static void clear_progress(void)
+{
+    if (isatty(STDERR_FILENO)) {
+        (void)fputs("\r\033[K", stderr);
+    }
+}
+
+static void run_turn(struct results *results, bench_step *step, int allocator, int rep)
+{
+    if (results->has_failed[allocator]) {
+        return;
+    }
+    if (results->bench->allocators.items[allocator].is_broken) {
+        results_fail(results, allocator, "the preload does not take effect");
+        return;
+    }
+    show_progress(results, allocator, rep);
+    step(results, allocator, rep);
+}
+
+void bench_interleave(struct results *results, bench_step *step)
+{
+    for (int rep = 0; rep < results->n_reps; rep++) {
+        for (int a = 0; a < results->bench->allocators.n; a++) {
+            run_turn(results, step, a, rep);
+        }
+    }
+    clear_progress();
+    if (results->bench->raw != NULL) {
+        write_raw(results);
+    }
+}
+
+static const struct reported *find_reported(const struct outcome *outcome, const char *key)
+{
+    for (int i = 0; i < outcome->n_reported; i++) {
+        if (strcmp(outcome->reported[i].key, key) == 0) {
+            return &outcome->reported[i];
+        }
+    }
+    return NULL;
+}
+
+void bench_run_child(struct results *results, int allocator, int rep, char *const arguments[])
+{
+    struct outcome outcome;
+    run_self(results->bench, &results->bench->allocators.items[allocator], arguments, &outcome);
+    if (outcome.failure[0] != '\0') {
+        results_fail(results, allocator, outcome.failure);
+        return;
+    }
+    for (int f = 0; f < results->n_figures; f++) {
+        const struct reported *reported = find_reported(&outcome, results->figures[f].key);
+        if (reported == NULL || !isfinite(reported->value)) {
+            results_fail(results, allocator, "a figure is missing from the child's report");
+            return;
+        }
+        results_set(results, allocator, f, rep, reported->value);
+    }
+}

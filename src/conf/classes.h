@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Size classes: the sizes that blocks come in.
+ *
+ * 16 to 128 bytes in steps of 16, then eight classes for each doubling up to 32 KiB: at most 12.5%
+ * of a block above 128 bytes is slack. All sizes are multiples of 16, and so are all block
+ * addresses. Everything above is a large block (mem/large.h).
+ */
+#ifndef POOLALLOC_CONF_CLASSES_H
+#define POOLALLOC_CONF_CLASSES_H
+
+#include "base/bits.h"
+
+enum {
+    BLOCK_ALIGN = 16,
+    N_CLASSES = 72,
+    CLASS_MAX_BYTES = 32768,
+    CLASS_TABLE_MAX_BYTES = 4096, /* up to here a table answers, above a computation */
+    CLASS_SCALE = 32, /* what the fast paths index by a class is 32 bytes wide: store them scaled */
+};
+
+/* Bytes of a block of this class. */
+extern const uint16_t class_bytes_table[N_CLASSES];
+
+/* ceil(2^32 / bytes): (offset * this) >> 32 is offset / bytes for every offset in a slab. */
+extern const uint32_t class_reciprocal_table[N_CLASSES];
+
+/* The class of n <= CLASS_TABLE_MAX_BYTES, times CLASS_SCALE, is at [(n + 15) / 16]. */
+extern const uint16_t class_scaled_table[CLASS_TABLE_MAX_BYTES / BLOCK_ALIGN + 1];
+
+ALWAYS_INLINE size_t class_bytes(unsigned class)
+{
+    return class_bytes_table[class];
+}
+
+/* 128 < n <= CLASS_MAX_BYTES. The doubling above 2^7 that n - 1 lies in, and the eighth of it. */
+ALWAYS_INLINE unsigned class_of_computed(size_t n)
+{
+    unsigned log = log2_floor(n - 1);
+    return (log - 6) * 8 + (unsigned)(((n - 1) >> (log - 3)) & 7);
+}
+
+/* n <= CLASS_MAX_BYTES. */
+ALWAYS_INLINE unsigned class_of(size_t n)
+{
+    if (n > CLASS_TABLE_MAX_BYTES)
+        return class_of_computed(n);
+    return class_scaled_table[(n + BLOCK_ALIGN - 1) / BLOCK_ALIGN] / CLASS_SCALE;
+}
+
+/* offset < 64 KiB: which block of the slab the offset lies in. */
+ALWAYS_INLINE unsigned class_index_of_offset(unsigned class, uint32_t offset)
+{
+    return (unsigned)(((uint64_t)offset * class_reciprocal_table[class]) >> 32);
+}
+
+/* Whether a block begins at this offset. The fractional part of offset / bytes, in 32 bits, is below
+ * 2^16 exactly for multiples: the reciprocal's error, times an offset below 2^16, stays below it. */
+ALWAYS_INLINE bool class_is_block_start(uint32_t reciprocal, uint32_t offset)
+{
+    return offset * reciprocal <= 0xffff;
+}
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+#include "conf/options.h"
+
+#include "base/bits.h"
+#include "os/text.h"
+
+#include <string.h>
+
+struct options options = {
+    .cache_bytes = 2 * MIB,
+    .cache_class_bytes = 64 * KIB,
+    .dirty_bytes = 32 * MIB,
+    .purge_ms = 250,
+    .direct_bytes = 32 * MIB,
+    .foreign = FOREIGN_FORWARD,
+};
+
+enum option_type { OPTION_NUMBER, OPTION_BYTES, OPTION_CHOICE, OPTION_TEXT };
+
+struct option {
+    const char *name;
+    enum option_type type;
+    size_t offset;
+    uint64_t min;
+    uint64_t max;
+    const char *const *choices; /* NULL-terminated; the value is the index */
+    const char *unit;
+    const char *help;
+};
+
+static const char *const switch_choices[] = {"off", "on", NULL};
+static const char *const foreign_choices[] = {"forward", "ignore", "abort", NULL};
+
+#define FIELD(name) #name, .offset = offsetof(struct options, name)
+
+static const struct option table[] = {
+    {FIELD(verbose), .type = OPTION_CHOICE, .choices = switch_choices,
+     .help = "say at start which options are in effect"},
+    {FIELD(dump), .type = OPTION_TEXT, .unit = "stderr or a file name, %p becomes the process id",
+     .help = "write a dump of the heap at exit"},
+    {FIELD(cache_bytes), .type = OPTION_BYTES, .min = 64 * KIB, .max = GIB, .unit = "bytes",
+     .help = "free blocks a thread may keep at hand, all classes together"},
+    {FIELD(cache_class_bytes), .type = OPTION_BYTES, .min = 4 * KIB, .max = 64 * MIB,
+     .unit = "bytes", .help = "free blocks of one class a thread may keep at hand"},
+    {FIELD(dirty_bytes), .type = OPTION_BYTES, .min = 0, .max = 1024 * GIB, .unit = "bytes",
+     .help = "free memory kept from the kernel for quick reuse"},
+    {FIELD(purge_ms), .type = OPTION_NUMBER, .min = 0, .max = 3600000, .unit = "milliseconds",
+     .help = "free memory older than this goes back to the kernel"},
+    {FIELD(direct_bytes), .type = OPTION_BYTES, .min = MIB, .max = 1024 * GIB, .unit = "bytes",
+     .help = "blocks of this size are mapped, and unmapped when freed, one by one"},
+    {FIELD(foreign), .type = OPTION_CHOICE, .choices = foreign_choices,
+     .help = "what to do with blocks of libc's own allocator"},
+};
+
+static uint64_t *number_field(const struct option *option)
+{
+    return (uint64_t *)(void *)((char *)&options + option->offset);
+}
+
+static char *text_field(const struct option *option)
+{
+    return (char *)&options + option->offset;
+}
+
+/* A stretch of the configuration string. */
+struct part {
+    const char *at;
+    size_t n;
+};
+
+static bool part_is(struct part part, const char *word)
+{
+    return strlen(word) == part.n && memcmp(part.at, word, part.n) == 0;
+}
+
+static const struct option *option_find(struct part key)
+{
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        if (part_is(key, table[i].name))
+            return &table[i];
+    }
+    return NULL;
+}
+
+/* The power of 1024 that a suffix stands for: "", K, M, G, with or without a trailing B or iB. */
+static bool suffix_shift(struct part suffix, unsigned *shift)
+{
+    static const char letters[] = "KMG";
+    *shift = 0;
+    if (suffix.n == 0)
+        return true;
+    const char *found = memchr(letters, suffix.at[0] & ~0x20, sizeof letters - 1);
+    if (found == NULL)
+        return false;
+    *shift = 10 * (unsigned)(found - letters + 1);
+    struct part rest = {suffix.at + 1, suffix.n - 1};
+    return rest.n == 0 || part_is(rest, "B") || part_is(rest, "iB");
+}
+
+static bool parse_number(struct part value, uint64_t *number, struct part *rest)
+{
+    size_t i = 0;
+    uint64_t n = 0;
+    for (; i < value.n && value.at[i] >= '0' && value.at[i] <= '9'; i++) {
+        if (__builtin_mul_overflow(n, 10, &n) ||
+            __builtin_add_overflow(n, (uint64_t)(value.at[i] - '0'), &n))
+            return false;
+    }
+    *number = n;
+    *rest = (struct part){value.at + i, value.n - i};
+    return i > 0;
+}
+
+static bool set_number(const struct option *option, struct part value)
+{
+    uint64_t n;
+    struct part suffix;
+    unsigned shift = 0;
+    if (!parse_number(value, &n, &suffix))
+        return false;
+    if (option->type == OPTION_BYTES ? !suffix_shift(suffix, &shift) : suffix.n != 0)
+        return false;
+    if (n > UINT64_MAX >> shift || n << shift < option->min || n << shift > option->max)
+        return false;
+    *number_field(option) = n << shift;
+    return true;
+}
+
+static bool set_choice(const struct option *option, struct part value)
+{
+    for (uint64_t i = 0; option->choices[i] != NULL; i++) {
+        if (part_is(value, option->choices[i])) {
+            *number_field(option) = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool set_text(const struct option *option, struct part value)
+{
+    if (value.n >= OPTION_TEXT_MAX)
+        return false;
+    memcpy(text_field(option), value.at, value.n);
+    text_field(option)[value.n] = '\0';
+    return true;
+}
+
+static bool option_set(const struct option *option, struct part value)
+{
+    switch (option->type) {
+    case OPTION_CHOICE:
+        return set_choice(option, value);
+    case OPTION_TEXT:
+        return set_text(option, value);
+    case OPTION_NUMBER:
+    case OPTION_BYTES:
+        break;
+    }
+    return set_number(option, value);
+}
+
+static void warn_about(const char *what, struct part item)
+{
+    char word[64];
+    struct text text;
+    text_init(&text, word, sizeof word - 1);
+    text_add_span(&text, item.at, item.n);
+    *text.at = '\0';
+    text_warn("POOLALLOC_CONF: ", what, word);
+}
+
+static void parse_item(struct part item)
+{
+    const char *equals = memchr(item.at, '=', item.n);
+    size_t key_bytes = equals != NULL ? (size_t)(equals - item.at) : item.n;
+    const struct option *option = option_find((struct part){item.at, key_bytes});
+    if (option == NULL) {
+        warn_about("unknown option, ignored: ", item);
+        return;
+    }
+    struct part value = {item.at + item.n, 0};
+    if (equals != NULL)
+        value = (struct part){equals + 1, item.n - key_bytes - 1};
+    if (equals == NULL || !option_set(option, value))
+        warn_about("bad value, ignored: ", item);
+}
+
+void options_parse(const char *conf)
+{
+    bool help = false;
+    while (conf != NULL && *conf != '\0') {
+        struct part item = {conf, strcspn(conf, ",")};
+        if (part_is(item, "help"))
+            help = true;
+        else if (item.n > 0)
+            parse_item(item);
+        conf += item.n + (conf[item.n] == ',');
+    }
+    if (help || options.verbose)
+        options_print_help();
+}
+
+static void add_value(struct text *text, const struct option *option)
+{
+    switch (option->type) {
+    case OPTION_CHOICE:
+        text_add(text, option->choices[*number_field(option)]);
+        break;
+    case OPTION_TEXT:
+        text_add(text, text_field(option)[0] != '\0' ? text_field(option) : "(none)");
+        break;
+    case OPTION_NUMBER:
+    case OPTION_BYTES:
+        text_add_number(text, *number_field(option));
+        break;
+    }
+}
+
+static void add_range(struct text *text, const struct option *option)
+{
+    switch (option->type) {
+    case OPTION_CHOICE:
+        for (size_t i = 0; option->choices[i] != NULL; i++) {
+            text_add(text, i == 0 ? "" : "|");
+            text_add(text, option->choices[i]);
+        }
+        break;
+    case OPTION_TEXT:
+        text_add(text, option->unit);
+        break;
+    case OPTION_NUMBER:
+    case OPTION_BYTES:
+        text_add_number(text, option->min);
+        text_add(text, " to ");
+        text_add_number(text, option->max);
+        text_add(text, " ");
+        text_add(text, option->unit);
+        break;
+    }
+}
+
+void options_print_help(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        char line[512];
+        struct text text;
+        text_init(&text, line, sizeof line);
+        text_add(&text, "poolalloc: ");
+        text_add_padded(&text, table[i].name, -18);
+        text_add(&text, "= ");
+        add_value(&text, &table[i]);
+        text_add(&text, "  (");
+        add_range(&text, &table[i]);
+        text_add(&text, "): ");
+        text_add(&text, table[i].help);
+        text_add(&text, "\n");
+        text_write(&text, 2);
+    }
+}

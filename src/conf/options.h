@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Run-time options, from POOLALLOC_CONF="key=value,key=value".
+ *
+ * The table in options.c has one row an option; parser, help and tests come from it. Values are
+ * read-only after start; before it, and where a value is refused, the defaults hold.
+ */
+#ifndef POOLALLOC_CONF_OPTIONS_H
+#define POOLALLOC_CONF_OPTIONS_H
+
+#include "base/compiler.h"
+
+#include <stdbool.h>
+
+enum { OPTION_TEXT_MAX = 240 };
+
+enum foreign_action { FOREIGN_FORWARD, FOREIGN_IGNORE, FOREIGN_ABORT };
+
+struct options {
+    uint64_t verbose;
+    uint64_t cache_bytes;       /* sum of a thread's bin caps */
+    uint64_t cache_class_bytes; /* cap of one bin */
+    uint64_t dirty_bytes;       /* free memory held back from the kernel */
+    uint64_t purge_ms;          /* and for how long */
+    uint64_t direct_bytes;      /* blocks from here on are mapped and unmapped one by one */
+    uint64_t foreign;           /* enum foreign_action */
+    char dump[OPTION_TEXT_MAX]; /* where the dump at exit goes; empty: no dump */
+};
+
+extern struct options options;
+
+/* Reads the value of POOLALLOC_CONF (may be NULL). Unknown keys and bad values get one warning line
+ * each on fd 2 and change nothing. */
+void options_parse(const char *conf);
+
+/* Every option with default, range and effective value, on fd 2. */
+void options_print_help(void);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the fast paths of alloc.h fall back to, and the functions that have no fast path. Any thread.
+ */
+#include "heap/alloc.h"
+
+#include "conf/options.h"
+#include "mem/arena.h"
+#include "mem/large.h"
+#include "os/panic.h"
+#include "os/process.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char not_a_block[] = "free of a pointer that is no block";
+
+/* ---- malloc ---- */
+
+static void *alloc_from(struct heap *heap, unsigned class)
+{
+    struct bin *bin = &heap->front.bins[class];
+    for (;;) {
+        void *block = bin_pop(&heap->front, bin);
+        if (block != NULL)
+            return block;
+        if (UNLIKELY(bin->head != BLOCK_END))
+            block_corrupted(bin->head, class_bytes(class));
+        if (!heap_refill(heap, class))
+            return NULL;
+    }
+}
+
+COLD static void *alloc_late(unsigned class)
+{
+    struct heap *heap = heap_late_take();
+    if (heap == NULL)
+        return NULL;
+    void *block = alloc_from(heap, class);
+    heap_late_release();
+    return block;
+}
+
+static void *alloc_class(unsigned class)
+{
+    struct heap *heap = heap_attach();
+    return LIKELY(heap != NULL) ? alloc_from(heap, class) : alloc_late(class);
+}
+
+static void *or_no_memory(void *p)
+{
+    if (UNLIKELY(p == NULL))
+        errno = ENOMEM;
+    return p;
+}
+
+NOINLINE void *alloc_slow(size_t bytes)
+{
+    if (bytes <= CLASS_MAX_BYTES)
+        return or_no_memory(alloc_class(class_of(bytes)));
+    return or_no_memory(large_alloc(bytes, 1));
+}
+
+static void *alloc_class_zeroed(size_t bytes)
+{
+    enum { WORTH_CARVING_BYTES = 1024 };
+    unsigned class = class_of(bytes);
+    struct heap *heap = heap_attach();
+    if (bytes >= WORTH_CARVING_BYTES && heap != NULL &&
+        heap->front.bins[class].head == BLOCK_END) {
+        void *block = heap_take_zeroed(heap, class);
+        if (block != NULL)
+            return block;
+    }
+    void *block = heap != NULL ? alloc_from(heap, class) : alloc_late(class);
+    return block != NULL ? memset(block, 0, bytes) : NULL;
+}
+
+void *heap_alloc_zeroed(size_t bytes)
+{
+    if (bytes <= CLASS_MAX_BYTES)
+        return or_no_memory(alloc_class_zeroed(bytes));
+    return or_no_memory(large_alloc_zeroed(bytes));
+}
+
+/* Slabs are aligned to 64 KiB, so blocks of a class are aligned to what divides its size. */
+void *heap_alloc_aligned(size_t align, size_t bytes)
+{
+    if (align <= BLOCK_ALIGN)
+        return heap_alloc(bytes);
+    size_t need = max_size(bytes, align);
+    if (need > CLASS_MAX_BYTES)
+        return or_no_memory(large_alloc(need > bytes && bytes > 0 ? bytes : need, align));
+    unsigned class = class_of(need);
+    while (class_bytes(class) % align != 0)
+        class++;
+    return or_no_memory(alloc_class(class));
+}
+
+/* ---- free ---- */
+
+NOINLINE void free_look_at_bin(struct front *front, struct bin *bin)
+{
+    heap_look_at_bin(heap_of(front), (unsigned)(bin - front->bins));
+}
+
+static void free_into(struct heap *heap, struct block *block, struct place place)
+{
+    if (place.owner != heap->number) {
+        heap_free_remote(heap, block, place.class, place.owner);
+        return;
+    }
+    struct bin *bin = &heap->front.bins[place.class];
+    block_link(block, bin->head, heap->front.secret);
+    bin->head = block;
+    if (counter_decrement_below_zero(&bin->left))
+        heap_look_at_bin(heap, place.class);
+}
+
+COLD static void free_late(struct block *block, struct place place)
+{
+    struct heap *heap = heap_late_take();
+    if (heap == NULL)
+        return; /* no memory even for one heap: the block is lost, the program goes on */
+    free_into(heap, block, place);
+    heap_late_release();
+}
+
+static void check_is_block(struct block *block, struct place place)
+{
+    unsigned n_blocks = UNIT_BYTES / (unsigned)class_bytes(place.class);
+    if (UNLIKELY(!class_is_block_start(class_reciprocal_table[place.class], place.offset) ||
+                 class_index_of_offset(place.class, place.offset) >= n_blocks))
+        panic(not_a_block, block, class_bytes(place.class));
+}
+
+COLD static void free_foreign(void *p)
+{
+    if (options.foreign == FOREIGN_IGNORE)
+        return;
+    if (options.foreign == FOREIGN_ABORT || !os_foreign_is_libc_block(p))
+        panic(not_a_block, p, 0);
+    os_foreign_free(p);
+}
+
+static void free_no_slab(void *p)
+{
+    struct span *span = arena_large_at(p);
+    if (LIKELY(span != NULL))
+        large_free(span);
+    else
+        free_foreign(p);
+}
+
+NOINLINE void free_slow(void *p)
+{
+    if (p == NULL)
+        return;
+    struct place place = map_place((uintptr_t)p);
+    if (!place.is_slab) {
+        free_no_slab(p);
+        return;
+    }
+    check_is_block(p, place);
+    struct heap *heap = heap_attach();
+    if (UNLIKELY(heap == NULL)) {
+        free_late(p, place);
+        return;
+    }
+    /* Mine after all, in another 4 GiB window: let the fast path look there from now on. */
+    if (place.owner == heap->number)
+        heap->front.words = map_leaf((uintptr_t)p)->slab_words;
+    free_into(heap, p, place);
+}
+
+/* ---- realloc and friends ---- */
+
+size_t heap_usable_size(void *p)
+{
+    struct place place = map_place((uintptr_t)p);
+    if (LIKELY(place.is_slab)) {
+        check_is_block(p, place);
+        return class_bytes(place.class);
+    }
+    const struct span *span = arena_large_at(p);
+    if (span != NULL)
+        return span_bytes(span);
+    return os_foreign_is_libc_block(p) ? os_foreign_usable_size(p) : 0;
+}
+
+static void *realloc_by_copy(void *p, size_t old_bytes, size_t bytes)
+{
+    void *to = NULL;
+    /* A block that grows in pages is likely to grow again: some slack, which is not touched until then. */
+    if (bytes > CLASS_MAX_BYTES && bytes > old_bytes && bytes < PTRDIFF_MAX / 2)
+        to = large_alloc(bytes + bytes / 8, 1);
+    if (to == NULL)
+        to = heap_alloc(bytes);
+    if (to == NULL)
+        return bytes <= old_bytes ? p : NULL;
+    memcpy(to, p, min_size(old_bytes, bytes));
+    heap_free(p);
+    return to;
+}
+
+static bool is_good_fit(size_t bytes, size_t usable)
+{
+    return bytes <= usable && bytes >= usable / 2;
+}
+
+static void *realloc_large(struct span *span, size_t bytes)
+{
+    void *p = (void *)span->base;
+    size_t usable = span_bytes(span);
+    if (bytes > CLASS_MAX_BYTES) {
+        void *resized = large_realloc(span, bytes);
+        if (resized != NULL)
+            return resized;
+    }
+    return realloc_by_copy(p, usable, bytes);
+}
+
+void *heap_realloc(void *p, size_t bytes)
+{
+    struct place place = map_place((uintptr_t)p);
+    if (LIKELY(place.is_slab)) {
+        check_is_block(p, place);
+        size_t usable = class_bytes(place.class);
+        return is_good_fit(bytes, usable) ? p : realloc_by_copy(p, usable, bytes);
+    }
+    struct span *span = arena_large_at(p);
+    if (span != NULL)
+        return realloc_large(span, bytes);
+    if (!os_foreign_is_libc_block(p))
+        panic("realloc of a pointer that is no block", p, 0);
+    return os_foreign_realloc(p, bytes);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fast paths of malloc and free, and the calls below them:
+ *
+ *   heap_alloc(n)
+ *     table: the class's bin -> pop its head, check and clear the seal, count      20 instructions
+ *     alloc_slow                       over 4096 bytes, first call, bin empty, link overwritten
+ *       heap_attach                      the thread's first: gets a heap            thread.c
+ *       heap_refill                      magazine, inbox, slab, other's slab, new   refill.c
+ *       large_alloc                      over 32 KiB                                mem/large.c
+ *
+ *   heap_free(p)
+ *     map word: mine? class, offset -> a block's start? -> seal and push, count     24 instructions
+ *     free_slow                        NULL, large, other's, no block, thread's first, foreign
+ *       heap_look_at_bin                 the countdown ran out: over the cap?       flush.c
+ *       heap_free_remote                 a block of another heap                    remote.c
+ *       large_free                                                                  mem/large.c
+ *
+ * The instruction counts are checked by tests/golden.
+ */
+#ifndef POOLALLOC_HEAP_ALLOC_H
+#define POOLALLOC_HEAP_ALLOC_H
+
+#include "heap/heap.h"
+
+void *alloc_slow(size_t bytes);
+void free_slow(void *p);
+void free_look_at_bin(struct front *front, struct bin *bin);
+
+/* n bytes that read as zero. */
+void *heap_alloc_zeroed(size_t bytes);
+void *heap_alloc_aligned(size_t align, size_t bytes);
+
+/* p is not NULL; bytes is not 0. NULL: p is as it was. */
+void *heap_realloc(void *p, size_t bytes);
+size_t heap_usable_size(void *p);
+
+/* Pops the bin's head, or NULL: the bin is empty, or its head's link was written over. */
+ALWAYS_INLINE void *bin_pop(struct front *front, struct bin *bin)
+{
+    struct block *block = bin->head;
+    struct block *next = block->next;
+    if (UNLIKELY(!block_is_sealed(block, next, front->secret)))
+        return NULL;
+    block->seal = 0;
+    bin->head = next;
+    counter_increment(&bin->allocs);
+    return block;
+}
+
+ALWAYS_INLINE void *heap_alloc(size_t bytes)
+{
+    struct front *front = front_mine;
+    if (LIKELY(bytes <= CLASS_TABLE_MAX_BYTES)) {
+        size_t scaled = class_scaled_table[(bytes + BLOCK_ALIGN - 1) / BLOCK_ALIGN];
+        struct bin *bin = (struct bin *)(void *)((char *)front->bins + scaled);
+        void *block = bin_pop(front, bin);
+        if (LIKELY(block != NULL))
+            return block;
+    }
+    return alloc_slow(bytes);
+}
+
+ALWAYS_INLINE void heap_free(void *p)
+{
+    struct front *front = front_mine;
+    uintptr_t address = (uintptr_t)p;
+    uint64_t x = atomic_get_relaxed(&front->words[(uint16_t)(address >> UNIT_SHIFT)]);
+    x ^= address ^ front->tag;
+    if (UNLIKELY(x >= (uint64_t)N_CLASSES << MAP_CLASS_SHIFT)) {
+        free_slow(p);
+        return;
+    }
+    struct bin *bin = (struct bin *)(void *)((char *)front->bins + (x >> UNIT_SHIFT));
+    if (UNLIKELY(!class_is_block_start(bin->reciprocal, (uint16_t)x))) {
+        free_slow(p);
+        return;
+    }
+    struct block *block = p;
+    block_link(block, bin->head, front->secret);
+    bin->head = block;
+    if (UNLIKELY(counter_decrement_below_zero(&bin->left)))
+        free_look_at_bin(front, bin);
+}
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks on their way back: from a bin that is over its cap to the magazine, from there to the bitmaps
+ * of their slabs, and slabs that have become empty to the arena.
+ *
+ * Runs on the owner's thread, or on any thread for a parked heap; the heap's lock is held wherever a
+ * slab is touched. A block whose slab has moved to another heap in the meantime is sent there.
+ */
+#include "base/check.h"
+#include "conf/options.h"
+#include "heap/heap.h"
+#include "mem/slab.h"
+#include "os/panic.h"
+
+void heap_list_add(struct heap *heap, struct span *slab)
+{
+    struct span **first = &heap->shelves[slab->class].partial;
+    slab->slab.next = *first;
+    slab->slab.prev = NULL;
+    slab->slab.in_list = true;
+    if (*first != NULL)
+        (*first)->slab.prev = slab;
+    *first = slab;
+}
+
+void heap_list_remove(struct heap *heap, struct span *slab)
+{
+    struct slab_part *part = &slab->slab;
+    *(part->prev != NULL ? &part->prev->slab.next : &heap->shelves[slab->class].partial) =
+        part->next;
+    if (part->next != NULL)
+        part->next->slab.prev = part->prev;
+    part->in_list = false;
+}
+
+static void slab_retire(struct heap *heap, struct span *slab)
+{
+    if (slab->slab.in_list)
+        heap_list_remove(heap, slab);
+    map_clear_slab(slab->base);
+    slab_delete(slab);
+}
+
+static void send_block_home(struct heap *heap, struct block *block, unsigned class)
+{
+    struct place place = map_place((uintptr_t)block);
+    if (UNLIKELY(!place.is_slab || place.class != class))
+        panic("double free", block, class_bytes(class));
+    if (UNLIKELY(place.owner != heap->number)) {
+        struct chain chain = {block, block, 1};
+        heap_push(place.owner, class, &chain);
+        return;
+    }
+    struct span *slab = map_slab_span((uintptr_t)block);
+    slab_put(slab, block);
+    if (slab == heap->shelves[class].slab)
+        return;
+    if (slab_is_empty(slab))
+        slab_retire(heap, slab);
+    else if (!slab->slab.in_list)
+        heap_list_add(heap, slab);
+}
+
+void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head, size_t n)
+{
+    size_t bytes = class_bytes(class);
+    for (; n > 0; n--) {
+        struct block *next = block_next_checked(head, bytes);
+        __builtin_prefetch(next);
+        send_block_home(heap, head, class);
+        head = next;
+    }
+}
+
+static void magazine_send_home_locked(struct heap *heap, unsigned class)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    heap_send_home_locked(heap, class, shelf->magazine, shelf->n_magazine);
+    shelf->magazine = BLOCK_END;
+    shelf->n_magazine = 0;
+}
+
+/* ---- the bin's cap ---- */
+
+/* The bin overflowed after it had to be filled from slabs: a larger one would have saved both. */
+static void cap_grow(struct heap *heap, unsigned class)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    size_t bytes = shelf->cap * class_bytes(class);
+    shelf->refilled_from_slab = false;
+    if (bytes * 2 > max_size(options.cache_class_bytes, 4 * class_bytes(class)) ||
+        heap->caps_bytes + bytes > options.cache_bytes)
+        return;
+    shelf->cap *= 2;
+    heap->caps_bytes += bytes;
+}
+
+/* The bin becomes the magazine; the magazine before it goes home. */
+static void bin_overflow(struct heap *heap, unsigned class, size_t n)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    struct bin *bin = &heap->front.bins[class];
+    lock_take(&heap->lock);
+    if (shelf->n_magazine > 0)
+        magazine_send_home_locked(heap, class);
+    shelf->magazine = bin->head;
+    shelf->n_magazine = (uint32_t)n;
+    lock_release(&heap->lock);
+    bin->head = BLOCK_END;
+    shelf->balance -= (int64_t)n;
+    if (shelf->refilled_from_slab)
+        cap_grow(heap, class);
+}
+
+void heap_look_at_bin(struct heap *heap, unsigned class)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    if (UNLIKELY(shelf->cap == 0)) {
+        heap_open_shelf(heap, class);
+        return;
+    }
+    size_t n = bin_count(heap, class);
+    if (n >= shelf->cap) {
+        bin_overflow(heap, class, n);
+        n = 0;
+    }
+    /* At least a quarter of the cap until the next look: a bin that stays near its cap is not looked at
+     * on every free. */
+    size_t room = shelf->cap > n ? shelf->cap - n : 0;
+    bin_set_left(&heap->front.bins[class], max_size(room, shelf->cap / 4 + 1) - 1);
+}
+
+/* ---- all of it ---- */
+
+static void flush_class_locked(struct heap *heap, unsigned class)
+{
+    struct bin *bin = &heap->front.bins[class];
+    struct shelf *shelf = &heap->shelves[class];
+    size_t n = bin_count(heap, class);
+    heap_send_home_locked(heap, class, bin->head, n);
+    bin->head = BLOCK_END;
+    shelf->balance -= (int64_t)n;
+    magazine_send_home_locked(heap, class);
+    struct chain left = inbox_take(&heap->inboxes[class], class_bytes(class));
+    heap_send_home_locked(heap, class, left.head, left.n);
+    if (shelf->slab == NULL)
+        return;
+    struct span *slab = shelf->slab;
+    shelf->slab = NULL;
+    if (slab_is_empty(slab))
+        slab_retire(heap, slab);
+    else if (slab_has_free(slab) || slab_has_fresh(slab))
+        heap_list_add(heap, slab);
+}
+
+void heap_flush(struct heap *heap)
+{
+    lock_take(&heap->lock);
+    for (unsigned class = 0; class < N_CLASSES; class++)
+        flush_class_locked(heap, class);
+    lock_release(&heap->lock);
+}
+
+void heap_tidy_parked(struct heap *heap, unsigned class)
+{
+    if (!lock_try(&heap->lock))
+        return;
+    if (atomic_get_relaxed(&heap->state) == HEAP_PARKED) {
+        struct chain left = inbox_take(&heap->inboxes[class], class_bytes(class));
+        heap_send_home_locked(heap, class, left.head, left.n);
+    }
+    lock_release(&heap->lock);
+}

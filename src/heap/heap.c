@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/heap.h"
+
+#include "base/check.h"
+#include "mem/meta.h"
+#include "mem/slab.h"
+
+/* clang-format off */
+#define EMPTY_BIN   {.head = BLOCK_END}
+#define EMPTY_BINS4 EMPTY_BIN, EMPTY_BIN, EMPTY_BIN, EMPTY_BIN
+#define EMPTY_BINS24 EMPTY_BINS4, EMPTY_BINS4, EMPTY_BINS4, EMPTY_BINS4, EMPTY_BINS4, EMPTY_BINS4
+/* clang-format on */
+
+const struct front front_empty = {
+    .words = map_first_leaf.slab_words,
+    .tag = MAP_TAG_BIT,
+    .bins = {EMPTY_BINS24, EMPTY_BINS24, EMPTY_BINS24},
+};
+_Static_assert(N_CLASSES == 72, "front_empty lists its bins");
+
+THREAD_LOCAL struct front *front_mine = (struct front *)&front_empty;
+
+_Atomic(struct heap *) heap_table[HEAPS_MAX];
+
+struct heap *heap_new(uint32_t number)
+{
+    struct heap *heap = meta_take(sizeof *heap);
+    if (heap == NULL)
+        return NULL;
+    heap->front.words = map_first_leaf.slab_words;
+    heap->front.tag = map_tag(number);
+    heap->front.secret = block_secret;
+    heap->number = number;
+    heap->lock = (struct lock)LOCK_INIT(LOCK_HEAP);
+    for (unsigned class = 0; class < N_CLASSES; class++) {
+        heap->front.bins[class].head = BLOCK_END;
+        heap->front.bins[class].reciprocal = class_reciprocal_table[class];
+        heap->shelves[class].magazine = BLOCK_END;
+    }
+    atomic_put_release(&heap_table[number], heap);
+    return heap;
+}
+
+#define HOLDS(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            __builtin_trap();                                                                      \
+    } while (0)
+
+static size_t chain_length(const struct block *head, unsigned class)
+{
+    size_t n = 0;
+    for (; head != BLOCK_END; n++) {
+        struct place place = map_place((uintptr_t)head);
+        HOLDS(place.is_slab && place.class == class);
+        HOLDS(class_is_block_start(class_reciprocal_table[class], place.offset));
+        head = block_next_checked(head, class_bytes(class));
+    }
+    return n;
+}
+
+static void check_slab(const struct heap *heap, unsigned class, const struct span *slab)
+{
+    struct place place = map_place(slab->base);
+    HOLDS(place.is_slab && place.owner == heap->number && place.class == class);
+    HOLDS(slab->class == class && map_slab_span(slab->base) == slab);
+    slab_check(slab);
+}
+
+void heap_check(struct heap *heap)
+{
+    for (unsigned class = 0; class < N_CLASSES; class++) {
+        const struct shelf *shelf = &heap->shelves[class];
+        HOLDS(chain_length(heap->front.bins[class].head, class) == bin_count(heap, class));
+        HOLDS(chain_length(shelf->magazine, class) == shelf->n_magazine);
+        if (shelf->slab != NULL) {
+            HOLDS(!shelf->slab->slab.in_list);
+            check_slab(heap, class, shelf->slab);
+        }
+        const struct span *prev = NULL;
+        for (const struct span *slab = shelf->partial; slab != NULL; slab = slab->slab.next) {
+            HOLDS(slab->slab.in_list && slab->slab.prev == prev);
+            HOLDS(slab_has_free(slab) || slab_has_fresh(slab));
+            check_slab(heap, class, slab);
+            prev = slab;
+        }
+    }
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Heap: one thread's bins and slabs.
+ *
+ * Where a free block may be, from hot to cold: the bin (the owner's thread alone, no lock), the
+ * magazine (a full chain set aside), the inbox (left by other threads), the bitmap of its slab.
+ * alloc.h has the fast paths; refill.c moves blocks towards the bin, flush.c back towards the slabs,
+ * remote.c to other heaps; thread.c gives heaps to threads and takes them back.
+ *
+ * Guards: [owner] the thread whose heap this is, or whoever holds the lock of a parked heap;
+ * [lock] the holder of heap->lock; [atomic] any thread; [const] set before the heap is published.
+ *
+ * State of a heap:
+ *   LIVE    a thread's, or the late heap
+ *   PARKED  its thread has ended. It may still own slabs with live blocks. Waits for the next new
+ *           thread; meanwhile whoever holds the lock may tidy it or take slabs out of it
+ *   ORPHAN  in a child of fork: its thread was not forked with it and may have left it torn. Blocks may
+ *           be pushed to it, nothing else
+ */
+#ifndef POOLALLOC_HEAP_HEAP_H
+#define POOLALLOC_HEAP_HEAP_H
+
+#include "conf/classes.h"
+#include "mem/block.h"
+#include "mem/inbox.h"
+#include "mem/map.h"
+#include "os/lock.h"
+
+enum {
+    N_OUTBOXES = 16,
+    OUTBOX_MAX_BLOCKS = 64,
+    OUTBOX_MAX_BYTES = 16 * 1024,
+    LATE_NUMBER = 1,     /* the heap number of the late heap */
+    HEAPS_MAX = 1 << 15, /* heap numbers are 15 bits of a slab word; 0 is the empty heap's */
+};
+
+enum heap_state { HEAP_LIVE, HEAP_PARKED, HEAP_ORPHAN };
+
+/* What malloc and free of one class touch: half a cache line. [owner]
+ *
+ * Counting: allocs is exact as it stands. frees is frees_base - left, because the fast path counts
+ * `left` down to know when to look at the bin, and whoever sets `left` anew corrects frees_base. */
+struct bin {
+    struct block *head; /* BLOCK_END when empty */
+    _Atomic uint64_t allocs;
+    _Atomic int32_t left; /* frees until the next look */
+    uint32_t reciprocal;  /* [const] of the class, for the check that a block begins there */
+    _Atomic uint64_t frees_base;
+};
+
+_Static_assert(sizeof(struct bin) == CLASS_SCALE, "the fast paths index bins by a scaled class");
+
+/* What the slow paths of one class touch. */
+struct shelf {
+    struct block *magazine;  /* [lock] BLOCK_END when there is none */
+    struct span *slab;       /* [lock] the current one, in no list */
+    struct span *partial;    /* [lock] other slabs that have free blocks */
+    uint32_t n_magazine;     /* [lock] */
+    uint32_t cap;            /* [owner] blocks in the bin before it overflows */
+    int64_t balance;         /* [owner] blocks in the bin - (frees - allocs) */
+    bool refilled_from_slab; /* [owner] since the last overflow: the cap was too small */
+};
+
+/* Blocks of one class for one other heap, collected until it is worth a push. [owner] */
+struct outbox {
+    uint32_t owner;
+    uint32_t class;
+    struct chain chain;
+};
+
+/* All that the fast paths know of a heap. */
+struct front {
+    _Atomic uint64_t *words; /* [owner] slab words of the 4 GiB window that most of my slabs are in */
+    uint64_t tag;            /* [const] map_tag(number) */
+    uintptr_t secret;        /* [const] block_secret */
+
+    ALIGNED(CACHE_LINE_BYTES) struct bin bins[N_CLASSES];
+};
+
+struct heap {
+    struct front front;
+
+    struct lock lock;
+    uint32_t number;          /* [const] */
+    _Atomic uint32_t state;   /* enum heap_state; changes under the lock */
+    struct heap *next_parked; /* [lock: threads] */
+    size_t caps_bytes;        /* [owner] sum of the caps of all classes in use */
+    struct shelf shelves[N_CLASSES];
+    struct outbox outboxes[N_OUTBOXES];
+
+    ALIGNED(CACHE_LINE_BYTES) struct inbox inboxes[N_CLASSES]; /* [atomic] */
+};
+
+/* What a thread has before its first malloc and after its last destructor: bins that are empty and a
+ * tag that no slab has, so that every fast path fails and no test for NULL is needed. Read-only. */
+extern const struct front front_empty;
+
+/* This thread's. */
+extern THREAD_LOCAL struct front *front_mine;
+
+/* By number; entries are set once and never cleared. */
+extern _Atomic(struct heap *) heap_table[HEAPS_MAX];
+
+/* front is not &front_empty. */
+ALWAYS_INLINE struct heap *heap_of(struct front *front)
+{
+    return CONTAINER_OF(front, struct heap, front);
+}
+
+ALWAYS_INLINE struct heap *heap_by_number(uint32_t number)
+{
+    return atomic_get_acquire(&heap_table[number]);
+}
+
+ALWAYS_INLINE uint64_t bin_frees(const struct bin *bin)
+{
+    return atomic_get_relaxed(&bin->frees_base) -
+           (uint64_t)(int64_t)atomic_get_relaxed(&bin->left);
+}
+
+ALWAYS_INLINE void bin_set_left(struct bin *bin, size_t left)
+{
+    uint64_t frees = bin_frees(bin);
+    atomic_put_relaxed(&bin->left, (int32_t)left);
+    atomic_put_relaxed(&bin->frees_base, frees + left);
+}
+
+/* Free blocks in the bin. [owner] */
+ALWAYS_INLINE size_t bin_count(const struct heap *heap, unsigned class)
+{
+    const struct bin *bin = &heap->front.bins[class];
+    return (size_t)heap->shelves[class].balance + bin_frees(bin) -
+           atomic_get_relaxed(&bin->allocs);
+}
+
+/* ---- heap.c ---- */
+
+/* A fresh heap with this number; NULL when there is no memory. */
+struct heap *heap_new(uint32_t number);
+
+/* Verifies everything that can be verified of a heap whose lock and ownership the caller has; traps
+ * on the first thing that does not hold. For tests. */
+void heap_check(struct heap *heap);
+
+/* ---- refill.c: blocks for the bin ---- */
+
+/* A class's first use: gives its bin a cap. */
+void heap_open_shelf(struct heap *heap, unsigned class);
+
+/* Puts at least one block into the empty bin of this class. False: there is no memory. */
+bool heap_refill(struct heap *heap, unsigned class);
+
+/* One block that reads as zero, without filling the bin, or NULL if none is easily had. */
+void *heap_take_zeroed(struct heap *heap, unsigned class);
+
+/* ---- flush.c: blocks back to their slabs ---- */
+
+/* The bin's countdown ran out: sets it anew, and relieves the bin if it is over its cap. */
+void heap_look_at_bin(struct heap *heap, unsigned class);
+
+/* Every free block of bins, magazines and inboxes goes home; empty slabs go to the arena. */
+void heap_flush(struct heap *heap);
+
+/* The same for the inbox of one class of a parked heap, unless somebody else is at it. */
+void heap_tidy_parked(struct heap *heap, unsigned class);
+
+/* Sends the first n blocks of a chain home. [lock] */
+void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head, size_t n);
+
+void heap_list_add(struct heap *heap, struct span *slab);
+void heap_list_remove(struct heap *heap, struct span *slab);
+
+/* ---- remote.c: blocks of other heaps ---- */
+
+/* Takes in a block of `class` that heap number `owner` owns. */
+void heap_free_remote(struct heap *heap, struct block *block, unsigned class, uint32_t owner);
+
+void heap_flush_outboxes(struct heap *heap);
+
+/* Into the owner's inbox. */
+void heap_push(uint32_t owner, unsigned class, const struct chain *chain);
+
+/* ---- thread.c: heaps and threads ---- */
+
+/* Once, from the constructor: from then on threads that end give their heaps back. */
+void heap_threads_init(void);
+
+/* This thread's heap, given to it now if it has none. NULL: it cannot have one; use the late heap. */
+struct heap *heap_attach(void);
+
+/* The heap of all threads that have none of their own any more, or could not get one; the caller has
+ * it to itself until heap_late_release. NULL: there is no memory for it. */
+struct heap *heap_late_take(void);
+void heap_late_release(void);
+
+/* Some parked heap, locked; NULL: none at hand. */
+struct heap *heap_parked_take(void);
+
+/* Heap numbers run from 1 to this. */
+uint32_t heap_number_max(void);
+
+void heap_threads_fork_prepare(void);
+void heap_threads_fork_parent(void);
+void heap_threads_fork_child(void);
+
+/* ---- fork.c ---- */
+
+void heap_fork_init(void);
+
+#endif

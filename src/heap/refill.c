@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks for an empty bin: what is nearest first, and from slabs the lowest addresses first, so that
+ * the rest of the slabs can become empty.
+ *
+ * Runs on the owner's thread, takes the heap's lock; tries, never waits for, the lock of a parked heap.
+ */
+#include "base/check.h"
+#include "conf/options.h"
+#include "heap/heap.h"
+#include "mem/arena.h"
+#include "mem/slab.h"
+
+enum {
+    CARVE_MAX_BYTES = PAGE_BYTES, /* fresh memory is touched a page at a time, not sooner */
+    PARTIAL_LOOKS = 4,            /* slabs compared to find a full one */
+    PARKED_LOOKS = 4,             /* parked heaps asked for a slab before one is made */
+};
+
+static void bin_install(struct heap *heap, unsigned class, struct block *head, size_t n)
+{
+    heap->front.bins[class].head = head;
+    heap->shelves[class].balance += (int64_t)n;
+}
+
+static size_t cap_first(unsigned class)
+{
+    return max_size(CARVE_MAX_BYTES / class_bytes(class), 2);
+}
+
+void heap_open_shelf(struct heap *heap, unsigned class)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    shelf->cap = (uint32_t)cap_first(class);
+    heap->caps_bytes += shelf->cap * class_bytes(class);
+    bin_set_left(&heap->front.bins[class], shelf->cap);
+}
+
+/* A list's slab to draw from: a full one, so that the emptier ones get the chance to become empty. */
+static struct span *partial_choose(const struct shelf *shelf)
+{
+    struct span *best = shelf->partial;
+    struct span *slab = best;
+    for (int i = 1; i < PARTIAL_LOOKS && slab != NULL; i++) {
+        slab = slab->slab.next;
+        if (slab != NULL && slab->slab.n_out > best->slab.n_out)
+            best = slab;
+    }
+    return best;
+}
+
+static bool slab_has_blocks(const struct span *slab)
+{
+    return slab_has_free(slab) || slab_has_fresh(slab);
+}
+
+/* A slab of this class out of a parked heap, made ours (map.h: M3). */
+static struct span *slab_from(struct heap *parked, struct heap *heap, unsigned class)
+{
+    struct chain left = inbox_take(&parked->inboxes[class], class_bytes(class));
+    heap_send_home_locked(parked, class, left.head, left.n);
+    struct span *slab = parked->shelves[class].partial;
+    if (slab != NULL) {
+        heap_list_remove(parked, slab);
+        map_set_slab(slab->base, class, heap->front.tag);
+    }
+    return slab;
+}
+
+static struct span *slab_from_parked(struct heap *heap, unsigned class)
+{
+    struct span *slab = NULL;
+    for (int i = 0; i < PARKED_LOOKS && slab == NULL; i++) {
+        struct heap *parked = heap_parked_take();
+        if (parked == NULL)
+            return NULL;
+        slab = slab_from(parked, heap, class);
+        lock_release(&parked->lock);
+    }
+    return slab;
+}
+
+static struct span *slab_made(struct heap *heap, unsigned class)
+{
+    struct span *slab = slab_new(class);
+    if (slab != NULL)
+        map_set_slab(slab->base, class, heap->front.tag);
+    return slab;
+}
+
+/* Makes the current slab one that has blocks. [lock] */
+static struct span *slab_with_blocks(struct heap *heap, unsigned class)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    if (shelf->slab != NULL && slab_has_blocks(shelf->slab))
+        return shelf->slab;
+    /* What was current is full now: it belongs to no list until a block comes home. */
+    struct span *slab = partial_choose(shelf);
+    if (slab != NULL)
+        heap_list_remove(heap, slab);
+    if (slab == NULL)
+        slab = slab_from_parked(heap, class);
+    if (slab == NULL)
+        slab = slab_made(heap, class);
+    if (slab != NULL)
+        shelf->slab = slab;
+    return slab;
+}
+
+static bool refill_from_slab(struct heap *heap, unsigned class)
+{
+    struct span *slab = slab_with_blocks(heap, class);
+    if (slab == NULL)
+        return false;
+    struct shelf *shelf = &heap->shelves[class];
+    struct chain chain = {BLOCK_END, NULL, 0};
+    slab_take_free(slab, &chain, shelf->cap);
+    if (chain.n == 0)
+        slab_carve(slab, &chain, max_size(CARVE_MAX_BYTES / class_bytes(class), 1));
+    chain_close(&chain);
+    bin_install(heap, class, chain.head, chain.n);
+    shelf->refilled_from_slab = true;
+    return true;
+}
+
+static bool refill_locked(struct heap *heap, unsigned class)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    if (shelf->n_magazine > 0) {
+        bin_install(heap, class, shelf->magazine, shelf->n_magazine);
+        shelf->magazine = BLOCK_END;
+        shelf->n_magazine = 0;
+        return true;
+    }
+    struct chain chain = inbox_take(&heap->inboxes[class], class_bytes(class));
+    if (chain.n > 0) {
+        bin_install(heap, class, chain.head, chain.n);
+        return true;
+    }
+    return refill_from_slab(heap, class);
+}
+
+bool heap_refill(struct heap *heap, unsigned class)
+{
+    ASSERT(heap->front.bins[class].head == BLOCK_END);
+    if (UNLIKELY(heap->shelves[class].cap == 0))
+        heap_open_shelf(heap, class);
+    lock_take(&heap->lock);
+    bool done = refill_locked(heap, class);
+    lock_release(&heap->lock);
+    if (LIKELY(done))
+        return true;
+    /* Out of memory: what other classes have set aside may make up a slab. */
+    heap_flush(heap);
+    (void)arena_purge_all();
+    lock_take(&heap->lock);
+    done = refill_locked(heap, class);
+    lock_release(&heap->lock);
+    return done;
+}
+
+void *heap_take_zeroed(struct heap *heap, unsigned class)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    void *block = NULL;
+    lock_take(&heap->lock);
+    struct span *slab = shelf->slab;
+    if (slab != NULL && shelf->n_magazine == 0 && !slab_has_free(slab))
+        block = slab_carve_zeroed(slab);
+    lock_release(&heap->lock);
+    if (block != NULL) {
+        shelf->balance++;
+        counter_increment(&heap->front.bins[class].allocs);
+    }
+    return block;
+}

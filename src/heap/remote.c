@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks that belong to other heaps: collected by owner and class in the outboxes of the thread that
+ * frees them, then left in the owner's inbox with one push a batch (mem/inbox.h).
+ *
+ * Runs on the thread that frees; no lock is held.
+ */
+#include "heap/heap.h"
+
+static size_t outbox_max(unsigned class)
+{
+    return max_size(min_size(OUTBOX_MAX_BLOCKS, OUTBOX_MAX_BYTES / class_bytes(class)), 1);
+}
+
+void heap_push(uint32_t owner, unsigned class, const struct chain *chain)
+{
+    inbox_push(&heap_by_number(owner)->inboxes[class], chain);
+}
+
+static void outbox_flush(struct outbox *outbox)
+{
+    heap_push(outbox->owner, outbox->class, &outbox->chain);
+    outbox->chain.n = 0;
+    /* Nobody empties the inbox of a parked heap until a thread adopts it: do it now. A heap that is
+     * parked in this very moment is tidied by the next push, or when it is adopted. */
+    struct heap *owner = heap_by_number(outbox->owner);
+    if (UNLIKELY(atomic_get_relaxed(&owner->state) == HEAP_PARKED))
+        heap_tidy_parked(owner, outbox->class);
+}
+
+static void outbox_add(struct outbox *outbox, struct block *block)
+{
+    if (outbox->chain.n++ == 0)
+        outbox->chain.tail = block;
+    else
+        block_link(block, outbox->chain.head, block_secret);
+    outbox->chain.head = block;
+}
+
+void heap_free_remote(struct heap *heap, struct block *block, unsigned class, uint32_t owner)
+{
+    struct outbox *outbox = &heap->outboxes[(owner * 5 + class) % N_OUTBOXES];
+    if (outbox->owner != owner || outbox->class != class) {
+        if (outbox->chain.n > 0)
+            outbox_flush(outbox);
+        outbox->owner = owner;
+        outbox->class = class;
+    }
+    outbox_add(outbox, block);
+    if (outbox->chain.n >= outbox_max(class))
+        outbox_flush(outbox);
+    /* A free of this class that did not come into the bin. */
+    counter_add(&heap->front.bins[class].frees_base, 1);
+    heap->shelves[class].balance--;
+}
+
+void heap_flush_outboxes(struct heap *heap)
+{
+    for (size_t i = 0; i < N_OUTBOXES; i++) {
+        if (heap->outboxes[i].chain.n > 0)
+            outbox_flush(&heap->outboxes[i]);
+    }
+}

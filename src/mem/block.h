@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A free block, and chains of them.
+ *
+ * The two words of a free block are a sealed link: where the next one is, and a seal that only
+ * this process can make for this block and this next one. A block is sealed whenever it is free,
+ * wherever it waits (bin, magazine, outbox, inbox, slab), and its seal is checked and cleared when it
+ * is handed out. So a link that somebody wrote over is never followed, and a block that was freed
+ * twice is handed out once: the second time its seal is gone.
+ *
+ * The low bits of the secret are never all zero while those of addresses are: a cleared seal (0) is
+ * never valid, and neither is that of block_end, the end of every chain. An empty bin therefore
+ * needs no test of its own: its pop fails the check.
+ */
+#ifndef POOLALLOC_MEM_BLOCK_H
+#define POOLALLOC_MEM_BLOCK_H
+
+#include "base/compiler.h"
+
+#include <stdbool.h>
+
+struct block {
+    struct block *next;
+    uintptr_t seal;
+};
+
+/* n blocks of one class, head to tail; the tail's next is block_end. n == 0: no blocks. */
+struct chain {
+    struct block *head;
+    struct block *tail;
+    size_t n;
+};
+
+extern const struct block block_end; /* zeroes */
+#define BLOCK_END ((struct block *)&block_end)
+
+/* [const] after block_secret_init, which the first heap's making calls. */
+extern uintptr_t block_secret;
+
+void block_secret_init(uint64_t random_bits);
+
+ALWAYS_INLINE void block_link(struct block *block, struct block *next, uintptr_t secret)
+{
+    block->next = next;
+    block->seal = (uintptr_t)next ^ (uintptr_t)block ^ secret;
+}
+
+ALWAYS_INLINE bool block_is_sealed(const struct block *block, const struct block *next,
+                                   uintptr_t secret)
+{
+    return (block->seal ^ (uintptr_t)next ^ (uintptr_t)block) == secret;
+}
+
+/* Ends the process: a free block does not hold what we wrote into it. */
+NORETURN COLD void block_corrupted(const struct block *block, size_t class_bytes);
+
+/* The block after `block` in a chain; never returns a link that was written over. */
+ALWAYS_INLINE struct block *block_next_checked(const struct block *block, size_t class_bytes)
+{
+    struct block *next = block->next;
+    if (UNLIKELY(!block_is_sealed(block, next, block_secret)))
+        block_corrupted(block, class_bytes);
+    return next;
+}
+
+/* Appends to a chain that is being built; chain_close ends it. */
+ALWAYS_INLINE void chain_append(struct chain *chain, struct block *block)
+{
+    if (chain->n++ == 0)
+        chain->head = block;
+    else
+        block_link(chain->tail, block, block_secret);
+    chain->tail = block;
+}
+
+ALWAYS_INLINE void chain_close(struct chain *chain)
+{
+    if (chain->n > 0)
+        block_link(chain->tail, BLOCK_END, block_secret);
+}
+
+#endif

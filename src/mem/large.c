@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#include "mem/large.h"
+
+#include "conf/options.h"
+#include "mem/arena.h"
+
+#include <string.h>
+
+/* Arena blocks of this size that must move to grow get a mapping of their own. */
+enum { DIRECT_GROWN_MIN_BYTES = 1 << 20 };
+
+static struct span *take(size_t bytes, size_t align_bytes)
+{
+    if (bytes > PTRDIFF_MAX)
+        return NULL;
+    size_t n_pages = div_round_up(bytes, PAGE_BYTES);
+    size_t align_pages = max_size(align_bytes >> PAGE_SHIFT, 1);
+    struct span *span = NULL;
+    if (bytes < options.direct_bytes && align_bytes < options.direct_bytes)
+        span = arena_take(SPAN_LARGE, n_pages, align_pages);
+    if (span == NULL)
+        span = arena_take_direct(bytes, align_bytes);
+    /* What is free may be too scattered, or kept from the kernel by us: give all back and try again. */
+    if (span == NULL && arena_purge_all())
+        span = arena_take(SPAN_LARGE, n_pages, align_pages);
+    return span;
+}
+
+void *large_alloc(size_t bytes, size_t align_bytes)
+{
+    struct span *span = take(bytes, align_bytes);
+    return span != NULL ? (void *)span->base : NULL;
+}
+
+void *large_alloc_zeroed(size_t bytes)
+{
+    struct span *span = take(bytes, 1);
+    if (span == NULL)
+        return NULL;
+    void *p = (void *)span->base;
+    return span->was_zero ? p : memset(p, 0, bytes);
+}
+
+void large_free(struct span *span)
+{
+    if (span->kind == SPAN_DIRECT)
+        arena_give_direct(span);
+    else
+        arena_give(span, span->n_pages);
+}
+
+/* A block that outgrew its place once is likely to go on growing: a mapping of its own grows without
+ * copying from then on. */
+static void *move_to_direct(struct span *span, size_t bytes)
+{
+    struct span *direct = arena_take_direct(bytes, 1);
+    if (direct == NULL)
+        return NULL;
+    void *to = memcpy((void *)direct->base, (void *)span->base, span_bytes(span));
+    large_free(span);
+    return to;
+}
+
+void *large_realloc(struct span *span, size_t bytes)
+{
+    if (bytes > PTRDIFF_MAX)
+        return NULL;
+    if (span->kind == SPAN_DIRECT)
+        return arena_resize_direct(span, bytes) ? (void *)span->base : NULL;
+    if (arena_resize(span, div_round_up(bytes, PAGE_BYTES)))
+        return (void *)span->base;
+    if (bytes > span_bytes(span) && span_bytes(span) >= DIRECT_GROWN_MIN_BYTES)
+        return move_to_direct(span, bytes);
+    return NULL;
+}

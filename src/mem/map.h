@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The address map: from any address to what we know about it.
+ *
+ * A root indexed by the address's 4 GiB window leads to a leaf; a leaf has, for each 64 KiB unit, one
+ * word that answers free() (the slab word), and for each 4 KiB page what the arena needs.
+ *
+ * Slab word of the unit at `base`, a slab of `class` that heap number `owner` owns:
+ *
+ *     base ^ class << 21 ^ tag,  tag = 1 << 63 | owner << 48
+ *
+ * so that for a block address p and my heap's tag, word ^ p ^ tag is below N_CLASSES << 21 if and only
+ * if the unit is one of my slabs, and then is class << 21 | offset in the slab: one load, two
+ * exclusive ors and one compare answer "mine? which class? where?" for any 64-bit p at all. 0 means
+ * that the unit is no slab; bit 63 keeps it from ever passing.
+ *
+ * Protocol of the slab words (relaxed in the fast path, release/acquire elsewhere):
+ *   M1 the owner of a slab stores the word before it hands out any block of it      [release]
+ *   M2 free(p) of a block that p's thread got from the owner sees M1, or a later M3
+ *   M3 a heap that takes a slab over from a parked heap stores its own word, under the parked heap's
+ *      lock [release]: a free that still reads the old word pushes to the parked heap's inbox, whose
+ *      drain sends the block on by reading the word again
+ *   M4 the owner stores 0 before it gives an empty slab back: no block of it is live, so no valid free
+ *      can be reading
+ *   M5 readers that go on to use the owner's heap load [acquire], pairing with M1 and M3: the heap's
+ *      making happened before
+ *
+ * Tests: tests/unit/test_map.c, tests/stress/race_map.c.
+ */
+#ifndef POOLALLOC_MEM_MAP_H
+#define POOLALLOC_MEM_MAP_H
+
+#include "base/atomic.h"
+#include "base/bits.h"
+
+struct span;
+
+enum {
+    PAGE_SHIFT = 12, /* our page: the arena's grain, at most the kernel's page */
+    PAGE_BYTES = 1 << PAGE_SHIFT,
+    UNIT_SHIFT = 16,
+    UNIT_BYTES = 1 << UNIT_SHIFT,
+    UNIT_PAGES = UNIT_BYTES / PAGE_BYTES,
+    LEAF_SHIFT = 32, /* a leaf covers 4 GiB */
+    LEAF_UNITS = 1 << (LEAF_SHIFT - UNIT_SHIFT),
+    LEAF_PAGES = 1 << (LEAF_SHIFT - PAGE_SHIFT),
+    ADDRESS_BITS = 48,
+    MAP_CLASS_SHIFT = 21,
+    MAP_OWNER_SHIFT = 48,
+};
+
+#define MAP_TAG_BIT (UINT64_C(1) << 63)
+
+struct leaf {
+    _Atomic uint64_t slab_words[LEAF_UNITS];
+    /* [lock: arena] The span whose first or last page this is, or was: check its base. The entry of a
+     * slab's first page does not change while the slab lives, and its owner reads it without. */
+    struct span *spans[LEAF_PAGES];
+    /* [lock: arena] One bit a page: it may hold something else than zeroes. */
+    uint64_t touched[LEAF_PAGES / 64];
+};
+
+extern struct leaf map_first_leaf;
+extern _Atomic(struct leaf *) map_root[1 << (ADDRESS_BITS - LEAF_SHIFT)];
+
+/* Makes the leaves for [base, base + bytes). False: no memory for them. [lock: arena] */
+bool map_cover(uintptr_t base, size_t bytes);
+
+ALWAYS_INLINE uint64_t map_tag(uint32_t owner)
+{
+    return MAP_TAG_BIT | (uint64_t)owner << MAP_OWNER_SHIFT;
+}
+
+/* NULL: nothing of ours is within 4 GiB of it. */
+ALWAYS_INLINE struct leaf *map_leaf(uintptr_t address)
+{
+    if (UNLIKELY(address >> ADDRESS_BITS != 0))
+        return NULL;
+    return atomic_get_acquire(&map_root[address >> LEAF_SHIFT]);
+}
+
+ALWAYS_INLINE _Atomic uint64_t *map_slab_word(uintptr_t address)
+{
+    struct leaf *leaf = map_leaf(address);
+    return leaf != NULL ? &leaf->slab_words[(uint16_t)(address >> UNIT_SHIFT)] : NULL;
+}
+
+/* What the map says of an address. */
+struct place {
+    bool is_slab;
+    uint8_t class;
+    uint16_t offset; /* in the slab */
+    uint32_t owner;  /* heap number */
+};
+
+ALWAYS_INLINE struct place map_place(uintptr_t address)
+{
+    _Atomic uint64_t *word = map_slab_word(address);
+    uint64_t found = word != NULL ? atomic_get_acquire(word) : 0;
+    uint64_t x = found ^ address;
+    return (struct place){
+        .is_slab = found != 0,
+        .class = (uint8_t)(x >> MAP_CLASS_SHIFT),
+        .offset = (uint16_t)x,
+        .owner = (uint32_t)(x >> MAP_OWNER_SHIFT) & 0x7fff,
+    };
+}
+
+/* For addresses in what map_cover covered, as the two below. */
+ALWAYS_INLINE struct span **map_span_entry(uintptr_t address)
+{
+    struct leaf *leaf = atomic_get_acquire(&map_root[address >> LEAF_SHIFT]);
+    return &leaf->spans[(address >> PAGE_SHIFT) % LEAF_PAGES];
+}
+
+/* The span of a slab, from any address in it; for whoever owns the slab. */
+ALWAYS_INLINE struct span *map_slab_span(uintptr_t address)
+{
+    return *map_span_entry(round_down(address, UNIT_BYTES));
+}
+
+ALWAYS_INLINE void map_set_slab(uintptr_t base, unsigned class, uint64_t tag)
+{
+    struct leaf *leaf = atomic_get_acquire(&map_root[base >> LEAF_SHIFT]);
+    atomic_put_release(&leaf->slab_words[(uint16_t)(base >> UNIT_SHIFT)], base ^ (uint64_t)class << MAP_CLASS_SHIFT ^ tag);
+}
+
+ALWAYS_INLINE void map_clear_slab(uintptr_t base)
+{
+    struct leaf *leaf = atomic_get_acquire(&map_root[base >> LEAF_SHIFT]);
+    atomic_put_release(&leaf->slab_words[(uint16_t)(base >> UNIT_SHIFT)], 0);
+}
+
+/* Touched bits of a run of pages. [lock: arena] */
+size_t map_touched_count(uintptr_t base, size_t n_pages);
+void map_touched_set(uintptr_t base, size_t n_pages);
+void map_touched_clear(uintptr_t base, size_t n_pages);
+
+#endif

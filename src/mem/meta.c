@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "mem/meta.h"
+
+#include "base/bits.h"
+#include "os/lock.h"
+#include "os/pages.h"
+
+enum {
+    FIRST_CHUNK_BYTES = 32 * 1024, /* in .bss: a small program makes no system call for records */
+    CHUNK_BYTES = 256 * 1024,
+    N_LISTS = META_REUSE_MAX_BYTES / META_ALIGN,
+};
+
+struct record {
+    struct record *next;
+};
+
+static ALIGNED(META_ALIGN) char first_chunk[FIRST_CHUNK_BYTES];
+
+static struct {
+    struct lock lock;
+    char *at; /* [lock] the unused rest of the newest chunk */
+    char *end;
+    size_t bytes;
+    struct record *free[N_LISTS]; /* [lock] by size / META_ALIGN - 1 */
+} meta = {
+    .lock = LOCK_INIT(LOCK_META),
+    .at = first_chunk,
+    .end = first_chunk + FIRST_CHUNK_BYTES,
+    .bytes = FIRST_CHUNK_BYTES,
+};
+
+static bool chunk_new(size_t bytes)
+{
+    size_t guard = os_page_bytes();
+    size_t all = round_up(max_size(bytes, CHUNK_BYTES) + 2 * guard, guard);
+    char *chunk = os_pages_map(NULL, all);
+    if (chunk == NULL)
+        return false;
+    os_pages_guard(chunk, guard);
+    os_pages_guard(chunk + all - guard, guard);
+    meta.at = chunk + guard;
+    meta.end = chunk + all - guard;
+    meta.bytes += all;
+    return true;
+}
+
+static void *take_locked(size_t bytes)
+{
+    if (bytes <= META_REUSE_MAX_BYTES) {
+        struct record **list = &meta.free[bytes / META_ALIGN - 1];
+        struct record *record = *list;
+        if (record != NULL) {
+            *list = record->next;
+            return record;
+        }
+    }
+    if ((size_t)(meta.end - meta.at) < bytes && !chunk_new(bytes))
+        return NULL;
+    void *p = meta.at;
+    meta.at += bytes;
+    return p;
+}
+
+void *meta_take(size_t bytes)
+{
+    lock_take(&meta.lock);
+    void *p = take_locked(round_up(bytes, META_ALIGN));
+    lock_release(&meta.lock);
+    return p;
+}
+
+void meta_give(void *p, size_t bytes)
+{
+    struct record *record = p;
+    struct record **list = &meta.free[round_up(bytes, META_ALIGN) / META_ALIGN - 1];
+    lock_take(&meta.lock);
+    record->next = *list;
+    *list = record;
+    lock_release(&meta.lock);
+}
+
+size_t meta_bytes(void)
+{
+    lock_take(&meta.lock);
+    size_t bytes = meta.bytes;
+    lock_release(&meta.lock);
+    return bytes;
+}
+
+void meta_fork_prepare(void)
+{
+    lock_take(&meta.lock);
+}
+
+void meta_fork_parent(void)
+{
+    lock_release(&meta.lock);
+}
+
+void meta_fork_child(void)
+{
+    lock_reset(&meta.lock);
+}

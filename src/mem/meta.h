@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory for our own records: heaps, spans, bitmaps. Far from the program's blocks, between guard
+ * pages. Zeroed when new; a multiple of 64 bytes, aligned to 64. Never returned to the kernel, so a
+ * stale pointer to a record still points to a record of the same kind.
+ * Callable from any thread; takes the meta lock.
+ */
+#ifndef POOLALLOC_MEM_META_H
+#define POOLALLOC_MEM_META_H
+
+#include "base/compiler.h"
+
+enum { META_ALIGN = 64, META_REUSE_MAX_BYTES = 512 };
+
+/* NULL when the kernel has no memory. What was given back comes back as it was, not zeroed. */
+void *meta_take(size_t bytes);
+
+/* bytes <= META_REUSE_MAX_BYTES. */
+void meta_give(void *p, size_t bytes);
+
+/* All that was taken from the kernel for records. */
+size_t meta_bytes(void);
+
+void meta_fork_prepare(void);
+void meta_fork_parent(void);
+void meta_fork_child(void);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "mem/slab.h"
+
+#include "base/check.h"
+#include "conf/classes.h"
+#include "mem/arena.h"
+#include "mem/meta.h"
+#include "os/panic.h"
+
+#include <string.h>
+
+static size_t bitmap_words(const struct span *slab)
+{
+    return div_round_up(slab->slab.n_blocks, 64);
+}
+
+static bool bitmap_make(struct slab_part *part)
+{
+    if (part->n_blocks <= 64) {
+        part->own_word = 0;
+        part->bitmap = &part->own_word;
+        return true;
+    }
+    size_t bytes = div_round_up(part->n_blocks, 64) * sizeof(uint64_t);
+    part->bitmap = meta_take(bytes);
+    if (part->bitmap == NULL)
+        return false;
+    memset(part->bitmap, 0, bytes);
+    return true;
+}
+
+struct span *slab_new(unsigned class)
+{
+    struct span *span = arena_take(SPAN_SLAB, UNIT_PAGES, UNIT_PAGES);
+    if (span == NULL)
+        return NULL;
+    span->class = (uint8_t)class;
+    span->slab = (struct slab_part){
+        .n_blocks = (uint16_t)(UNIT_BYTES / class_bytes(class)),
+        .is_zero = span->was_zero,
+    };
+    if (!bitmap_make(&span->slab)) {
+        arena_give(span, 0);
+        return NULL;
+    }
+    return span;
+}
+
+void slab_delete(struct span *slab)
+{
+    struct slab_part *part = &slab->slab;
+    ASSERT(part->n_out == 0 && !part->in_list);
+    if (part->bitmap != &part->own_word)
+        meta_give(part->bitmap, bitmap_words(slab) * sizeof(uint64_t));
+    size_t touched_bytes = (size_t)part->n_carved * class_bytes(slab->class);
+    arena_give(slab, div_round_up(touched_bytes, PAGE_BYTES));
+}
+
+static struct block *block_at(const struct span *slab, size_t index)
+{
+    return (struct block *)(slab->base + index * class_bytes(slab->class));
+}
+
+void slab_take_free(struct span *slab, struct chain *chain, size_t max)
+{
+    size_t left = min_size(max, slab->slab.n_carved - slab->slab.n_out);
+    slab->slab.n_out += (uint16_t)left;
+    for (uint64_t *word = slab->slab.bitmap; left > 0; word++) {
+        size_t first = (size_t)(word - slab->slab.bitmap) * 64;
+        for (; *word != 0 && left > 0; left--) {
+            struct block *block = block_at(slab, first + lowest_bit(*word));
+            *word &= *word - 1;
+            (void)block_next_checked(block, class_bytes(slab->class));
+            chain_append(chain, block);
+        }
+    }
+}
+
+void slab_carve(struct span *slab, struct chain *chain, size_t max)
+{
+    size_t n = min_size(max, (size_t)(slab->slab.n_blocks - slab->slab.n_carved));
+    size_t bytes = class_bytes(slab->class);
+    char *at = (char *)block_at(slab, slab->slab.n_carved);
+    for (size_t i = 0; i < n; i++, at += bytes)
+        chain_append(chain, (struct block *)(void *)at);
+    slab->slab.n_carved += (uint16_t)n;
+    slab->slab.n_out += (uint16_t)n;
+}
+
+void *slab_carve_zeroed(struct span *slab)
+{
+    if (!slab->slab.is_zero || !slab_has_fresh(slab))
+        return NULL;
+    slab->slab.n_out++;
+    return block_at(slab, slab->slab.n_carved++);
+}
+
+void slab_put(struct span *slab, struct block *block)
+{
+    unsigned class = slab->class;
+    uint32_t offset = (uint32_t)((uintptr_t)block - slab->base);
+    unsigned index = class_index_of_offset(class, offset);
+    if (UNLIKELY(index >= slab->slab.n_carved))
+        panic("free of a pointer that is no block", block, class_bytes(class));
+    uint64_t *word = &slab->slab.bitmap[index / 64];
+    uint64_t bit = UINT64_C(1) << index % 64;
+    if (UNLIKELY((*word & bit) != 0))
+        panic("double free", block, class_bytes(class));
+    *word |= bit;
+    slab->slab.n_out--;
+}
+
+void slab_check(const struct span *slab)
+{
+    size_t n_free = 0;
+    for (size_t i = 0; i < bitmap_words(slab); i++)
+        n_free += count_bits(slab->slab.bitmap[i]);
+    bool holds = slab->kind == SPAN_SLAB && slab->base % UNIT_BYTES == 0 &&
+                 slab->slab.n_carved <= slab->slab.n_blocks &&
+                 n_free + slab->slab.n_out == slab->slab.n_carved;
+    for (size_t i = 0; i < slab->slab.n_carved && holds; i++) {
+        const struct block *block = block_at(slab, i);
+        if ((slab->slab.bitmap[i / 64] >> i % 64 & 1) != 0)
+            holds = block_is_sealed(block, block->next, block_secret);
+    }
+    if (!holds)
+        __builtin_trap();
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slab: one 64 KiB unit cut into blocks of one class, its record and bitmap kept elsewhere.
+ *
+ * Blocks [0, n_carved) have been used; of these the ones whose bit is set are free and at home here,
+ * the other n_out are live or in some bin, magazine, outbox or inbox. Blocks from n_carved on were
+ * never written. A slab is touched by the holder of its owner heap's lock only.
+ */
+#ifndef POOLALLOC_MEM_SLAB_H
+#define POOLALLOC_MEM_SLAB_H
+
+#include "mem/block.h"
+#include "mem/span.h"
+
+/* A slab of this class, in no list and not in the map yet: the caller sets the map word (map.h: M1).
+ * NULL when there is no memory. */
+struct span *slab_new(unsigned class);
+
+/* Gives an empty slab back to the arena. The caller has cleared the map word. */
+void slab_delete(struct span *slab);
+
+/* Moves up to `max` free blocks, lowest address first, to the end of `chain`. */
+void slab_take_free(struct span *slab, struct chain *chain, size_t max);
+
+/* The same with blocks that were never used. */
+void slab_carve(struct span *slab, struct chain *chain, size_t max);
+
+/* One never used block that reads as zero but for nothing, or NULL. */
+void *slab_carve_zeroed(struct span *slab);
+
+/* Takes a block home; ends the process if it is home already or never was out. */
+void slab_put(struct span *slab, struct block *block);
+
+/* Verifies the record against the bitmap; traps if they disagree. */
+void slab_check(const struct span *slab);
+
+ALWAYS_INLINE bool slab_is_empty(const struct span *slab)
+{
+    return slab->slab.n_out == 0;
+}
+
+/* Whether every carved block is out. */
+ALWAYS_INLINE bool slab_has_free(const struct span *slab)
+{
+    return slab->slab.n_out < slab->slab.n_carved;
+}
+
+ALWAYS_INLINE bool slab_has_fresh(const struct span *slab)
+{
+    return slab->slab.n_carved < slab->slab.n_blocks;
+}
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Span: the record of a run of pages, free or in use.
+ *
+ * Kinds and who may touch the fields: a free span belongs to the arena (arena lock); a slab to the
+ * heap that owns it (that heap's lock); a large block to whoever holds the block, its record is read
+ * and changed under the arena lock. `base`, `n_pages` and `kind` change under the arena lock only.
+ */
+#ifndef POOLALLOC_MEM_SPAN_H
+#define POOLALLOC_MEM_SPAN_H
+
+#include "mem/map.h"
+
+enum span_kind {
+    SPAN_UNUSED,  /* a spare record, describes nothing */
+    SPAN_FREE,    /* in the arena's tree */
+    SPAN_PURGING, /* its pages are on their way to the kernel, lock released */
+    SPAN_SLAB,
+    SPAN_LARGE,  /* a large block in the arena */
+    SPAN_DIRECT, /* a large block with a mapping of its own */
+};
+
+struct free_part {
+    struct span *left; /* the tree by size */
+    struct span *right;
+    struct span *older; /* spans with touched pages, by the time they became free */
+    struct span *newer;
+    uint32_t n_touched;
+    uint32_t freed_ms; /* low bits of the clock */
+};
+
+struct slab_part {
+    struct span *next; /* the owner's list of slabs with free blocks */
+    struct span *prev;
+    uint64_t *bitmap;  /* 1: the block is free, and in no bin, magazine, outbox or inbox */
+    uint64_t own_word; /* the bitmap of slabs of at most 64 blocks */
+    uint16_t n_blocks; /* [const] */
+    uint16_t n_carved; /* blocks from here on were never used */
+    uint16_t n_out;    /* carved blocks that are not in the bitmap */
+    uint8_t in_list;
+    uint8_t is_zero; /* pages beyond the carved blocks read as zero */
+};
+
+struct span {
+    _Alignas(64) uintptr_t base;
+    uint32_t n_pages;
+    uint8_t kind;  /* enum span_kind */
+    uint8_t class; /* of a slab */
+    uint8_t was_zero; /* set by arena_take: no page of it was touched */
+    union {
+        struct free_part free;
+        struct slab_part slab;
+    };
+};
+
+_Static_assert(sizeof(struct span) == 64, "a span record is one cache line");
+
+ALWAYS_INLINE uintptr_t span_end(const struct span *span)
+{
+    return span->base + ((uintptr_t)span->n_pages << PAGE_SHIFT);
+}
+
+ALWAYS_INLINE size_t span_bytes(const struct span *span)
+{
+    return (size_t)span->n_pages << PAGE_SHIFT;
+}
+
+#endif

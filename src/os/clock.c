@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/clock.h"
+
+#include <time.h>
+
+uint64_t os_clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}

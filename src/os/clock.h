@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Wall-clock milliseconds since some fixed moment, to the timer tick (4 ms or so): what ages need.
+ */
+#ifndef POOLALLOC_OS_CLOCK_H
+#define POOLALLOC_OS_CLOCK_H
+
+#include <stdint.h>
+
+uint64_t os_clock_ms(void);
+
+#endif

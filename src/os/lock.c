@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/lock.h"
+
+#include "os/sys.h"
+
+enum { LOCK_SPINS = 100 };
+
+_Atomic(const void *) lock_fork_thread;
+
+/* Its address names the thread; tids would lie in a child of a raw fork system call. Its bits are
+ * the ranks this thread holds, in debug builds. */
+static THREAD_LOCAL uint32_t held_ranks;
+
+bool lock_is_fork_thread(void)
+{
+    return atomic_get_relaxed(&lock_fork_thread) == &held_ranks;
+}
+
+void lock_fork_begin(void)
+{
+    atomic_put_relaxed(&lock_fork_thread, &held_ranks);
+}
+
+void lock_fork_end(void)
+{
+    atomic_put_relaxed(&lock_fork_thread, NULL);
+}
+
+void lock_reset(struct lock *lock)
+{
+    atomic_put_relaxed(&lock->word, 0);
+}
+
+void lock_take_slow(struct lock *lock)
+{
+    if (lock_is_fork_thread())
+        return;
+    for (int i = 0; i < LOCK_SPINS; i++) {
+        CPU_RELAX();
+        uint32_t expected = 0;
+        if (atomic_get_relaxed(&lock->word) == 0 &&
+            atomic_try_acquire(&lock->word, &expected, 1))
+            return;
+    }
+    while (atomic_swap_acquire(&lock->word, 2) != 0)
+        (void)sys_futex_wait(&lock->word, 2);
+}
+
+void lock_wake(struct lock *lock)
+{
+    (void)sys_futex_wake(&lock->word, 1);
+}
+
+void lock_debug_take(const struct lock *lock)
+{
+    if (lock_is_fork_thread())
+        return;
+    ASSERT(held_ranks >> lock->rank == 0);
+    held_ranks |= 1u << lock->rank;
+}
+
+void lock_debug_release(const struct lock *lock)
+{
+    held_ranks &= ~(1u << lock->rank);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A small lock on a futex, with ranks.
+ *
+ * Order: a thread takes locks in rising rank only (tries may take any). Debug builds check it.
+ *
+ * States of the word: 0 free, 1 held, 2 held and somebody may sleep. Take: 0 -> 1 acquire; or, after
+ * a short spin, swap in 2 until 0 came out. Release: swap in 0 release; if 2 came out, wake one.
+ *
+ * Fork: the forking thread holds every lock from its prepare handler to its parent or child handler,
+ * and handlers of other libraries may call malloc in between. lock_fork_begin() makes that thread
+ * pass every lock unhindered: no other thread can be inside one. See heap/fork.c.
+ */
+#ifndef POOLALLOC_OS_LOCK_H
+#define POOLALLOC_OS_LOCK_H
+
+#include "base/atomic.h"
+#include "base/check.h"
+
+enum lock_rank { LOCK_THREADS = 1, LOCK_LATE, LOCK_HEAP, LOCK_ARENA, LOCK_META, LOCK_LEAF };
+
+struct lock {
+    _Atomic uint32_t word;
+    uint32_t rank;
+};
+
+#define LOCK_INIT(r)                                                                               \
+    {                                                                                              \
+        .word = 0, .rank = (r)                                                                     \
+    }
+
+/* The thread that is forking and holds every lock, or NULL. */
+extern _Atomic(const void *) lock_fork_thread;
+
+void lock_take_slow(struct lock *lock);
+void lock_wake(struct lock *lock);
+bool lock_is_fork_thread(void);
+void lock_debug_take(const struct lock *lock);
+void lock_debug_release(const struct lock *lock);
+
+/* This thread holds all locks until lock_fork_end(). */
+void lock_fork_begin(void);
+void lock_fork_end(void);
+
+/* In the child: nobody holds or waits for it any more. */
+void lock_reset(struct lock *lock);
+
+ALWAYS_INLINE bool lock_try(struct lock *lock)
+{
+    uint32_t expected = 0;
+    return atomic_get_relaxed(&lock->word) == 0 && atomic_try_acquire(&lock->word, &expected, 1);
+}
+
+ALWAYS_INLINE void lock_take(struct lock *lock)
+{
+    uint32_t expected = 0;
+    if (DEBUG_CHECKS)
+        lock_debug_take(lock);
+    if (UNLIKELY(!atomic_try_acquire(&lock->word, &expected, 1)))
+        lock_take_slow(lock);
+}
+
+/* Another lock of the rank last taken. For fork alone, which takes all of a rank in one fixed order. */
+ALWAYS_INLINE void lock_take_sibling(struct lock *lock)
+{
+    if (!lock_try(lock))
+        lock_take_slow(lock);
+}
+
+ALWAYS_INLINE void lock_release(struct lock *lock)
+{
+    if (UNLIKELY(atomic_get_relaxed(&lock_fork_thread) != NULL) && lock_is_fork_thread())
+        return;
+    if (DEBUG_CHECKS)
+        lock_debug_release(lock);
+    if (UNLIKELY(atomic_swap_release(&lock->word, 0) == 2))
+        lock_wake(lock);
+}
+
+#endif

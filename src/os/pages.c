@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/pages.h"
+
+#include "os/sys.h"
+
+
+static size_t page_bytes = 4096;
+
+size_t os_page_bytes(void)
+{
+    return page_bytes;
+}
+
+void os_pages_init(size_t bytes)
+{
+    if (bytes >= 4096)
+        page_bytes = bytes;
+}
+
+static void *pointer_or_null(long result)
+{
+    return result < 0 && result >= -4095 ? NULL : (void *)result;
+}
+
+void *os_pages_map(void *hint, size_t bytes)
+{
+    return pointer_or_null(sys_map(hint, bytes));
+}
+
+void os_pages_unmap(void *p, size_t bytes)
+{
+    /* The kernel may need a new map entry to split one and have none: then at least the memory goes. */
+    if (sys_unmap(p, bytes) < 0)
+        (void)sys_discard(p, bytes);
+}
+
+bool os_pages_discard(void *p, size_t bytes)
+{
+    return sys_discard(p, bytes) == 0;
+}
+
+void os_pages_guard(void *p, size_t bytes)
+{
+    (void)sys_protect_none(p, bytes);
+}
+
+bool os_pages_resize(void *p, size_t old_bytes, size_t new_bytes)
+{
+    return pointer_or_null(sys_resize(p, old_bytes, new_bytes)) != NULL;
+}
+
+bool os_pages_move(void *p, size_t old_bytes, size_t new_bytes, void *to)
+{
+    return pointer_or_null(sys_move(p, old_bytes, new_bytes, to)) != NULL;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory from and to the kernel. Callable from any thread, with or without locks held; all
+ * addresses and sizes are multiples of os_page_bytes(). A failing call is an answer, never fatal.
+ */
+#ifndef POOLALLOC_OS_PAGES_H
+#define POOLALLOC_OS_PAGES_H
+
+#include "base/compiler.h"
+
+#include <stdbool.h>
+
+/* The kernel's page size, at least 4 KiB; one binary serves kernels of 4, 16 and 64 KiB. */
+size_t os_page_bytes(void);
+void os_pages_init(size_t page_bytes);
+
+/* Zeroed memory, at `hint` if that is free; NULL when the kernel has none. */
+void *os_pages_map(void *hint, size_t bytes);
+void os_pages_unmap(void *p, size_t bytes);
+
+/* Gives the pages' memory back; they read as zero afterwards. False: they still hold their data
+ * (locked memory, a seccomp filter). */
+bool os_pages_discard(void *p, size_t bytes);
+
+/* A guard: any access faults. Failure is ignored, a guard less is no harm to the program. */
+void os_pages_guard(void *p, size_t bytes);
+
+/* Grows or shrinks a mapping where it is. False: nothing changed. */
+bool os_pages_resize(void *p, size_t old_bytes, size_t new_bytes);
+
+/* Moves a mapping, without copying, onto the mapping at `to`, which it replaces; it may become longer
+ * or shorter by that. False: nothing changed. */
+bool os_pages_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of a program whose heap can no longer be trusted: one line on fd 2, then abort.
+ *
+ *     poolalloc: fatal: <fault>: <address>, class <bytes>
+ *
+ * The words are part of our interface (LD_PRELOAD.md lists them). Nothing here allocates.
+ */
+#ifndef POOLALLOC_OS_PANIC_H
+#define POOLALLOC_OS_PANIC_H
+
+#include "base/compiler.h"
+
+/* class_bytes 0: the address belongs to no size class. */
+NORETURN COLD void panic(const char *fault, const void *p, size_t class_bytes);
+
+#endif

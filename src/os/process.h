@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the process and its threads tell us: the auxiliary vector, the environment, thread ends,
+ * forks, and the allocator that would serve if we were not here.
+ */
+#ifndef POOLALLOC_OS_PROCESS_H
+#define POOLALLOC_OS_PROCESS_H
+
+#include "base/compiler.h"
+
+#include <stdbool.h>
+
+/* 128 random bits that the kernel gave this process, folded; differs from run to run. */
+uint64_t os_random_bits(void);
+size_t os_auxv_page_bytes(void);
+
+/* The process runs with more rights than its caller (setuid and the like). */
+bool os_is_privileged(void);
+
+/* The value of `name` in the environment block `envp`, or NULL. */
+const char *os_env(const char *const *envp, const char *name);
+
+/* `destructor(value)` runs when a thread ends that called os_thread_at_exit(value). */
+bool os_thread_at_exit_init(void (*destructor)(void *));
+bool os_thread_at_exit(const void *value);
+
+/* Handlers around fork(2) as libc does it. False: libc had no memory for them. */
+bool os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+
+/* Runs `function` when the process exits normally. */
+bool os_at_exit(void (*function)(void));
+
+/* The definition of `name` that comes after ours in the program's search order, or NULL. May allocate. */
+void *os_next_definition(const char *name);
+
+/* A block of libc's own allocator: it lies in the brk area that libc alone grows. */
+void os_foreign_init(void);
+bool os_foreign_is_libc_block(const void *p);
+void os_foreign_free(void *p);
+size_t os_foreign_usable_size(void *p);
+void *os_foreign_realloc(void *p, size_t bytes);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* syscall(2) reports through errno, which is the program's: take the code, put errno back. */
+#define RAW(...)                                                                                   \
+    __extension__({                                                                                \
+        int saved_errno = errno;                                                                   \
+        long result = syscall(__VA_ARGS__);                                                        \
+        if (result == -1)                                                                          \
+            result = -(long)errno;                                                                 \
+        errno = saved_errno;                                                                       \
+        result;                                                                                    \
+    })
+
+long sys_map(void *hint, size_t bytes)
+{
+    return RAW(SYS_mmap, hint, bytes, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
+}
+
+long sys_unmap(void *p, size_t bytes)
+{
+    return RAW(SYS_munmap, p, bytes);
+}
+
+long sys_protect_none(void *p, size_t bytes)
+{
+    return RAW(SYS_mprotect, p, bytes, PROT_NONE);
+}
+
+long sys_discard(void *p, size_t bytes)
+{
+    return RAW(SYS_madvise, p, bytes, MADV_DONTNEED);
+}
+
+long sys_resize(void *p, size_t old_bytes, size_t new_bytes)
+{
+    return RAW(SYS_mremap, p, old_bytes, new_bytes, 0L);
+}
+
+long sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to)
+{
+    return RAW(SYS_mremap, p, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+}
+
+long sys_write(int fd, const void *text, size_t bytes)
+{
+    return RAW(SYS_write, fd, text, bytes);
+}
+
+long sys_open_new(const char *path)
+{
+    return RAW(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+               0644);
+}
+
+long sys_close(int fd)
+{
+    return RAW(SYS_close, fd);
+}
+
+long sys_duplicate_high(int fd)
+{
+    enum { HIGH_FD = 200 };
+    return RAW(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD);
+}
+
+long sys_getpid(void)
+{
+    return RAW(SYS_getpid);
+}
+
+long sys_futex_wait(const void *word, uint32_t expected)
+{
+    return RAW(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+}
+
+long sys_futex_wake(const void *word, int n_threads)
+{
+    return RAW(SYS_futex, word, FUTEX_WAKE_PRIVATE, n_threads, NULL, NULL, 0);
+}
+
+long sys_file_identity(int fd, uint64_t *device, uint64_t *inode)
+{
+    struct stat st;
+    int saved_errno = errno;
+    if (fstat(fd, &st) != 0) {
+        long code = -(long)errno;
+        errno = saved_errno;
+        return code;
+    }
+    *device = st.st_dev;
+    *inode = st.st_ino;
+    return 0;
+}
+
+long sys_is_same_file(int fd, uint64_t device, uint64_t inode)
+{
+    uint64_t found_device = 0;
+    uint64_t found_inode = 0;
+    long code = sys_file_identity(fd, &found_device, &found_inode);
+    if (code < 0)
+        return code;
+    return found_device == device && found_inode == inode;
+}
+
+/* The brk system call with an impossible address moves nothing and answers the current break. */
+void *sys_program_break(void)
+{
+    return (void *)RAW(SYS_brk, 0L);
+}

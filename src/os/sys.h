@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system calls we make, raw: other preloaded libraries hook mmap, open and friends and call
+ * back into malloc from there, while we may hold a lock. Each returns what the kernel returned,
+ * a negative errno for failure; errno itself is never touched.
+ *
+ * The unit tests replace sys.c as a whole, to make the Nth call of a kind fail.
+ */
+#ifndef POOLALLOC_OS_SYS_H
+#define POOLALLOC_OS_SYS_H
+
+#include "base/compiler.h"
+
+long sys_map(void *hint, size_t bytes);   /* private, anonymous, read-write */
+long sys_unmap(void *p, size_t bytes);    /* munmap */
+long sys_protect_none(void *p, size_t bytes); /* mprotect to PROT_NONE */
+long sys_discard(void *p, size_t bytes);  /* MADV_DONTNEED */
+long sys_resize(void *p, size_t old_bytes, size_t new_bytes); /* mremap that stays where it is */
+/* mremap onto the mapping at `to`, which is replaced. */
+long sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
+long sys_write(int fd, const void *text, size_t bytes);
+long sys_open_new(const char *path); /* create, exclusive, for writing, close on exec */
+long sys_close(int fd);
+long sys_duplicate_high(int fd); /* a copy that is out of the program's way, closed on exec */
+long sys_getpid(void);
+long sys_futex_wait(const void *word, uint32_t expected);
+long sys_futex_wake(const void *word, int n_threads);
+long sys_is_same_file(int fd, uint64_t device, uint64_t inode); /* 1, 0 or negative errno */
+long sys_file_identity(int fd, uint64_t *device, uint64_t *inode);
+void *sys_program_break(void); /* the current end of the brk area */
+
+#endif

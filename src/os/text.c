@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/text.h"
+
+#include "os/sys.h"
+
+#include <errno.h>
+#include <string.h>
+
+void text_init(struct text *text, char *buffer, size_t bytes)
+{
+    text->begin = buffer;
+    text->at = buffer;
+    text->end = buffer + bytes;
+}
+
+size_t text_bytes(const struct text *text)
+{
+    return (size_t)(text->at - text->begin);
+}
+
+void text_add_span(struct text *text, const char *string, size_t n)
+{
+    size_t room = (size_t)(text->end - text->at);
+    if (n > room)
+        n = room;
+    memcpy(text->at, string, n);
+    text->at += n;
+}
+
+void text_add(struct text *text, const char *string)
+{
+    text_add_span(text, string, strlen(string));
+}
+
+enum { DIGITS_MAX = 20 };
+
+/* The digits of n, at the end of `digits`; returns the first. */
+static const char *digits_of(char digits[DIGITS_MAX], uint64_t n, unsigned base)
+{
+    char *at = digits + DIGITS_MAX;
+    do {
+        *--at = "0123456789abcdef"[n % base];
+        n /= base;
+    } while (n != 0);
+    return at;
+}
+
+void text_add_number(struct text *text, uint64_t n)
+{
+    text_add_number_wide(text, n, 0);
+}
+
+static void add_spaces(struct text *text, int n)
+{
+    for (int i = 0; i < n; i++)
+        text_add_span(text, " ", 1);
+}
+
+void text_add_number_wide(struct text *text, uint64_t n, int width)
+{
+    char digits[DIGITS_MAX];
+    const char *first = digits_of(digits, n, 10);
+    int length = (int)(digits + DIGITS_MAX - first);
+    add_spaces(text, width - length);
+    text_add_span(text, first, (size_t)length);
+    add_spaces(text, -width - length);
+}
+
+void text_add_padded(struct text *text, const char *string, int width)
+{
+    int length = (int)strlen(string);
+    add_spaces(text, width - length);
+    text_add(text, string);
+    add_spaces(text, -width - length);
+}
+
+void text_add_address(struct text *text, const void *p)
+{
+    char digits[DIGITS_MAX];
+    const char *first = digits_of(digits, (uintptr_t)p, 16);
+    text_add(text, "0x");
+    text_add_span(text, first, (size_t)(digits + DIGITS_MAX - first));
+}
+
+void text_add_size(struct text *text, uint64_t bytes)
+{
+    static const char units[][4] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    if (bytes < 1024) {
+        text_add_number(text, bytes);
+        text_add(text, " B");
+        return;
+    }
+    size_t unit = 0;
+    uint64_t tenths = bytes / 1024 * 10 + bytes % 1024 * 10 / 1024;
+    while (tenths >= 10240 && unit + 1 < ARRAY_LEN(units)) {
+        tenths /= 1024;
+        unit++;
+    }
+    text_add_number(text, tenths / 10);
+    text_add(text, ".");
+    text_add_number(text, tenths % 10);
+    text_add(text, " ");
+    text_add(text, units[unit]);
+}
+
+void text_write(const struct text *text, int fd)
+{
+    const char *from = text->begin;
+    while (from < text->at) {
+        long n = sys_write(fd, from, (size_t)(text->at - from));
+        if (n == -EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        from += n;
+    }
+}
+
+void text_warn(const char *a, const char *b, const char *c)
+{
+    char line[256];
+    struct text text;
+    text_init(&text, line, sizeof line - 1);
+    text_add(&text, "poolalloc: ");
+    text_add(&text, a);
+    if (b != NULL)
+        text_add(&text, b);
+    if (c != NULL)
+        text_add(&text, c);
+    text.end++;
+    text_add(&text, "\n");
+    text_write(&text, 2);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Text without allocation: a line buffer on the caller's stack, and what is written to fd 2.
+ */
+#ifndef POOLALLOC_OS_TEXT_H
+#define POOLALLOC_OS_TEXT_H
+
+#include "base/compiler.h"
+
+#include <stdbool.h>
+
+struct text {
+    char *at;  /* where the next character goes; kept below end */
+    char *end; /* one past the last usable character */
+    char *begin;
+};
+
+/* Text beyond `bytes` is cut. */
+void text_init(struct text *text, char *buffer, size_t bytes);
+size_t text_bytes(const struct text *text);
+
+void text_add(struct text *text, const char *string);
+void text_add_span(struct text *text, const char *string, size_t n);
+void text_add_number(struct text *text, uint64_t n);
+void text_add_number_wide(struct text *text, uint64_t n, int width); /* right-aligned; <0 left */
+void text_add_padded(struct text *text, const char *string, int width);
+void text_add_address(struct text *text, const void *p);
+void text_add_size(struct text *text, uint64_t bytes); /* "12.3 MiB" */
+
+/* Writes all of it, whatever it takes; errors are silently over. */
+void text_write(const struct text *text, int fd);
+
+/* "poolalloc: <a><b><c>\n" on fd 2. NULL parts are left out. */
+void text_warn(const char *a, const char *b, const char *c);
+
+#endif
