@@ -18,6 +18,10 @@
 #define ALIGNED(n)       __attribute__((aligned(n)))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
+/* The compiler must have `x` in a register here and knows nothing of its value: keeps it from undoing an
+ * order of operations that makes shorter code. */
+#define SETTLE(x) __asm__("" : "+r"(x))
+
 /* Initial-exec: a dynamic-TLS access would call malloc (__tls_get_addr) from inside malloc. */
 #define THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
 

@@ -7,8 +7,9 @@
 #include <string.h>
 
 struct options options = {
-    .cache_bytes = 2 * MIB,
-    .cache_class_bytes = 64 * KIB,
+    .cache_bytes = 32 * MIB,
+    .cache_thread_bytes = 4 * MIB,
+    .cache_class_bytes = 512 * KIB,
     .dirty_bytes = 32 * MIB,
     .purge_ms = 250,
     .direct_bytes = 32 * MIB,
@@ -38,7 +39,9 @@ static const struct option table[] = {
      .help = "say at start which options are in effect"},
     {FIELD(dump), .type = OPTION_TEXT, .unit = "stderr or a file name, %p becomes the process id",
      .help = "write a dump of the heap at exit"},
-    {FIELD(cache_bytes), .type = OPTION_BYTES, .min = 64 * KIB, .max = GIB, .unit = "bytes",
+    {FIELD(cache_bytes), .type = OPTION_BYTES, .min = 64 * KIB, .max = 1024 * GIB, .unit = "bytes",
+     .help = "free blocks all threads together may keep at hand"},
+    {FIELD(cache_thread_bytes), .type = OPTION_BYTES, .min = 64 * KIB, .max = GIB, .unit = "bytes",
      .help = "free blocks a thread may keep at hand, all classes together"},
     {FIELD(cache_class_bytes), .type = OPTION_BYTES, .min = 4 * KIB, .max = 64 * MIB,
      .unit = "bytes", .help = "free blocks of one class a thread may keep at hand"},

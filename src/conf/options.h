@@ -18,8 +18,9 @@ enum foreign_action { FOREIGN_FORWARD, FOREIGN_IGNORE, FOREIGN_ABORT };
 
 struct options {
     uint64_t verbose;
-    uint64_t cache_bytes;       /* sum of a thread's bin caps */
-    uint64_t cache_class_bytes; /* cap of one bin */
+    uint64_t cache_bytes;        /* caps of all bins of all threads */
+    uint64_t cache_thread_bytes; /* caps of all bins of a thread */
+    uint64_t cache_class_bytes;  /* cap of one bin */
     uint64_t dirty_bytes;       /* free memory held back from the kernel */
     uint64_t purge_ms;          /* and for how long */
     uint64_t direct_bytes;      /* blocks from here on are mapped and unmapped one by one */

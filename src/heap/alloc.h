@@ -25,7 +25,7 @@
 
 void *alloc_slow(size_t bytes);
 void free_slow(void *p);
-void free_look_at_bin(struct front *front, struct bin *bin);
+void free_look_at_bin(void *p, size_t scaled);
 
 /* n bytes that read as zero. */
 void *heap_alloc_zeroed(size_t bytes);
@@ -61,26 +61,42 @@ ALWAYS_INLINE void *heap_alloc(size_t bytes)
     return alloc_slow(bytes);
 }
 
+/* The bin `scaled` bytes into the bins. */
+ALWAYS_INLINE struct bin *bin_at(struct front *front, size_t scaled)
+{
+    return (struct bin *)(void *)((char *)front->bins + scaled);
+}
+
 ALWAYS_INLINE void heap_free(void *p)
 {
     struct front *front = front_mine;
-    uintptr_t address = (uintptr_t)p;
-    uint64_t x = atomic_get_relaxed(&front->words[(uint16_t)(address >> UNIT_SHIFT)]);
-    x ^= address ^ front->tag;
+    uint64_t x = atomic_get_relaxed(&front->words[(uint32_t)(uintptr_t)p >> UNIT_SHIFT]);
+    x ^= (uintptr_t)p;
+    SETTLE(x);
+    x ^= front->tag;
     if (UNLIKELY(x >= (uint64_t)N_CLASSES << MAP_CLASS_SHIFT)) {
         free_slow(p);
         return;
     }
-    struct bin *bin = (struct bin *)(void *)((char *)front->bins + (x >> UNIT_SHIFT));
-    if (UNLIKELY(!class_is_block_start(bin->reciprocal, (uint16_t)x))) {
+    uint32_t offset = (uint16_t)x;
+    SETTLE(offset);
+    size_t scaled = x >> UNIT_SHIFT;
+    if (UNLIKELY(!class_is_block_start(bin_at(front, scaled)->reciprocal, offset))) {
         free_slow(p);
         return;
     }
+    SETTLE(front);
     struct block *block = p;
-    block_link(block, bin->head, front->secret);
-    bin->head = block;
-    if (UNLIKELY(counter_decrement_below_zero(&bin->left)))
-        free_look_at_bin(front, bin);
+    struct block *next = bin_at(front, scaled)->head;
+    block->next = next;
+    uintptr_t seal = (uintptr_t)next ^ (uintptr_t)block;
+    SETTLE(seal);
+    block->seal = seal ^ front->secret;
+    SETTLE(front);
+    bin_at(front, scaled)->head = block;
+    SETTLE(front);
+    if (UNLIKELY(counter_decrement_below_zero(&bin_at(front, scaled)->left)))
+        free_look_at_bin(p, scaled);
 }
 
 #endif

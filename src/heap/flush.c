@@ -82,6 +82,12 @@ static void magazine_send_home_locked(struct heap *heap, unsigned class)
 
 /* ---- the bin's cap ---- */
 
+/* What the caps of one heap may sum up to: a fair share of what all may. */
+static size_t caps_max(void)
+{
+    return min_size(options.cache_bytes / heap_live_count(), options.cache_thread_bytes);
+}
+
 /* The bin overflowed after it had to be filled from slabs: a larger one would have saved both. */
 static void cap_grow(struct heap *heap, unsigned class)
 {
@@ -89,7 +95,7 @@ static void cap_grow(struct heap *heap, unsigned class)
     size_t bytes = shelf->cap * class_bytes(class);
     shelf->refilled_from_slab = false;
     if (bytes * 2 > max_size(options.cache_class_bytes, 4 * class_bytes(class)) ||
-        heap->caps_bytes + bytes > options.cache_bytes)
+        heap->caps_bytes + bytes > caps_max())
         return;
     shelf->cap *= 2;
     heap->caps_bytes += bytes;

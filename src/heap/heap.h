@@ -196,6 +196,9 @@ void heap_late_release(void);
 /* Some parked heap, locked; NULL: none at hand. */
 struct heap *heap_parked_take(void);
 
+/* Heaps that threads have now; at least 1. */
+uint32_t heap_live_count(void);
+
 /* Heap numbers run from 1 to this. */
 uint32_t heap_number_max(void);
 

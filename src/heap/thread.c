@@ -47,6 +47,14 @@ uint32_t heap_number_max(void)
     return atomic_get_acquire(&threads.n_numbers);
 }
 
+uint32_t heap_live_count(void)
+{
+    /* The late heap's number is not a thread's; the two loads may be of different moments. */
+    int32_t n = (int32_t)(atomic_get_relaxed(&threads.n_numbers) - LATE_NUMBER -
+                          atomic_get_relaxed(&threads.n_parked));
+    return n > 1 ? (uint32_t)n : 1;
+}
+
 static void init_locked(void)
 {
     if (threads.initialised)

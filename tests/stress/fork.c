@@ -100,19 +100,13 @@ static void use_my_blocks(size_t operations)
     }
 }
 
-/* Not under a sanitizer: theirs do not let the child of a threaded program start threads. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { CHILD_MAY_START_THREADS = false };
-#else
-enum { CHILD_MAY_START_THREADS = true };
-#endif
-
 static _Noreturn void be_a_child(size_t operations)
 {
     /* A child that hangs dies with the test that waits for it. */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     use_my_blocks(operations);
-    if (CHILD_MAY_START_THREADS) {
+    /* A thread sanitizer does not let the child of a threaded program start threads. */
+    if (!UNDER_SANITIZER) {
         uint64_t seed = random_next(&my_random);
         pthread_t thread;
         stress_check(pthread_create(&thread, NULL, be_brief, &seed) == 0);

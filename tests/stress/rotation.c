@@ -63,11 +63,6 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < n_threads; i++)
         stress_check(pthread_join(workers[i].thread, NULL) == 0);
-    size_t after = resident_bytes();
-    size_t grown = after > before ? after - before : 0;
-    size_t passed = n_rounds * N_BURST * (BYTES_MAX / 2);
-    (void)printf("%zu MiB passed, resident memory grew by %zu KiB\n", passed / MIB, grown / KIB);
-    stress_check(passed > 4 * limit);
-    stress_check(grown <= limit);
+    resident_check(before, n_rounds * N_BURST * (BYTES_MAX / 2), limit);
     return EXIT_SUCCESS;
 }

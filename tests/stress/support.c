@@ -6,6 +6,26 @@
 #include <string.h>
 #include <unistd.h>
 
+/*
+ * The allocator under test is the process's malloc. An instrumented allocator cannot be that: it
+ * would run before the sanitizer's own start. Built with STRESS_PREFIX=x_ the functions called are
+ * x_malloc, x_free and so on, and the sanitizer keeps malloc for itself.
+ */
+#ifdef STRESS_PREFIX
+#define JOIN_AGAIN(prefix, name) prefix##name
+#define JOIN(prefix, name)       JOIN_AGAIN(prefix, name)
+#define TESTED(name)             JOIN(STRESS_PREFIX, name)
+void *TESTED(malloc)(size_t bytes);
+void *TESTED(calloc)(size_t count, size_t bytes);
+void *TESTED(realloc)(void *block, size_t bytes);
+void *TESTED(aligned_alloc)(size_t alignment, size_t bytes);
+int TESTED(posix_memalign)(void **block, size_t alignment, size_t bytes);
+size_t TESTED(malloc_usable_size)(void *block);
+void TESTED(free)(void *block);
+#else
+#define TESTED(name) name
+#endif
+
 /* Patterns of up to this size are written and read whole. */
 #define WHOLE_BYTES   ((size_t)8 << 10)
 #define SAMPLE_STRIDE ((size_t)512)
@@ -33,6 +53,18 @@ size_t resident_bytes(void)
     char *second = NULL;
     (void)strtoul(line, &second, 10);
     return strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+void resident_check(size_t before, size_t allocated, size_t limit)
+{
+    size_t after = resident_bytes();
+    size_t grown = after > before ? after - before : 0;
+    (void)printf("%zu MiB allocated in all, resident memory grew by %zu KiB\n", allocated / MIB,
+                 grown / KIB);
+    if (UNDER_SANITIZER)
+        return;
+    stress_check(allocated > 2 * limit);
+    stress_check(grown <= limit);
 }
 
 /* splitmix64 */
@@ -145,7 +177,7 @@ static void block_begin(struct block *block, struct random *random)
         stress_fail("%p of %zu bytes is not aligned to %zu", block->address, block->bytes,
                     alignment);
     if (random_below(random, 16) == 0) {
-        size_t usable = malloc_usable_size(block->address);
+        size_t usable = TESTED(malloc_usable_size)(block->address);
         if (usable < block->bytes)
             stress_fail("%p: %zu bytes asked for, %zu usable", block->address, block->bytes,
                         usable);
@@ -159,7 +191,7 @@ void block_allocate_bytes(struct block *block, struct random *random, size_t byt
 {
     block->bytes = bytes;
     block->alignment = 1;
-    block->address = malloc(bytes);
+    block->address = TESTED(malloc)(bytes);
     block_begin(block, random);
 }
 
@@ -170,21 +202,21 @@ void block_allocate(struct block *block, struct random *random)
     switch (random_below(random, 8)) {
     case 0:
     case 1:
-        block->address = calloc(1, block->bytes);
+        block->address = TESTED(calloc)(1, block->bytes);
         if (block->address != NULL)
             verify_zero(block);
         break;
     case 2:
         block->alignment = (size_t)1 << random_below(random, 17);
-        block->address = aligned_alloc(block->alignment, block->bytes);
+        block->address = TESTED(aligned_alloc)(block->alignment, block->bytes);
         break;
     case 3:
         block->alignment = sizeof(void *) << random_below(random, 10);
-        if (posix_memalign(&block->address, block->alignment, block->bytes) != 0)
+        if (TESTED(posix_memalign)(&block->address, block->alignment, block->bytes) != 0)
             block->address = NULL;
         break;
     default:
-        block->address = malloc(block->bytes);
+        block->address = TESTED(malloc)(block->bytes);
         break;
     }
     block_begin(block, random);
@@ -210,7 +242,7 @@ void block_resize(struct block *block, struct random *random)
     size_t bytes = random_below(random, 2) == 0 ? kept + kept / 2 + 1 : 1 + random_bytes(random);
     if (bytes > 2 * MIB)
         bytes = random_below(random, 100) + 1;
-    block->address = realloc(block->address, bytes);
+    block->address = TESTED(realloc)(block->address, bytes);
     block->bytes = bytes;
     block->alignment = 1;
     if (block->address != NULL)
@@ -221,7 +253,7 @@ void block_resize(struct block *block, struct random *random)
 void block_release(struct block *block)
 {
     block_verify(block);
-    free(block->address);
+    TESTED(free)(block->address);
     block->address = NULL;
 }
 

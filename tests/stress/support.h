@@ -31,6 +31,17 @@
 #define STRESS_ALIGNMENT 16
 #endif
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define UNDER_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define UNDER_SANITIZER 1
+#endif
+#endif
+#ifndef UNDER_SANITIZER
+#define UNDER_SANITIZER 0
+#endif
+
 struct random {
     uint64_t state;
 };
@@ -86,5 +97,11 @@ struct block *exchange_swap(struct exchange *exchange, struct random *random, st
 size_t argument_number(int argc, char **argv, int index, const char *usage);
 
 size_t resident_bytes(void);
+
+/*
+ * Ends the program if resident memory has grown by more than `limit` since it was `before`; and if
+ * so little was allocated in all that it could not have. A sanitizer's shadow is left out of it.
+ */
+void resident_check(size_t before, size_t allocated, size_t limit);
 
 #endif
