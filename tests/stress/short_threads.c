@@ -10,6 +10,12 @@
 
 #define USAGE "SEED THREADS ALIVE RESIDENT_MIB"
 
+/*
+ * POSIX asks for so many rounds of destructors; the last is after the allocator's own. A sanitizer
+ * takes leave of the thread before that.
+ */
+enum { N_GOODBYES = UNDER_SANITIZER ? 1 : PTHREAD_DESTRUCTOR_ITERATIONS };
+
 enum { N_SHARED = 256, N_OWN = 100, N_LEFT = 8, N_ALIVE_MAX = 256 };
 
 struct visitor {
@@ -28,12 +34,7 @@ static struct exchange shared = {N_SHARED, shared_slots};
 static pthread_key_t goodbye_key;
 static size_t bytes_allocated;
 
-/*
- * Runs in all the rounds of destructors that POSIX asks for, the last after the allocator's own. A
- * sanitizer takes leave of the thread before that.
- */
-enum { N_GOODBYES = UNDER_SANITIZER ? 1 : PTHREAD_DESTRUCTOR_ITERATIONS };
-
+/* The thread's last calls, after its function has returned. */
 static void say_goodbye(void *argument)
 {
     struct visitor *visitor = argument;

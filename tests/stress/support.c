@@ -166,7 +166,7 @@ static void verify_zero(const struct block *block)
         stress_fail("calloc gave %zu bytes at %p that are not zero", block->bytes, block->address);
 }
 
-/* Takes possession of fresh memory, now and then up to the last byte malloc_usable_size() admits.
+/* Takes over fresh memory, now and then up to the last byte malloc_usable_size() admits.
  */
 static void block_begin(struct block *block, struct random *random)
 {

@@ -79,11 +79,9 @@ struct exchange {
 /* Swaps a record with a random shared one. What comes back is the caller's alone, and verified. */
 struct block *exchange_swap(struct exchange *exchange, struct random *random, struct block *mine);
 
-#define stress_fail(...)                                                                           \
+#define stress_fail(format, ...)                                                                   \
     do {                                                                                           \
-        (void)fputs("FAILED: ", stderr);                                                           \
-        (void)fprintf(stderr, __VA_ARGS__);                                                        \
-        (void)fputc('\n', stderr);                                                                 \
+        (void)fprintf(stderr, "FAILED: " format "\n", __VA_ARGS__);                                \
         abort();                                                                                   \
     } while (0)
 

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A family of functions from two libraries is worse than none: blocks of one would reach the other.
+ * And each has an address of its own, for tools that tell calls apart by address.
+ */
+#include <dlfcn.h>
+#include <string.h>
+
+#include "contract.h"
+
+static const char *const names[] = {
+    "malloc",        "free",     "calloc", "realloc", "reallocarray",       "posix_memalign",
+    "aligned_alloc", "memalign", "valloc", "pvalloc", "malloc_usable_size",
+};
+
+static void test_all_come_from_one_library(void **state)
+{
+    (void)state;
+    Dl_info home = {0};
+    assert_int_not_equal(dladdr(dlsym(RTLD_DEFAULT, "malloc"), &home), 0);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        Dl_info info = {0};
+        void *address = dlsym(RTLD_DEFAULT, names[i]);
+        if (address == NULL || dladdr(address, &info) == 0 || info.dli_fname == NULL)
+            fail_msg("%s is missing", names[i]);
+        else if (strcmp(info.dli_fname, home.dli_fname) != 0)
+            fail_msg("%s comes from %s, malloc from %s", names[i], info.dli_fname, home.dli_fname);
+    }
+}
+
+/* What is preloaded is what is called: a versioned malloc, say, would be passed over in silence. */
+static void test_they_come_from_the_preloaded_library(void **state)
+{
+    (void)state;
+    const char *preloaded = getenv("LD_PRELOAD");
+    assert_non_null(preloaded);
+    Dl_info info = {0};
+    assert_int_not_equal(dladdr(dlsym(RTLD_DEFAULT, "malloc"), &info), 0);
+    assert_string_equal(info.dli_fname, preloaded);
+}
+
+static void test_addresses_are_distinct(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (dlsym(RTLD_DEFAULT, names[i]) == dlsym(RTLD_DEFAULT, names[j]))
+                fail_msg("%s and %s are one function", names[i], names[j]);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_come_from_one_library),
+        cmocka_unit_test(test_they_come_from_the_preloaded_library),
+        cmocka_unit_test(test_addresses_are_distinct),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,139 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The checks of this folder on small trees: one without a fault, which all must pass, and the same
+# with one fault each, which the check for it must find.
+set -eu
+
+LC_ALL=C
+export LC_ALL
+here=$(cd "$(dirname "$0")" && pwd)
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/selftest.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+tree=$scratch/tree
+
+fail()
+{
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# Puts text under a licence line into a file of the tree.
+write()
+{
+    mkdir -p "$tree/$(dirname "$1")"
+    printf '/* SPDX-License-%s: MIT */\n%s\n' Identifier "$2" >"$tree/$1"
+}
+
+write_clean_tree()
+{
+    rm -rf "$tree"
+    write include/poolalloc.h 'int poolalloc_version(void);'
+    write src/base/bits.h '#ifndef BITS_H
+#define BITS_H
+enum { BITS = 64 };
+#endif'
+    write src/os/pages.h '#include "base/bits.h"'
+    write src/os/pages.c '#include "os/pages.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+int pages = BITS; /* getenv("X") belongs here */'
+    write src/mem/arena.h '#include "base/bits.h"
+#include "os/pages.h"
+
+/* Never getenv("X") here. */
+#define ARENA BITS'
+    write src/api/libc.c '#include "mem/arena.h"
+#include "poolalloc.h"
+
+#include <errno.h>
+
+int api = ARENA; // not environ'
+}
+
+run_check()
+{
+    status=0
+    sh "$here/$1.sh" "$tree" >"$scratch/output" 2>&1 || status=$?
+    [ "$status" -le 1 ] || [ "$status" -eq 77 ] ||
+        fail "$1 ended with status $status: $(cat "$scratch/output")"
+}
+
+# $1: check, $2: what its message must hold. The fault has been put into the tree.
+finds()
+{
+    run_check "$1"
+    [ "$status" -eq 77 ] || {
+        [ "$status" -eq 1 ] || fail "$1 does not find: $2"
+        grep -qF "$2" "$scratch/output" || fail "$1 does not say '$2' but: $(cat "$scratch/output")"
+    }
+    write_clean_tree
+}
+
+write_clean_tree
+for check in layers headers system length spdx words format; do
+    run_check "$check"
+    [ "$status" -ne 1 ] || fail "$check finds a fault where there is none: $(cat "$scratch/output")"
+done
+
+write src/os/pages.h '#include "mem/arena.h"'
+finds layers 'src/os/pages.h:2: "mem/arena.h" is above os'
+write src/mem/arena.c '  #  include  "api/libc.h"'
+finds layers '"api/libc.h" is above mem'
+write src/mem/arena.h '#include "pages.h"'
+finds layers 'is not written as "layer/file.h"'
+write src/mem/arena.h '#include "../os/pages.h"'
+finds layers 'is not written as "layer/file.h"'
+write src/mem/arena.c '#include "os/pages.c"'
+finds layers 'is not written as "layer/file.h"'
+write src/mem/arena.h '#include "heep/heap.h"'
+finds layers 'is of no layer'
+write src/heap/heap.h '#include "poolalloc.h"'
+finds layers '"poolalloc.h" is for api only'
+write src/extra/extra.h ''
+finds layers 'is not a file of a layer'
+rm -r "$tree/src"
+mkdir "$tree/src"
+finds layers 'there are no source files'
+
+write src/mem/arena.h 'enum { ARENA = BITS };'
+finds headers 'mem/arena.h does not compile alone'
+write src/mem/arena.h 'struct arena { int x; };'
+finds headers 'mem/arena.h does not compile alone'
+
+write src/mem/arena.c '#include <sys/mman.h>'
+finds system 'src/mem/arena.c:2: #include <sys/mman.h>: only in src/os'
+write src/heap/heap.c '# include <pthread.h>'
+finds system 'src/heap/heap.c:2'
+write src/api/libc.c '/* a
+comment */ int x; void *y = getenv("X");'
+finds system 'src/api/libc.c:3: the environment'
+write src/api/libc.c 'void *y = secure_getenv ("/* no comment");'
+finds system 'src/api/libc.c:2: the environment'
+write src/conf/options.c 'extern char **environ;'
+finds system 'src/conf/options.c:2: the environment'
+
+write src/mem/long.c "$(awk 'BEGIN { for (i = 0; i < 700; i++) print "int x" i ";" }')"
+finds length 'src/mem/long.c has 701 lines'
+
+echo 'int x;' >"$tree/src/mem/bare.c"
+finds spdx 'src/mem/bare.c has 0 SPDX lines'
+write src/mem/twice.c "$(cat "$tree/src/mem/arena.h")"
+finds spdx 'src/mem/twice.c has 2 SPDX lines'
+write COPYING ''
+sed -i 's/MIT/GPL-2.0/' "$tree/COPYING"
+finds spdx 'COPYING does not name the licence MIT'
+
+write README.md "In an earlier ses""sion"
+finds words 'README.md:2:'
+write README.md 'the best obs''ession of all, in his posses''sion'
+run_check words
+[ "$status" -eq 0 ] || fail "words finds a part of a word: $(cat "$scratch/output")"
+write README.md "see /wo""rk/notes"
+finds words 'README.md:2:'
+
+write src/mem/arena.c 'int   x;'
+finds format 'src/mem/arena.c:2'
+
+echo "all checks find what they are for"

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One thread's heap. Threads: test_heap_threads.c; no memory: test_heap_memory.c. Every test runs
+ * in a child, which finds an allocator that was never used.
+ */
+#include "conf/options.h"
+#include "mem/arena.h"
+#include "mem/slab.h"
+#include "model.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_BLOCKS = 20000 };
+
+static char *blocks[N_BLOCKS];
+
+static void alloc_blocks(size_t n, size_t bytes)
+{
+    for (size_t i = 0; i < n; i++) {
+        blocks[i] = heap_alloc(bytes);
+        check(blocks[i] != NULL);
+    }
+}
+
+static void free_blocks(size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        heap_free(blocks[i]);
+}
+
+/* ---- random operations against a model ---- */
+
+static void body_random(void *argument)
+{
+    static struct model_block model[500];
+    struct random dice = {*(uint64_t *)argument};
+    options.dirty_bytes = 4 * MIB;
+    for (int i = 0; i < 60000; i++) {
+        struct model_block *block = &model[random_below(&dice, ARRAY_LEN(model))];
+        check(model_step(block, &dice, i % 16 == 0 ? 200000 : 20000));
+        if (i % 512 == 0) {
+            heap_check(my_heap());
+            arena_check();
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LEN(model); i++)
+        model_free(&model[i]);
+    heap_check(my_heap());
+    for (unsigned class = 0; class < N_CLASSES; class ++)
+        check_equal(live_blocks(class), 0);
+    heap_flush(my_heap());
+    heap_check(my_heap());
+    check_equal(arena_bytes_in_use(), 0);
+}
+
+static void test_random_operations(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++)
+        child_passes(body_random, &seed);
+}
+
+/* ---- allocating ---- */
+
+static void body_sizes(void *argument)
+{
+    (void)argument;
+    for (size_t bytes = 0; bytes <= CLASS_MAX_BYTES + (size_t)2 * PAGE_BYTES; bytes++) {
+        char *p = heap_alloc(bytes);
+        size_t expected =
+            bytes <= CLASS_MAX_BYTES ? class_bytes(class_of(bytes)) : round_up(bytes, PAGE_BYTES);
+        check(p != NULL && (uintptr_t)p % BLOCK_ALIGN == 0);
+        check_equal(heap_usable_size(p), expected);
+        p[0] = 1;
+        p[expected - 1] = 2;
+        heap_free(p);
+    }
+    heap_check(my_heap());
+}
+
+static void test_every_size(void **state)
+{
+    (void)state;
+    child_passes(body_sizes, NULL);
+}
+
+static void body_alignments(void *argument)
+{
+    (void)argument;
+    for (size_t align = 1; align <= 64 * MIB; align *= 2) {
+        for (size_t bytes = 0; bytes <= 100000; bytes = bytes * 5 / 3 + 1) {
+            char *p = heap_alloc_aligned(align, bytes);
+            check(p != NULL && (uintptr_t)p % align == 0);
+            check(heap_usable_size(p) >= bytes);
+            pattern_fill(p, bytes, 1);
+            heap_free(p);
+        }
+    }
+    heap_check(my_heap());
+    arena_check();
+}
+
+static void test_every_alignment(void **state)
+{
+    (void)state;
+    child_passes(body_alignments, NULL);
+}
+
+static void body_zeroed(void *argument)
+{
+    (void)argument;
+    for (size_t bytes = 1; bytes <= 70000; bytes += bytes / 3 + 1) {
+        for (size_t i = 0; i < 20; i++) {
+            blocks[i] = heap_alloc_zeroed(bytes);
+            check(is_zero(blocks[i], bytes));
+            pattern_fill(blocks[i], bytes, i);
+        }
+        for (size_t i = 0; i < 20; i += 2)
+            heap_free(blocks[i]);
+        for (size_t i = 0; i < 20; i += 2) {
+            blocks[i] = heap_alloc_zeroed(bytes);
+            check(is_zero(blocks[i], bytes));
+        }
+        for (size_t i = 1; i < 20; i += 2)
+            check(pattern_holds(blocks[i], bytes, i));
+        free_blocks(20);
+        heap_check(my_heap());
+    }
+}
+
+static void test_zeroed_blocks(void **state)
+{
+    (void)state;
+    child_passes(body_zeroed, NULL);
+}
+
+static void body_apart(void *argument)
+{
+    unsigned class = class_of(*(size_t *)argument);
+    alloc_blocks(3000, class_bytes(class));
+    for (size_t i = 0; i < 3000; i++)
+        pattern_fill(blocks[i], class_bytes(class), i);
+    for (size_t i = 0; i < 3000; i++) {
+        check(pattern_holds(blocks[i], class_bytes(class), i));
+        struct place place = map_place((uintptr_t)blocks[i]);
+        check(place.is_slab && place.owner == my_heap()->number && place.class == class);
+    }
+}
+
+static void test_no_two_blocks_overlap(void **state)
+{
+    (void)state;
+    size_t sizes[] = {1, 48, 100, 1024, 3000, 20000};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        child_passes(body_apart, &sizes[i]);
+}
+
+/* ---- counting ---- */
+
+static void check_counts(unsigned class, uint64_t n_allocs, uint64_t n_frees)
+{
+    const struct bin *bin = &my_heap()->front.bins[class];
+    check_equal(atomic_get_relaxed(&bin->allocs), n_allocs);
+    check_equal(bin_frees(bin), n_frees);
+}
+
+static void body_counts(void *argument)
+{
+    size_t bytes = *(size_t *)argument;
+    unsigned class = class_of(bytes);
+    heap_free(heap_alloc(bytes));
+    check_counts(class, 1, 1);
+    /* Through bins that are empty, full and over their cap, in all orders. */
+    uint64_t n = 1;
+    for (size_t round = 1; round <= 12; round++) {
+        size_t n_round = (round * 977) % 3000;
+        alloc_blocks(n_round, bytes);
+        check_counts(class, n + n_round, n);
+        free_blocks(n_round);
+        n += n_round;
+        check_counts(class, n, n);
+        heap_check(my_heap());
+    }
+    for (int i = 0; i < 100; i++)
+        heap_free(heap_alloc_zeroed(bytes));
+    heap_free(heap_alloc_aligned(BLOCK_ALIGN, bytes));
+    check_counts(class, n + 101, n + 101);
+    heap_flush(my_heap());
+    check_counts(class, n + 101, n + 101);
+    for (unsigned other = 0; other < N_CLASSES; other++) {
+        if (other != class)
+            check_counts(other, 0, 0);
+    }
+}
+
+static void test_counts_are_exact(void **state)
+{
+    (void)state;
+    size_t sizes[] = {16, 64, 500, 1024, 4096, 4097, 32768};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        child_passes(body_counts, &sizes[i]);
+}
+
+/* ---- overflow, magazine, flush ---- */
+
+static void check_bin_bounded(unsigned class)
+{
+    const struct heap *heap = my_heap();
+    size_t cap = heap->shelves[class].cap;
+    /* A bin that was filled from a slab is looked at again only after as many frees as it has room.
+     */
+    check(bin_count(heap, class) <= 2 * cap + 1);
+    check(heap->shelves[class].n_magazine <= 2 * cap + 1);
+}
+
+static void body_overflow(void *argument)
+{
+    size_t bytes = *(size_t *)argument;
+    unsigned class = class_of(bytes);
+    size_t n = min_size(N_BLOCKS, 16 * MIB / class_bytes(class));
+    alloc_blocks(n, bytes);
+    heap_free(blocks[0]);
+    check(my_heap()->shelves[class].n_magazine == 0);
+    for (size_t i = 1; i < n; i++) {
+        heap_free(blocks[i]);
+        check_bin_bounded(class);
+    }
+    check(my_heap()->shelves[class].n_magazine > 0);
+    heap_check(my_heap());
+    /* What is above the caps went home and on to the arena, without a flush. */
+    size_t kept = my_heap()->shelves[class].cap * class_bytes(class) * 4;
+    check(arena_bytes_in_use() <= kept + (size_t)2 * UNIT_BYTES);
+    heap_flush(my_heap());
+    heap_check(my_heap());
+    check_equal(arena_bytes_in_use(), 0);
+    for (size_t i = 0; i < n; i++)
+        check(!map_place((uintptr_t)blocks[i]).is_slab);
+}
+
+static void test_a_bin_that_overflows(void **state)
+{
+    (void)state;
+    size_t sizes[] = {16, 64, 1000, 8000, 32768};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        child_passes(body_overflow, &sizes[i]);
+}
+
+static void body_magazine(void *argument)
+{
+    (void)argument;
+    unsigned class = class_of(1024);
+    alloc_blocks(64, 1024);
+    size_t n_bin = bin_count(my_heap(), class);
+    size_t n = 0;
+    while (my_heap()->shelves[class].n_magazine == 0)
+        heap_free(blocks[n++]);
+    /* The bin became the magazine whole; now the magazine becomes the bin again. */
+    check_equal(my_heap()->shelves[class].n_magazine, n_bin + n);
+    check(my_heap()->front.bins[class].head == BLOCK_END);
+    check(heap_alloc(1024) == blocks[n - 1]);
+    check_equal(my_heap()->shelves[class].n_magazine, 0);
+    check_equal(bin_count(my_heap(), class), n_bin + n - 1);
+    heap_check(my_heap());
+}
+
+static void test_a_full_bin_becomes_the_magazine_and_comes_back(void **state)
+{
+    (void)state;
+    child_passes(body_magazine, NULL);
+}
+
+/* Of what came home the lowest addresses are handed out first, so that high slabs can empty. */
+static void body_lowest_first(void *argument)
+{
+    (void)argument;
+    alloc_blocks(40, 1024);
+    for (size_t i = 1; i < 40; i++)
+        check(blocks[i] > blocks[i - 1]);
+    for (size_t i = 40; i-- > 0;) {
+        if (i % 2 == 0)
+            heap_free(blocks[i]);
+    }
+    heap_flush(my_heap());
+    heap_check(my_heap());
+    for (size_t i = 0; i < 40; i += 2)
+        check(heap_alloc(1024) == blocks[i]);
+}
+
+static void test_lowest_addresses_first(void **state)
+{
+    (void)state;
+    child_passes(body_lowest_first, NULL);
+}
+
+/* ---- caps ---- */
+
+static void burst(size_t bytes, size_t total_bytes)
+{
+    size_t n = min_size(total_bytes / bytes, N_BLOCKS);
+    for (int round = 0; round < 12; round++) {
+        alloc_blocks(n, bytes);
+        free_blocks(n);
+    }
+}
+
+static size_t cap_bytes(unsigned class)
+{
+    return my_heap()->shelves[class].cap * class_bytes(class);
+}
+
+static void body_cap_grows(void *argument)
+{
+    (void)argument;
+    for (size_t bytes = 64; bytes <= 32768; bytes *= 8) {
+        unsigned class = class_of(bytes);
+        heap_free(heap_alloc(bytes));
+        size_t first = cap_bytes(class);
+        check(first <= max_size(PAGE_BYTES, 2 * bytes));
+        burst(bytes, 4 * MIB);
+        check(cap_bytes(class) > first);
+        check(cap_bytes(class) <= options.cache_class_bytes);
+        /* Half of it at least, or another doubling would have fitted. */
+        check(cap_bytes(class) * 2 > min_size(options.cache_class_bytes, N_BLOCKS * bytes));
+    }
+}
+
+static void test_caps_grow_with_demand(void **state)
+{
+    (void)state;
+    child_passes(body_cap_grows, NULL);
+}
+
+static void check_caps(size_t limit)
+{
+    size_t sum = 0;
+    size_t first = 0; /* what each class gets without asking */
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
+        sum += cap_bytes(class);
+        if (cap_bytes(class) != 0)
+            first += max_size(PAGE_BYTES / class_bytes(class), 2) * class_bytes(class);
+        check(cap_bytes(class) <= max_size(options.cache_class_bytes, 4 * class_bytes(class)));
+    }
+    check_equal(my_heap()->caps_bytes, sum);
+    check(sum <= limit + first);
+}
+
+static void body_caps_bounded(void *argument)
+{
+    const size_t *limits = argument;
+    options.cache_thread_bytes = limits[0];
+    options.cache_class_bytes = limits[1];
+    options.cache_bytes = limits[2];
+    size_t limit = min_size(limits[0], limits[2]);
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
+        burst(class_bytes(class), 2 * MIB);
+        check_caps(limit);
+    }
+    heap_check(my_heap());
+    heap_flush(my_heap());
+    check_equal(arena_bytes_in_use(), 0);
+}
+
+static void test_caps_are_bounded_by_the_options(void **state)
+{
+    (void)state;
+    size_t limits[][3] = {{4 * MIB, 512 * KIB, 32 * MIB},
+                          {2 * MIB, 4 * KIB, 32 * MIB},
+                          {64 * KIB, 64 * KIB, 32 * MIB},
+                          {GIB, 64 * MIB, 1536 * KIB}};
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+        child_passes(body_caps_bounded, limits[i]);
+}
+
+/* ---- realloc ---- */
+
+static void body_realloc(void *argument)
+{
+    (void)argument;
+    for (size_t from = 1; from <= 200000; from = from * 3 + 1) {
+        for (size_t to = 1; to <= 200000; to = to * 2 + 1) {
+            char *p = heap_alloc(from);
+            size_t usable = heap_usable_size(p);
+            pattern_fill(p, usable, 1);
+            char *q = heap_realloc(p, to);
+            check(q != NULL && heap_usable_size(q) >= to);
+            check(pattern_holds(q, min_size(usable, to), 1));
+            if (to <= usable && to >= usable / 2)
+                check(q == p);
+            heap_free(q);
+        }
+    }
+    heap_check(my_heap());
+    heap_flush(my_heap());
+    check_equal(arena_bytes_in_use(), 0);
+}
+
+static void test_realloc_keeps_the_contents(void **state)
+{
+    (void)state;
+    child_passes(body_realloc, NULL);
+}
+
+/* ---- pointers that are no blocks ---- */
+
+static void free_it(void *argument)
+{
+    heap_free(argument);
+}
+
+static void realloc_it(void *argument)
+{
+    (void)heap_realloc(argument, 100);
+}
+
+static void expect(char *line, size_t bytes, const char *fault, const void *p, const char *class)
+{
+    (void)snprintf(line, bytes, "poolalloc: fatal: %s: %p, class %s\n", fault, p, class);
+}
+
+/* In the parent, so that the addresses are known here. */
+static void test_pointers_that_are_no_blocks(void **state)
+{
+    (void)state;
+    static const char free_fault[] = "free of a pointer that is no block";
+    static int not_ours[4];
+    char line[128];
+    char *small = heap_alloc(100);
+    char *large = heap_alloc(100000);
+    expect(line, sizeof line, free_fault, small + 16, "112");
+    child_aborts(free_it, small + 16, line);
+    expect(line, sizeof line, free_fault, small + 1, "112");
+    child_aborts(free_it, small + 1, line);
+    expect(line, sizeof line, free_fault, large + 4096, "none");
+    child_aborts(free_it, large + 4096, line);
+    expect(line, sizeof line, free_fault, large + 16, "none");
+    child_aborts(free_it, large + 16, line);
+    expect(line, sizeof line, free_fault, not_ours, "none");
+    child_aborts(free_it, not_ours, line);
+    expect(line, sizeof line, "realloc of a pointer that is no block", not_ours, "none");
+    child_aborts(realloc_it, not_ours, line);
+    options.foreign = FOREIGN_IGNORE;
+    child_passes(free_it, not_ours);
+    child_passes(free_it, large + 16);
+    options.foreign = FOREIGN_FORWARD;
+    child_passes(free_it, NULL);
+    child_passes(free_it, small);
+    child_passes(free_it, large);
+}
+
+/* ---- the walker ---- */
+
+static void check_with_a_lost_block(void *argument)
+{
+    (void)argument;
+    alloc_blocks(10, 64);
+    free_blocks(10);
+    heap_check(my_heap());
+    struct bin *bin = &my_heap()->front.bins[class_of(64)];
+    bin->head = bin->head->next;
+    heap_check(my_heap());
+}
+
+static void check_with_a_wrong_owner(void *argument)
+{
+    (void)argument;
+    alloc_blocks(10, 64);
+    heap_check(my_heap());
+    map_set_slab((uintptr_t)blocks[0] & ~(uintptr_t)0xffff, class_of(64), map_tag(999));
+    heap_check(my_heap());
+}
+
+static void test_the_walker_traps(void **state)
+{
+    (void)state;
+    child_dies(check_with_a_lost_block, NULL, SIGILL, SIGTRAP);
+    child_dies(check_with_a_wrong_owner, NULL, SIGILL, SIGTRAP);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random_operations),
+        cmocka_unit_test(test_every_size),
+        cmocka_unit_test(test_every_alignment),
+        cmocka_unit_test(test_zeroed_blocks),
+        cmocka_unit_test(test_no_two_blocks_overlap),
+        cmocka_unit_test(test_counts_are_exact),
+        cmocka_unit_test(test_a_bin_that_overflows),
+        cmocka_unit_test(test_a_full_bin_becomes_the_magazine_and_comes_back),
+        cmocka_unit_test(test_lowest_addresses_first),
+        cmocka_unit_test(test_caps_grow_with_demand),
+        cmocka_unit_test(test_caps_are_bounded_by_the_options),
+        cmocka_unit_test(test_realloc_keeps_the_contents),
+        cmocka_unit_test(test_the_walker_traps),
+        /* Last: it uses the parent's heap. */
+        cmocka_unit_test(test_pointers_that_are_no_blocks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/* Every test runs in a child, where the arena is new. */
+#include "mem/large.h"
+
+#include "conf/options.h"
+#include "fake_sys.h"
+#include "mem/arena.h"
+#include "unit.h"
+
+#include <errno.h>
+
+static struct arena_stats stats_now(void)
+{
+    struct arena_stats stats;
+    arena_check();
+    arena_get_stats(&stats);
+    return stats;
+}
+
+static struct span *span_of(const void *p)
+{
+    struct span *span = arena_large_at(p);
+    check(span != NULL);
+    return span;
+}
+
+static void *alloc_filled(size_t bytes, uint64_t seed)
+{
+    void *p = large_alloc(bytes, 1);
+    check(p != NULL);
+    pattern_fill(p, bytes, seed);
+    return p;
+}
+
+static void *resize(void *p, size_t bytes)
+{
+    return large_realloc(span_of(p), bytes);
+}
+
+/* ---- allocating ---- */
+
+static void body_alloc(void *argument)
+{
+    (void)argument;
+    static const size_t sizes[] = {1,       4096,         32769,    100000,  MIB,
+                                   5 * MIB, 32 * MIB - 1, 32 * MIB, 40 * MIB};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        for (size_t align = 1; align <= 64 * MIB; align *= 4) {
+            char *p = large_alloc(sizes[i], align);
+            check(p != NULL);
+            check_equal((uintptr_t)p % align, 0);
+            check(span_bytes(span_of(p)) >= sizes[i]);
+            bool is_direct = sizes[i] >= options.direct_bytes || align >= options.direct_bytes;
+            check_equal(span_of(p)->kind, is_direct ? SPAN_DIRECT : SPAN_LARGE);
+            p[0] = 1;
+            p[sizes[i] - 1] = 2;
+            large_free(span_of(p));
+            check(arena_large_at(p) == NULL);
+        }
+    }
+    check_equal(stats_now().large_bytes, 0);
+}
+
+static void test_sizes_and_alignments(void **state)
+{
+    (void)state;
+    child_passes(body_alloc, NULL);
+}
+
+static void body_zeroed(void *argument)
+{
+    (void)argument;
+    static const size_t sizes[] = {40000, 300000, 40 * MIB};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        for (uint64_t round = 0; round < 3; round++) {
+            char *p = large_alloc_zeroed(sizes[i]);
+            check(p != NULL && is_zero(p, sizes[i]));
+            pattern_fill(p, sizes[i], round);
+            large_free(span_of(p));
+        }
+    }
+}
+
+static void test_zeroed_blocks(void **state)
+{
+    (void)state;
+    child_passes(body_zeroed, NULL);
+}
+
+static void body_too_large(void *argument)
+{
+    (void)argument;
+    static const size_t sizes[] = {(size_t)PTRDIFF_MAX + 1, SIZE_MAX - 4096, SIZE_MAX, PTRDIFF_MAX,
+                                   (size_t)1 << 50};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        check(large_alloc(sizes[i], 1) == NULL);
+        check(large_alloc(sizes[i], 4096) == NULL);
+        check(large_alloc_zeroed(sizes[i]) == NULL);
+    }
+    check(large_alloc(1, (size_t)1 << 63) == NULL);
+    check(large_alloc(1, (size_t)1 << 50) == NULL);
+    check_equal(stats_now().large_bytes, 0);
+}
+
+static void test_sizes_that_no_machine_has(void **state)
+{
+    (void)state;
+    child_passes(body_too_large, NULL);
+}
+
+/* ---- out of memory ---- */
+
+static void body_no_memory(void *argument)
+{
+    (void)argument;
+    fake_fail_from(FAKE_MAP, 1, ENOMEM);
+    check(large_alloc(100000, 1) == NULL);
+    check(large_alloc(100000, 65536) == NULL);
+    check(large_alloc_zeroed(100000) == NULL);
+    check(large_alloc(64 * MIB, 1) == NULL);
+    check_equal(stats_now().large_bytes, 0);
+    fake_fail_none();
+    check(large_alloc(100000, 1) != NULL);
+    check(large_alloc(64 * MIB, 1) != NULL);
+}
+
+static void test_no_memory_is_null(void **state)
+{
+    (void)state;
+    child_passes(body_no_memory, NULL);
+}
+
+/* The arena has room below direct_bytes, a block from there on finds no mapping of its own. */
+static void body_arena_helps_direct(void *argument)
+{
+    (void)argument;
+    options.direct_bytes = MIB;
+    struct span *span = arena_take(SPAN_LARGE, 1000, 1);
+    pattern_fill((void *)span->base, span_bytes(span), 1);
+    arena_give(span, 1000);
+    fake_fail_from(FAKE_MAP, 1, ENOMEM);
+    void *p = large_alloc_zeroed(2 * MIB);
+    check(p != NULL && is_zero(p, 2 * MIB));
+    check_equal(span_of(p)->kind, SPAN_LARGE);
+    check_equal(stats_now().dirty_bytes, 0);
+}
+
+static void test_what_the_arena_has_is_used_for_a_block_that_cannot_be_mapped(void **state)
+{
+    (void)state;
+    child_passes(body_arena_helps_direct, NULL);
+}
+
+static void body_mapping_helps_arena(void *argument)
+{
+    (void)argument;
+    /* The arena's regions are multiples of 64 KiB; a mapping of its own is smaller. */
+    fake_map_max(100 * KIB);
+    void *p = large_alloc(100 * KIB, 1);
+    check(p != NULL);
+    check_equal(span_of(p)->kind, SPAN_DIRECT);
+}
+
+static void test_a_block_that_the_arena_cannot_hold_is_mapped(void **state)
+{
+    (void)state;
+    child_passes(body_mapping_helps_arena, NULL);
+}
+
+/* ---- realloc ---- */
+
+static void body_in_place(void *argument)
+{
+    (void)argument;
+    char *p = alloc_filled(100000, 1);
+    check(resize(p, 300000) == p);
+    check(pattern_holds(p, 100000, 1));
+    pattern_fill(p, 300000, 2);
+    check(resize(p, 300001) == p);
+    check(resize(p, 50000) == p);
+    check_equal(span_bytes(span_of(p)), round_up(50000, PAGE_BYTES));
+    check(pattern_holds(p, 50000, 2));
+    check_equal(stats_now().large_bytes, round_up(50000, PAGE_BYTES));
+    large_free(span_of(p));
+    check_equal(stats_now().large_bytes, 0);
+}
+
+static void test_resizing_in_place(void **state)
+{
+    (void)state;
+    child_passes(body_in_place, NULL);
+}
+
+static void body_small_cannot_grow(void *argument)
+{
+    (void)argument;
+    char *p = alloc_filled(100000, 1);
+    (void)alloc_filled(4096, 2);
+    check(resize(p, 200000) == NULL);
+    check(pattern_holds(p, 100000, 1));
+    check_equal(span_bytes(span_of(p)), round_up(100000, PAGE_BYTES));
+}
+
+/* Below a MiB the caller moves the block, by copying. */
+static void test_a_small_block_that_cannot_grow_stays(void **state)
+{
+    (void)state;
+    child_passes(body_small_cannot_grow, NULL);
+}
+
+static void body_move_to_direct(void *argument)
+{
+    (void)argument;
+    char *p = alloc_filled(2 * MIB, 1);
+    (void)alloc_filled(4096, 2);
+    char *to = resize(p, 3 * MIB);
+    check(to != NULL && to != p);
+    check_equal(span_of(to)->kind, SPAN_DIRECT);
+    check(pattern_holds(to, 2 * MIB, 1));
+    check(is_zero(to + 2 * MIB, MIB));
+    check(arena_large_at(p) == NULL);
+    check_equal(stats_now().direct_bytes, 3 * MIB);
+    /* From now on it grows without copying: by mremap alone. */
+    size_t n_resizes = fake_count(FAKE_RESIZE);
+    to = resize(to, 20 * MIB);
+    check(to != NULL && pattern_holds(to, 2 * MIB, 1));
+    check_equal(fake_count(FAKE_RESIZE), n_resizes + 1);
+    check_equal(stats_now().direct_bytes, 20 * MIB);
+}
+
+static void test_a_block_of_a_mib_that_must_move_gets_a_mapping(void **state)
+{
+    (void)state;
+    child_passes(body_move_to_direct, NULL);
+}
+
+static void check_stays(char *p, size_t bytes, size_t wanted)
+{
+    check(resize(p, wanted) == NULL);
+    check(pattern_holds(p, bytes, 1));
+    check_equal(span_bytes(span_of(p)), bytes);
+    (void)stats_now();
+}
+
+static void body_failures(void *argument)
+{
+    (void)argument;
+    char *p = alloc_filled(2 * MIB, 1);
+    (void)alloc_filled(4096, 2);
+    char *direct = alloc_filled(40 * MIB, 1);
+    check_stays(p, 2 * MIB, (size_t)PTRDIFF_MAX + 1);
+    check_stays(direct, 40 * MIB, SIZE_MAX);
+    fake_fail_from(FAKE_MAP, 1, ENOMEM);
+    fake_fail_from(FAKE_RESIZE, 1, ENOMEM);
+    check_stays(p, 2 * MIB, 3 * MIB);
+    check_stays(direct, 40 * MIB, 50 * MIB);
+    check_stays(direct, 40 * MIB, 30 * MIB);
+    fake_fail_none();
+    fake_fail_from(FAKE_RESIZE, 1, ENOMEM);
+    fake_fail_from(FAKE_MOVE, 1, ENOMEM);
+    check_stays(direct, 40 * MIB, 50 * MIB);
+    check_equal(stats_now().direct_bytes, 40 * MIB);
+}
+
+static void test_a_failed_realloc_leaves_the_block(void **state)
+{
+    (void)state;
+    child_passes(body_failures, NULL);
+}
+
+static void body_random_realloc(void *argument)
+{
+    (void)argument;
+    struct random dice = {1};
+    char *blocks[4] = {NULL};
+    size_t sizes[4] = {0};
+    options.direct_bytes = 2 * MIB;
+    for (uint64_t i = 0; i < 600; i++) {
+        size_t at = random_below(&dice, ARRAY_LEN(blocks));
+        size_t bytes = random_bytes(&dice, 4 * MIB) + 32768;
+        if (blocks[at] == NULL) {
+            blocks[at] = large_alloc(bytes, 1);
+        } else {
+            check(pattern_holds(blocks[at], sizes[at], at));
+            char *to = resize(blocks[at], bytes);
+            if (to == NULL)
+                continue;
+            check(pattern_holds(to, min_size(sizes[at], bytes), at));
+            blocks[at] = to;
+        }
+        sizes[at] = bytes;
+        pattern_fill(blocks[at], bytes, at);
+        if (random_below(&dice, 3) == 0) {
+            large_free(span_of(blocks[at]));
+            blocks[at] = NULL;
+        }
+        arena_check();
+    }
+}
+
+static void test_random_reallocs(void **state)
+{
+    (void)state;
+    child_passes(body_random_realloc, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes_and_alignments),
+        cmocka_unit_test(test_zeroed_blocks),
+        cmocka_unit_test(test_sizes_that_no_machine_has),
+        cmocka_unit_test(test_no_memory_is_null),
+        cmocka_unit_test(test_what_the_arena_has_is_used_for_a_block_that_cannot_be_mapped),
+        cmocka_unit_test(test_a_block_that_the_arena_cannot_hold_is_mapped),
+        cmocka_unit_test(test_resizing_in_place),
+        cmocka_unit_test(test_a_small_block_that_cannot_grow_stays),
+        cmocka_unit_test(test_a_block_of_a_mib_that_must_move_gets_a_mapping),
+        cmocka_unit_test(test_a_failed_realloc_leaves_the_block),
+        cmocka_unit_test(test_random_reallocs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

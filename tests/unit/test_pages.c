@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/pages.h"
+
+#include "fake_sys.h"
+#include "unit.h"
+
+#include <errno.h>
+
+#define PAGE  ((size_t)4096)
+#define BYTES (16 * PAGE)
+
+static int reset(void **state)
+{
+    (void)state;
+    fake_fail_none();
+    os_pages_init(PAGE);
+    return 0;
+}
+
+static void test_page_size_is_never_below_ours(void **state)
+{
+    (void)state;
+    os_pages_init(65536);
+    check_equal(os_page_bytes(), 65536);
+    os_pages_init(0);
+    check_equal(os_page_bytes(), 65536);
+    os_pages_init(2048);
+    check_equal(os_page_bytes(), 65536);
+    os_pages_init(PAGE);
+    check_equal(os_page_bytes(), PAGE);
+}
+
+static void test_new_memory_is_zero_and_at_the_hint(void **state)
+{
+    (void)state;
+    char *p = os_pages_map(NULL, BYTES);
+    check(p != NULL && is_zero(p, BYTES));
+    os_pages_unmap(p, BYTES);
+    check(os_pages_map(p, BYTES) == p);
+    os_pages_unmap(p, BYTES);
+}
+
+static void test_a_failed_map_is_null(void **state)
+{
+    (void)state;
+    static const int errors[] = {ENOMEM, EPERM, EINVAL};
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+        fake_fail_once(FAKE_MAP, 1, errors[i]);
+        errno = EXDEV;
+        check(os_pages_map(NULL, BYTES) == NULL);
+        check_equal((unsigned)errno, EXDEV);
+    }
+}
+
+/* The real call, too, must report without errno. */
+static void test_a_map_that_the_kernel_refuses_is_null(void **state)
+{
+    (void)state;
+    errno = EXDEV;
+    check(os_pages_map(NULL, (size_t)1 << 62) == NULL);
+    check_equal((unsigned)errno, EXDEV);
+}
+
+static void test_what_cannot_be_unmapped_is_discarded(void **state)
+{
+    (void)state;
+    char *p = os_pages_map(NULL, BYTES);
+    pattern_fill(p, BYTES, 1);
+    fake_fail_once(FAKE_UNMAP, 1, ENOMEM);
+    os_pages_unmap(p, BYTES);
+    check(is_zero(p, BYTES));
+    os_pages_unmap(p, BYTES);
+}
+
+static void test_discarded_pages_read_as_zero(void **state)
+{
+    (void)state;
+    char *p = os_pages_map(NULL, BYTES);
+    pattern_fill(p, BYTES, 1);
+    check(os_pages_discard(p + PAGE, BYTES - 2 * PAGE));
+    check(is_zero(p + PAGE, BYTES - 2 * PAGE));
+    check(!is_zero(p, PAGE));
+    check(!is_zero(p + BYTES - PAGE, PAGE));
+    os_pages_unmap(p, BYTES);
+}
+
+static void test_a_failed_discard_keeps_the_data(void **state)
+{
+    (void)state;
+    char *p = os_pages_map(NULL, BYTES);
+    pattern_fill(p, BYTES, 1);
+    fake_fail_once(FAKE_DISCARD, 1, EINVAL);
+    check(!os_pages_discard(p, BYTES));
+    check(pattern_holds(p, BYTES, 1));
+    os_pages_unmap(p, BYTES);
+}
+
+static void test_resizing_in_place(void **state)
+{
+    (void)state;
+    char *p = os_pages_map(NULL, BYTES);
+    pattern_fill(p, PAGE, 1);
+    check(os_pages_resize(p, BYTES, PAGE));
+    check(os_pages_resize(p, PAGE, BYTES / 2));
+    check(pattern_holds(p, PAGE, 1));
+    check(is_zero(p + PAGE, BYTES / 2 - PAGE));
+    fake_fail_once(FAKE_RESIZE, 1, ENOMEM);
+    check(!os_pages_resize(p, BYTES / 2, BYTES));
+    os_pages_unmap(p, BYTES / 2);
+}
+
+static void test_moving_onto_another_mapping(void **state)
+{
+    (void)state;
+    char *from = os_pages_map(NULL, BYTES);
+    char *to = os_pages_map(NULL, 2 * BYTES);
+    pattern_fill(from, BYTES, 1);
+    fake_fail_once(FAKE_MOVE, 1, ENOMEM);
+    check(!os_pages_move(from, BYTES, 2 * BYTES, to));
+    check(pattern_holds(from, BYTES, 1));
+    check(os_pages_move(from, BYTES, 2 * BYTES, to));
+    check(pattern_holds(to, BYTES, 1));
+    check(is_zero(to + BYTES, BYTES));
+    os_pages_unmap(to, 2 * BYTES);
+}
+
+static void test_a_failed_guard_does_no_harm(void **state)
+{
+    (void)state;
+    char *p = os_pages_map(NULL, BYTES);
+    fake_fail_once(FAKE_PROTECT_NONE, 1, ENOMEM);
+    os_pages_guard(p, BYTES);
+    pattern_fill(p, BYTES, 1);
+    check(pattern_holds(p, BYTES, 1));
+    os_pages_unmap(p, BYTES);
+}
+
+#define pages_test(f) cmocka_unit_test_teardown(f, reset)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        pages_test(test_page_size_is_never_below_ours),
+        pages_test(test_new_memory_is_zero_and_at_the_hint),
+        pages_test(test_a_failed_map_is_null),
+        pages_test(test_a_map_that_the_kernel_refuses_is_null),
+        pages_test(test_what_cannot_be_unmapped_is_discarded),
+        pages_test(test_discarded_pages_read_as_zero),
+        pages_test(test_a_failed_discard_keeps_the_data),
+        pages_test(test_resizing_in_place),
+        pages_test(test_moving_onto_another_mapping),
+        pages_test(test_a_failed_guard_does_no_harm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+/* Every test runs in a child, where the arena is new. */
+#include "mem/slab.h"
+
+#include "conf/classes.h"
+#include "fake_sys.h"
+#include "mem/arena.h"
+#include "mem/meta.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { N_BLOCKS_MAX = UNIT_BYTES / BLOCK_ALIGN };
+
+/* The blocks of the slab under test, by index. */
+static struct block *blocks[N_BLOCKS_MAX];
+
+static const struct chain no_blocks = {BLOCK_END, NULL, 0};
+
+static size_t free_bytes(void)
+{
+    struct arena_stats stats;
+    arena_get_stats(&stats);
+    return stats.free_bytes;
+}
+
+/* Closes a chain and lists its blocks, which must be in rising order and apart by the class. */
+static size_t list_chain(struct chain *chain, size_t bytes, struct block **list)
+{
+    size_t n = 0;
+    chain_close(chain);
+    for (struct block *at = chain->head; at != BLOCK_END; at = block_next_checked(at, bytes)) {
+        list[n++] = at;
+        check(n <= N_BLOCKS_MAX);
+    }
+    check_equal(n, chain->n);
+    return n;
+}
+
+/* A slab of which all blocks are out, listed in `blocks`. */
+static struct span *slab_all_out(unsigned class)
+{
+    struct span *slab = slab_new(class);
+    struct chain chain = no_blocks;
+    slab_carve(slab, &chain, SIZE_MAX);
+    size_t n = list_chain(&chain, class_bytes(class), blocks);
+    check_equal(n, UNIT_BYTES / class_bytes(class));
+    slab_check(slab);
+    return slab;
+}
+
+/* As a bin does it: a block that is free is sealed. */
+static void put(struct span *slab, struct block *block)
+{
+    block_link(block, BLOCK_END, block_secret);
+    slab_put(slab, block);
+}
+
+/* ---- carving, taking and putting, for every class ---- */
+
+static void body_life(void *argument)
+{
+    unsigned class = *(unsigned *)argument;
+    size_t bytes = class_bytes(class);
+    struct span *slab = slab_new(class);
+    check(slab_is_empty(slab) && slab_has_fresh(slab) && !slab_has_free(slab));
+    check_equal(slab->class, class);
+    check_equal(slab->base % UNIT_BYTES, 0);
+    struct chain chain = no_blocks;
+    slab_take_free(slab, &chain, 10);
+    check_equal(chain.n, 0);
+    slab_carve(slab, &chain, 1);
+    check_equal(chain.n, 1);
+    slab_carve(slab, &chain, SIZE_MAX);
+    size_t n = list_chain(&chain, bytes, blocks);
+    check_equal(n, UNIT_BYTES / bytes);
+    for (size_t i = 0; i < n; i++)
+        check_equal((uintptr_t)blocks[i], slab->base + i * bytes);
+    check(!slab_has_fresh(slab) && !slab_has_free(slab));
+    slab_check(slab);
+    for (size_t i = n; i-- > 0;) {
+        put(slab, blocks[i]);
+        check_equal(slab->slab.n_out, i);
+    }
+    check(slab_is_empty(slab) && slab_has_free(slab));
+    slab_check(slab);
+    slab_delete(slab);
+    arena_check();
+}
+
+static void test_life_of_a_slab_of_every_class(void **state)
+{
+    (void)state;
+    for (unsigned class = 0; class < N_CLASSES; class ++)
+        child_passes(body_life, &class);
+}
+
+/* Random puts and takes against one flag a block. */
+static void body_random(void *argument)
+{
+    unsigned class = *(unsigned *)argument;
+    static bool is_home[N_BLOCKS_MAX];
+    static struct block *taken[N_BLOCKS_MAX];
+    struct random dice = {class + 1};
+    struct span *slab = slab_all_out(class);
+    size_t n_blocks = UNIT_BYTES / class_bytes(class);
+    for (int step = 0; step < 300; step++) {
+        for (size_t i = random_below(&dice, n_blocks) + 1; i > 0; i--) {
+            size_t at = random_below(&dice, n_blocks);
+            if (!is_home[at])
+                put(slab, blocks[at]);
+            is_home[at] = true;
+        }
+        slab_check(slab);
+        struct chain chain = no_blocks;
+        slab_take_free(slab, &chain, random_below(&dice, n_blocks + 10));
+        size_t n = list_chain(&chain, class_bytes(class), taken);
+        size_t at = 0;
+        for (size_t i = 0; i < n; i++, at++) {
+            while (at < n_blocks && !is_home[at])
+                at++;
+            check(at < n_blocks && taken[i] == blocks[at]); /* the lowest first */
+            is_home[at] = false;
+        }
+        slab_check(slab);
+    }
+}
+
+static void test_blocks_go_and_come_lowest_first(void **state)
+{
+    (void)state;
+    unsigned classes[] = {class_of(16),   class_of(48),   class_of(1000),
+                          class_of(1024), class_of(1100), class_of(32768)};
+    for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+        child_passes(body_random, &classes[i]);
+}
+
+static void body_append(void *argument)
+{
+    (void)argument;
+    struct span *slab = slab_all_out(class_of(1024));
+    struct block *list[N_BLOCKS_MAX];
+    for (size_t i = 0; i < 4; i++)
+        put(slab, blocks[i]);
+    struct chain chain = no_blocks;
+    chain_append(&chain, blocks[63]);
+    slab_take_free(slab, &chain, 2);
+    slab_take_free(slab, &chain, 2);
+    check_equal(list_chain(&chain, 1024, list), 5);
+    check(list[0] == blocks[63]);
+    for (size_t i = 0; i < 4; i++)
+        check(list[i + 1] == blocks[i]);
+}
+
+static void test_chains_are_appended_to(void **state)
+{
+    (void)state;
+    child_passes(body_append, NULL);
+}
+
+/* ---- zeroed blocks ---- */
+
+static void body_zeroed(void *argument)
+{
+    unsigned class = *(unsigned *)argument;
+    size_t bytes = class_bytes(class);
+    struct span *slab = slab_new(class);
+    uintptr_t base = slab->base;
+    struct chain chain = no_blocks;
+    slab_carve(slab, &chain, 2);
+    chain_close(&chain);
+    for (size_t i = 2; i < UNIT_BYTES / bytes; i++) {
+        char *p = slab_carve_zeroed(slab);
+        check_equal((uintptr_t)p, base + i * bytes);
+        check(is_zero(p, bytes));
+        pattern_fill(p, bytes, i);
+        slab_check(slab);
+    }
+    check(slab_carve_zeroed(slab) == NULL);
+    for (size_t i = 0; i < UNIT_BYTES / bytes; i++)
+        put(slab, (struct block *)(base + i * bytes));
+    slab_delete(slab);
+    /* The same unit again: what it holds is not zero any more, and no block of it passes for it. */
+    slab = slab_new(class);
+    check_equal(slab->base, base);
+    check(slab_carve_zeroed(slab) == NULL);
+}
+
+static void test_zeroed_blocks(void **state)
+{
+    (void)state;
+    unsigned classes[] = {class_of(16), class_of(1024), class_of(1100), class_of(32768)};
+    for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+        child_passes(body_zeroed, &classes[i]);
+}
+
+static void body_purged(void *argument)
+{
+    (void)argument;
+    struct span *slab = slab_all_out(class_of(1024));
+    uintptr_t base = slab->base;
+    for (size_t i = 0; i < 64; i++)
+        put(slab, blocks[i]);
+    slab_delete(slab);
+    check(arena_purge_all());
+    slab = slab_new(class_of(1024));
+    check_equal(slab->base, base);
+    const char *p = slab_carve_zeroed(slab);
+    check(p != NULL && is_zero(p, 1024));
+}
+
+static void test_a_slab_of_purged_pages_gives_zeroed_blocks(void **state)
+{
+    (void)state;
+    child_passes(body_purged, NULL);
+}
+
+/* Of an empty slab the arena learns which pages were carved: the others need no purge. */
+static void body_untouched(void *argument)
+{
+    (void)argument;
+    struct span *slab = slab_new(class_of(1024));
+    struct chain chain = no_blocks;
+    slab_carve(slab, &chain, 5); /* a page and a quarter */
+    size_t n = list_chain(&chain, 1024, blocks);
+    for (size_t i = 0; i < n; i++)
+        put(slab, blocks[i]);
+    slab_delete(slab);
+    struct arena_stats stats;
+    arena_get_stats(&stats);
+    check_equal(stats.dirty_bytes, (size_t)2 * PAGE_BYTES);
+    check_equal(stats.free_bytes, stats.mapped_bytes);
+}
+
+static void test_only_carved_pages_count_as_touched(void **state)
+{
+    (void)state;
+    child_passes(body_untouched, NULL);
+}
+
+/* ---- out of memory ---- */
+
+static void body_no_memory(void *argument)
+{
+    (void)argument;
+    fake_fail_from(FAKE_MAP, 1, ENOMEM);
+    check(slab_new(class_of(64)) == NULL);
+    arena_check();
+    fake_fail_none();
+    check(slab_new(class_of(64)) != NULL);
+}
+
+/* There is a unit for the slab, but no record for its bitmap: the unit goes back, untouched. */
+static void body_no_bitmap(void *argument)
+{
+    (void)argument;
+    struct span *spans[6];
+    for (size_t i = 0; i < ARRAY_LEN(spans); i++)
+        spans[i] = arena_take(SPAN_LARGE, 1, 1);
+    for (size_t i = 0; i < ARRAY_LEN(spans); i++)
+        arena_give(spans[i], 0); /* the arena has spare records now */
+    size_t before = free_bytes();
+    fake_fail_from(FAKE_MAP, 1, ENOMEM);
+    while (meta_take(META_REUSE_MAX_BYTES) != NULL)
+        continue;
+    check(slab_new(class_of(16)) == NULL);
+    check_equal(free_bytes(), before);
+    arena_check();
+    const struct span *slab = slab_new(class_of(32768)); /* its bitmap is in its record */
+    check(slab != NULL && slab->was_zero);
+    fake_fail_none();
+    check(slab_new(class_of(16)) != NULL);
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    child_passes(body_no_memory, NULL);
+    child_passes(body_no_bitmap, NULL);
+}
+
+/* ---- faults of the program ---- */
+
+/* Blocks of this slab have these addresses in the children, too: the parent makes it first. */
+static struct span *fault_slab;
+
+static void expect(char *line, size_t bytes, const char *fault, const void *p, size_t class)
+{
+    (void)snprintf(line, bytes, "poolalloc: fatal: %s: %p, class %zu\n", fault, p, class);
+}
+
+static void put_twice(void *argument)
+{
+    (void)argument;
+    put(fault_slab, blocks[7]);
+    put(fault_slab, blocks[7]);
+}
+
+static void put_what_was_never_carved(void *argument)
+{
+    put(fault_slab, argument);
+}
+
+static void take_what_was_written_to(void *argument)
+{
+    (void)argument;
+    put(fault_slab, blocks[7]);
+    blocks[7]->next = blocks[8];
+    struct chain chain = no_blocks;
+    slab_take_free(fault_slab, &chain, 1);
+}
+
+static void test_faults_end_the_process(void **state)
+{
+    (void)state;
+    char line[128];
+    fault_slab = slab_new(class_of(100));
+    struct chain chain = no_blocks;
+    slab_carve(fault_slab, &chain, 20);
+    check_equal(list_chain(&chain, 112, blocks), 20);
+    expect(line, sizeof line, "double free", blocks[7], 112);
+    child_aborts(put_twice, NULL, line);
+    char *fresh = (char *)blocks[19] + 112;
+    expect(line, sizeof line, "free of a pointer that is no block", fresh, 112);
+    child_aborts(put_what_was_never_carved, fresh, line);
+    expect(line, sizeof line, "free block was overwritten or freed twice", blocks[7], 112);
+    child_aborts(take_what_was_written_to, NULL, line);
+}
+
+static void check_after_overwriting(void *argument)
+{
+    (void)argument;
+    put(fault_slab, blocks[7]);
+    slab_check(fault_slab);
+    blocks[7]->seal ^= 1;
+    slab_check(fault_slab);
+}
+
+static void check_after_miscounting(void *argument)
+{
+    (void)argument;
+    put(fault_slab, blocks[7]);
+    slab_check(fault_slab);
+    fault_slab->slab.n_out--;
+    slab_check(fault_slab);
+}
+
+/* The walker that all tests rely on sees what it is there for. */
+static void test_the_walker_traps(void **state)
+{
+    (void)state;
+    child_dies(check_after_overwriting, NULL, SIGILL, SIGTRAP);
+    child_dies(check_after_miscounting, NULL, SIGILL, SIGTRAP);
+}
+
+int main(void)
+{
+    block_secret_init(UINT64_C(0x1234567890abcdef));
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_life_of_a_slab_of_every_class),
+        cmocka_unit_test(test_blocks_go_and_come_lowest_first),
+        cmocka_unit_test(test_chains_are_appended_to),
+        cmocka_unit_test(test_zeroed_blocks),
+        cmocka_unit_test(test_a_slab_of_purged_pages_gives_zeroed_blocks),
+        cmocka_unit_test(test_only_carved_pages_count_as_touched),
+        cmocka_unit_test(test_no_memory),
+        /* These two leave a slab behind. */
+        cmocka_unit_test(test_faults_end_the_process),
+        cmocka_unit_test(test_the_walker_traps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/text.h"
+
+#include "fake_sys.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static char buffer[128];
+static struct text text;
+
+static void begin(size_t bytes)
+{
+    memset(buffer, '#', sizeof buffer);
+    text_init(&text, buffer, bytes);
+}
+
+static void check_text(const char *expected)
+{
+    check_equal(text_bytes(&text), strlen(expected));
+    check(memcmp(buffer, expected, strlen(expected)) == 0);
+    check(buffer[strlen(expected)] == '#');
+}
+
+static void test_strings(void **state)
+{
+    (void)state;
+    begin(sizeof buffer);
+    text_add(&text, "one");
+    text_add(&text, "");
+    text_add_span(&text, " two three", 4);
+    check_text("one two");
+}
+
+static void test_what_does_not_fit_is_cut(void **state)
+{
+    (void)state;
+    begin(5);
+    text_add(&text, "1234");
+    text_add(&text, "567");
+    check_text("12345");
+    text_add(&text, "8");
+    text_add_number(&text, 9);
+    text_add_padded(&text, "x", 20);
+    check_text("12345");
+    begin(0);
+    text_add(&text, "x");
+    check_text("");
+}
+
+static void check_number(uint64_t n)
+{
+    char expected[32];
+    (void)snprintf(expected, sizeof expected, "%llu", (unsigned long long)n);
+    begin(sizeof buffer);
+    text_add_number(&text, n);
+    check_text(expected);
+}
+
+static void test_numbers(void **state)
+{
+    (void)state;
+    check_number(0);
+    for (uint64_t n = 1; n < UINT64_MAX / 10; n *= 10) {
+        check_number(n - 1);
+        check_number(n);
+    }
+    check_number(UINT64_MAX);
+}
+
+static void check_wide(uint64_t n, int width, const char *expected)
+{
+    begin(sizeof buffer);
+    text_add_number_wide(&text, n, width);
+    check_text(expected);
+}
+
+static void test_numbers_of_a_width(void **state)
+{
+    (void)state;
+    check_wide(42, 5, "   42");
+    check_wide(42, -5, "42   ");
+    check_wide(42, 2, "42");
+    check_wide(42, 1, "42");
+    check_wide(42, -1, "42");
+    check_wide(0, 3, "  0");
+}
+
+static void check_padded(const char *string, int width, const char *expected)
+{
+    begin(sizeof buffer);
+    text_add_padded(&text, string, width);
+    check_text(expected);
+}
+
+static void test_padding(void **state)
+{
+    (void)state;
+    check_padded("ab", 4, "  ab");
+    check_padded("ab", -4, "ab  ");
+    check_padded("ab", 0, "ab");
+    check_padded("abc", 2, "abc");
+    check_padded("abc", -2, "abc");
+    check_padded("", -2, "  ");
+}
+
+static void check_address(uintptr_t address, const char *expected)
+{
+    begin(sizeof buffer);
+    text_add_address(&text, (const void *)address);
+    check_text(expected);
+}
+
+static void test_addresses(void **state)
+{
+    (void)state;
+    check_address(0, "0x0");
+    check_address(0x7fff12345678, "0x7fff12345678");
+    check_address(UINTPTR_MAX, "0xffffffffffffffff");
+}
+
+static void check_size(uint64_t bytes, const char *expected)
+{
+    begin(sizeof buffer);
+    text_add_size(&text, bytes);
+    check_text(expected);
+}
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    check_size(0, "0 B");
+    check_size(1023, "1023 B");
+    check_size(KIB, "1.0 KiB");
+    check_size(KIB + 512, "1.5 KiB");
+    check_size(MIB - 1, "1023.9 KiB");
+    check_size(MIB, "1.0 MiB");
+    check_size(12 * MIB + 300 * KIB, "12.2 MiB");
+    check_size(GIB, "1.0 GiB");
+    check_size(1024 * GIB, "1.0 TiB");
+    check_size(MIB * GIB, "1.0 PiB");
+    check_size(MIB * GIB * 1024, "1.0 EiB");
+    check_size(UINT64_MAX, "15.9 EiB");
+}
+
+static void write_captured(size_t write_max)
+{
+    begin(sizeof buffer);
+    text_add(&text, "all of this line\n");
+    fake_capture_begin(write_max);
+    text_write(&text, 2);
+}
+
+static void test_writing_goes_on_until_all_is_out(void **state)
+{
+    (void)state;
+    for (size_t write_max = 1; write_max < 20; write_max++) {
+        write_captured(write_max);
+        check(strcmp(fake_capture_end(), "all of this line\n") == 0);
+    }
+}
+
+static void test_writing_goes_on_after_a_signal(void **state)
+{
+    (void)state;
+    for (size_t nth = 1; nth < 4; nth++) {
+        fake_fail_once(FAKE_WRITE, nth, EINTR);
+        write_captured(6);
+        check(strcmp(fake_capture_end(), "all of this line\n") == 0);
+    }
+    fake_fail_none();
+}
+
+static void test_writing_ends_with_an_error(void **state)
+{
+    (void)state;
+    fake_fail_from(FAKE_WRITE, 2, EIO);
+    size_t before = fake_count(FAKE_WRITE);
+    write_captured(6);
+    check(strcmp(fake_capture_end(), "all of") == 0);
+    check_equal(fake_count(FAKE_WRITE), before + 2);
+    fake_fail_none();
+}
+
+static void test_errno_is_left_alone(void **state)
+{
+    (void)state;
+    begin(sizeof buffer);
+    text_add(&text, "to nowhere");
+    errno = EXDEV;
+    text_write(&text, -1);
+    check_equal((unsigned)errno, EXDEV);
+}
+
+static void test_warnings(void **state)
+{
+    (void)state;
+    fake_capture_begin(SIZE_MAX);
+    text_warn("a", "b", "c");
+    text_warn("only", NULL, NULL);
+    text_warn("a", NULL, "c");
+    check(strcmp(fake_capture_end(), "poolalloc: abc\npoolalloc: only\npoolalloc: ac\n") == 0);
+}
+
+static void test_a_long_warning_is_one_whole_line(void **state)
+{
+    (void)state;
+    char word[400];
+    memset(word, 'x', sizeof word - 1);
+    word[sizeof word - 1] = '\0';
+    fake_capture_begin(SIZE_MAX);
+    text_warn(word, word, word);
+    const char *line = fake_capture_end();
+    check_equal(strlen(line), 256);
+    check(line[255] == '\n');
+    check(strchr(line, '\n') == line + 255);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_what_does_not_fit_is_cut),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_numbers_of_a_width),
+        cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_writing_goes_on_until_all_is_out),
+        cmocka_unit_test(test_writing_goes_on_after_a_signal),
+        cmocka_unit_test(test_writing_ends_with_an_error),
+        cmocka_unit_test(test_errno_is_left_alone),
+        cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_a_long_warning_is_one_whole_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
