@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * operator new and delete under their mangled names, at addresses of their own (tools tell C from C++ by
- * them).
+ * operator new and delete under their mangled names, at addresses of their own (tools tell C from
+ * C++ by them).
  *
- * Only success is handled here. When memory runs out the next definition of the same operator, which
- * is the C++ runtime's, takes over: it calls the new-handler, comes back through malloc or through us,
- * and throws a real std::bad_alloc. This file is compiled with -fexceptions so that it may.
+ * Only success is handled here. When memory runs out the next definition of the same operator,
+ * which is the C++ runtime's, takes over: it calls the new-handler, comes back through malloc or
+ * through us, and throws a real std::bad_alloc. This file is compiled with -fexceptions so that it
+ * may.
  */
 #include "heap/alloc.h"
 #include "os/panic.h"
@@ -21,20 +22,33 @@ NORETURN COLD static void no_runtime(void)
     panic("out of memory in operator new, and no C++ runtime to throw bad_alloc", NULL, 0);
 }
 
-COLD static void *new_failed(const char *name, size_t bytes)
+/* No size above this can be had; libstdc++'s aligned operators overflow where they round such up.
+ */
+static size_t sane(size_t bytes)
 {
+    return min_size(bytes, PTRDIFF_MAX);
+}
+
+NOINLINE static void *new_slow(const char *name, size_t bytes)
+{
+    void *p = alloc_slow(bytes);
+    if (LIKELY(p != NULL))
+        return p;
     new_function *next;
     *(void **)&next = os_next_definition(name);
     if (next == NULL)
         no_runtime();
-    return next(bytes);
+    return next(sane(bytes));
 }
 
-COLD static void *new_nothrow_failed(const char *name, size_t bytes, const void *nothrow)
+NOINLINE static void *new_nothrow_slow(const char *name, size_t bytes, const void *nothrow)
 {
+    void *p = alloc_slow(bytes);
+    if (LIKELY(p != NULL))
+        return p;
     new_nothrow_function *next;
     *(void **)&next = os_next_definition(name);
-    return next != NULL ? next(bytes, nothrow) : NULL;
+    return next != NULL ? next(sane(bytes), nothrow) : NULL;
 }
 
 COLD static void *new_aligned_failed(const char *name, size_t bytes, size_t align)
@@ -43,7 +57,7 @@ COLD static void *new_aligned_failed(const char *name, size_t bytes, size_t alig
     *(void **)&next = os_next_definition(name);
     if (next == NULL)
         no_runtime();
-    return next(bytes, align);
+    return next(sane(bytes), align);
 }
 
 COLD static void *new_aligned_nothrow_failed(const char *name, size_t bytes, size_t align,
@@ -51,23 +65,23 @@ COLD static void *new_aligned_nothrow_failed(const char *name, size_t bytes, siz
 {
     new_aligned_nothrow_function *next;
     *(void **)&next = os_next_definition(name);
-    return next != NULL ? next(bytes, align, nothrow) : NULL;
+    return next != NULL ? next(sane(bytes), align, nothrow) : NULL;
 }
 
 #define OPERATOR_NEW(name)                                                                         \
     new_function name;                                                                             \
     EXPORT void *name(size_t bytes)                                                                \
     {                                                                                              \
-        void *p = heap_alloc(bytes);                                                               \
-        return LIKELY(p != NULL) ? p : new_failed(#name, bytes);                                   \
+        void *p = heap_alloc_fast(bytes);                                                          \
+        return LIKELY(p != NULL) ? p : new_slow(#name, bytes);                                     \
     }
 
 #define OPERATOR_NEW_NOTHROW(name)                                                                 \
     new_nothrow_function name;                                                                     \
     EXPORT void *name(size_t bytes, const void *nothrow)                                           \
     {                                                                                              \
-        void *p = heap_alloc(bytes);                                                               \
-        return LIKELY(p != NULL) ? p : new_nothrow_failed(#name, bytes, nothrow);                  \
+        void *p = heap_alloc_fast(bytes);                                                          \
+        return LIKELY(p != NULL) ? p : new_nothrow_slow(#name, bytes, nothrow);                    \
     }
 
 #define OPERATOR_NEW_ALIGNED(name)                                                                 \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is done once, when the loader runs our constructor. Everything works without it and before it:
- * the first malloc usually comes from the loader itself.
+ * What is done once, when the loader runs our constructor. Everything works without it and before
+ * it: the first malloc usually comes from the loader itself.
  */
 #include "conf/options.h"
 #include "heap/heap.h"
@@ -14,6 +14,7 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
 {
     (void)argc;
     (void)argv;
+    os_foreign_init();
     heap_threads_init();
     heap_fork_init();
     if (!os_is_privileged())

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The C functions. Each body is one call into heap/alloc.h, and what the standard, POSIX and glibc say
- * about arguments, errno and edge cases around it.
+ * The C functions. Each body is one call into heap/alloc.h, and what the standard, POSIX and glibc
+ * say about arguments, errno and edge cases around it.
  */
 #include "base/bits.h"
 #include "heap/alloc.h"

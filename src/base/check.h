@@ -17,6 +17,13 @@ enum { DEBUG_CHECKS = 1 };
 enum { DEBUG_CHECKS = 0 };
 #endif
 
+/* What the walkers verify, in every build. */
+#define HOLDS(condition)                                                                           \
+    do {                                                                                           \
+        if (UNLIKELY(!(condition)))                                                                \
+            __builtin_trap();                                                                      \
+    } while (0)
+
 #define ASSERT(condition)                                                                          \
     do {                                                                                           \
         if (DEBUG_CHECKS && UNLIKELY(!(condition)))                                                \

@@ -54,8 +54,9 @@ ALWAYS_INLINE unsigned class_index_of_offset(unsigned class, uint32_t offset)
     return (unsigned)(((uint64_t)offset * class_reciprocal_table[class]) >> 32);
 }
 
-/* Whether a block begins at this offset. The fractional part of offset / bytes, in 32 bits, is below
- * 2^16 exactly for multiples: the reciprocal's error, times an offset below 2^16, stays below it. */
+/* Whether a block begins at this offset. The fractional part of offset / bytes, in 32 bits, is
+ * below 2^16 exactly for multiples: the reciprocal's error, times an offset below 2^16, stays below
+ * it. */
 ALWAYS_INLINE bool class_is_block_start(uint32_t reciprocal, uint32_t offset)
 {
     return offset * reciprocal <= 0xffff;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the fast paths of alloc.h fall back to, and the functions that have no fast path. Any thread.
+ * What the fast paths of alloc.h fall back to, and the functions that have no fast path. Any
+ * thread.
  */
 #include "heap/alloc.h"
 
@@ -13,7 +14,8 @@
 #include <errno.h>
 #include <string.h>
 
-static const char not_a_block[] = "free of a pointer that is no block";
+static const char free_of_no_block[] = "free of a pointer that is no block";
+static const char realloc_of_no_block[] = "realloc of a pointer that is no block";
 
 /* ---- malloc ---- */
 
@@ -66,8 +68,7 @@ static void *alloc_class_zeroed(size_t bytes)
     enum { WORTH_CARVING_BYTES = 1024 };
     unsigned class = class_of(bytes);
     struct heap *heap = heap_attach();
-    if (bytes >= WORTH_CARVING_BYTES && heap != NULL &&
-        heap->front.bins[class].head == BLOCK_END) {
+    if (bytes >= WORTH_CARVING_BYTES && heap != NULL && heap->front.bins[class].head == BLOCK_END) {
         void *block = heap_take_zeroed(heap, class);
         if (block != NULL)
             return block;
@@ -93,7 +94,7 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
         return or_no_memory(large_alloc(need > bytes && bytes > 0 ? bytes : need, align));
     unsigned class = class_of(need);
     while (class_bytes(class) % align != 0)
-        class++;
+        class ++;
     return or_no_memory(alloc_class(class));
 }
 
@@ -128,30 +129,27 @@ COLD static void free_late(struct block *block, struct place place)
     heap_late_release();
 }
 
-static void check_is_block(struct block *block, struct place place)
+/* Whether a block can begin there. Whether it is live, only its seal can tell. */
+static bool is_block(struct place place)
 {
     unsigned n_blocks = UNIT_BYTES / (unsigned)class_bytes(place.class);
-    if (UNLIKELY(!class_is_block_start(class_reciprocal_table[place.class], place.offset) ||
-                 class_index_of_offset(place.class, place.offset) >= n_blocks))
-        panic(not_a_block, block, class_bytes(place.class));
+    return class_is_block_start(class_reciprocal_table[place.class], place.offset) &&
+           class_index_of_offset(place.class, place.offset) < n_blocks;
+}
+
+/* Ends the process unless p can be another allocator's block. */
+static void check_foreign(const void *p, const char *fault)
+{
+    if (options.foreign == FOREIGN_ABORT || !os_foreign_is_libc_block(p))
+        panic(fault, p, 0);
 }
 
 COLD static void free_foreign(void *p)
 {
     if (options.foreign == FOREIGN_IGNORE)
         return;
-    if (options.foreign == FOREIGN_ABORT || !os_foreign_is_libc_block(p))
-        panic(not_a_block, p, 0);
+    check_foreign(p, free_of_no_block);
     os_foreign_free(p);
-}
-
-static void free_no_slab(void *p)
-{
-    struct span *span = arena_large_at(p);
-    if (LIKELY(span != NULL))
-        large_free(span);
-    else
-        free_foreign(p);
 }
 
 NOINLINE void free_slow(void *p)
@@ -160,10 +158,12 @@ NOINLINE void free_slow(void *p)
         return;
     struct place place = map_place((uintptr_t)p);
     if (!place.is_slab) {
-        free_no_slab(p);
+        if (UNLIKELY(!large_free(p)))
+            free_foreign(p);
         return;
     }
-    check_is_block(p, place);
+    if (UNLIKELY(!is_block(place)))
+        panic(free_of_no_block, p, class_bytes(place.class));
     struct heap *heap = heap_attach();
     if (UNLIKELY(heap == NULL)) {
         free_late(p, place);
@@ -180,10 +180,8 @@ NOINLINE void free_slow(void *p)
 size_t heap_usable_size(void *p)
 {
     struct place place = map_place((uintptr_t)p);
-    if (LIKELY(place.is_slab)) {
-        check_is_block(p, place);
-        return class_bytes(place.class);
-    }
+    if (LIKELY(place.is_slab))
+        return is_block(place) ? class_bytes(place.class) : 0;
     const struct span *span = arena_large_at(p);
     if (span != NULL)
         return span_bytes(span);
@@ -193,7 +191,8 @@ size_t heap_usable_size(void *p)
 static void *realloc_by_copy(void *p, size_t old_bytes, size_t bytes)
 {
     void *to = NULL;
-    /* A block that grows in pages is likely to grow again: some slack, which is not touched until then. */
+    /* A block that grows in pages is likely to grow again: some slack, which is not touched until
+     * then. */
     if (bytes > CLASS_MAX_BYTES && bytes > old_bytes && bytes < PTRDIFF_MAX / 2)
         to = large_alloc(bytes + bytes / 8, 1);
     if (to == NULL)
@@ -222,18 +221,31 @@ static void *realloc_large(struct span *span, size_t bytes)
     return realloc_by_copy(p, usable, bytes);
 }
 
+static void *realloc_small(struct block *block, struct place place, size_t bytes)
+{
+    size_t usable = class_bytes(place.class);
+    if (UNLIKELY(!is_block(place)))
+        panic(realloc_of_no_block, block, usable);
+    /* The caller is about to use the block, so looking at it costs no cache miss here. */
+    if (UNLIKELY(block_is_sealed(block, block->next, block_secret)))
+        panic("realloc of a free block", block, usable);
+    return is_good_fit(bytes, usable) ? block : realloc_by_copy(block, usable, bytes);
+}
+
+COLD static void *realloc_foreign(void *p, size_t bytes)
+{
+    check_foreign(p, realloc_of_no_block);
+    if (options.foreign == FOREIGN_FORWARD)
+        return os_foreign_realloc(p, bytes);
+    void *to = heap_alloc(bytes);
+    return to != NULL ? memcpy(to, p, min_size(os_foreign_usable_size(p), bytes)) : NULL;
+}
+
 void *heap_realloc(void *p, size_t bytes)
 {
     struct place place = map_place((uintptr_t)p);
-    if (LIKELY(place.is_slab)) {
-        check_is_block(p, place);
-        size_t usable = class_bytes(place.class);
-        return is_good_fit(bytes, usable) ? p : realloc_by_copy(p, usable, bytes);
-    }
+    if (LIKELY(place.is_slab))
+        return realloc_small(p, place, bytes);
     struct span *span = arena_large_at(p);
-    if (span != NULL)
-        return realloc_large(span, bytes);
-    if (!os_foreign_is_libc_block(p))
-        panic("realloc of a pointer that is no block", p, 0);
-    return os_foreign_realloc(p, bytes);
+    return span != NULL ? realloc_large(span, bytes) : realloc_foreign(p, bytes);
 }

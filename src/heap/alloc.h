@@ -48,23 +48,26 @@ ALWAYS_INLINE void *bin_pop(struct front *front, struct bin *bin)
     return block;
 }
 
-ALWAYS_INLINE void *heap_alloc(size_t bytes)
-{
-    struct front *front = front_mine;
-    if (LIKELY(bytes <= CLASS_TABLE_MAX_BYTES)) {
-        size_t scaled = class_scaled_table[(bytes + BLOCK_ALIGN - 1) / BLOCK_ALIGN];
-        struct bin *bin = (struct bin *)(void *)((char *)front->bins + scaled);
-        void *block = bin_pop(front, bin);
-        if (LIKELY(block != NULL))
-            return block;
-    }
-    return alloc_slow(bytes);
-}
-
 /* The bin `scaled` bytes into the bins. */
 ALWAYS_INLINE struct bin *bin_at(struct front *front, size_t scaled)
 {
     return (struct bin *)(void *)((char *)front->bins + scaled);
+}
+
+/* NULL: alloc_slow has to see to it. */
+ALWAYS_INLINE void *heap_alloc_fast(size_t bytes)
+{
+    struct front *front = front_mine;
+    if (UNLIKELY(bytes > CLASS_TABLE_MAX_BYTES))
+        return NULL;
+    size_t scaled = class_scaled_table[(bytes + BLOCK_ALIGN - 1) / BLOCK_ALIGN];
+    return bin_pop(front, bin_at(front, scaled));
+}
+
+ALWAYS_INLINE void *heap_alloc(size_t bytes)
+{
+    void *p = heap_alloc_fast(bytes);
+    return LIKELY(p != NULL) ? p : alloc_slow(bytes);
 }
 
 ALWAYS_INLINE void heap_free(void *p)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks on their way back: from a bin that is over its cap to the magazine, from there to the bitmaps
- * of their slabs, and slabs that have become empty to the arena.
+ * Blocks on their way back: from a bin that is over its cap to the magazine, from there to the
+ * bitmaps of their slabs, and slabs that have become empty to the arena.
  *
- * Runs on the owner's thread, or on any thread for a parked heap; the heap's lock is held wherever a
- * slab is touched. A block whose slab has moved to another heap in the meantime is sent there.
+ * Runs on the owner's thread, or on any thread for a parked heap; the heap's lock is held wherever
+ * a slab is touched. A block whose slab has moved to another heap in the meantime is sent there.
  */
 #include "base/check.h"
 #include "conf/options.h"
@@ -64,8 +64,12 @@ static void send_block_home(struct heap *heap, struct block *block, unsigned cla
 void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head, size_t n)
 {
     size_t bytes = class_bytes(class);
+    const struct block *last = head;
     for (; n > 0; n--) {
+        if (UNLIKELY(head == BLOCK_END))
+            block_corrupted(last, bytes); /* freed twice, so that the chain is cut short */
         struct block *next = block_next_checked(head, bytes);
+        last = head;
         __builtin_prefetch(next);
         send_block_home(heap, head, class);
         head = next;
@@ -130,8 +134,8 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
         bin_overflow(heap, class, n);
         n = 0;
     }
-    /* At least a quarter of the cap until the next look: a bin that stays near its cap is not looked at
-     * on every free. */
+    /* At least a quarter of the cap until the next look: a bin that stays near its cap is not
+     * looked at on every free. */
     size_t room = shelf->cap > n ? shelf->cap - n : 0;
     bin_set_left(&heap->front.bins[class], max_size(room, shelf->cap / 4 + 1) - 1);
 }
@@ -162,7 +166,7 @@ static void flush_class_locked(struct heap *heap, unsigned class)
 void heap_flush(struct heap *heap)
 {
     lock_take(&heap->lock);
-    for (unsigned class = 0; class < N_CLASSES; class++)
+    for (unsigned class = 0; class < N_CLASSES; class ++)
         flush_class_locked(heap, class);
     lock_release(&heap->lock);
 }

@@ -2,14 +2,14 @@
 /*
  * fork(2) in a threaded process.
  *
- * Prepare takes every lock in rank order (the heaps' by number), so that whatever locks guard is whole
- * in the child. It was registered first, so it runs last, after the handlers of all other libraries; those
- * that run later still, in the parent or child phase, may call malloc while we hold everything: the
- * forking thread passes every lock (os/lock.h).
+ * Prepare takes every lock in rank order (the heaps' by number), so that whatever locks guard is
+ * whole in the child. It was registered first, so it runs last, after the handlers of all other
+ * libraries; those that run later still, in the parent or child phase, may call malloc while we
+ * hold everything: the forking thread passes every lock (os/lock.h).
  *
- * In the child the other threads' heaps become ORPHANs: their bins were in use without a lock and may
- * be torn, so nobody touches them again; what they hold is lost to the child. Parked heaps and the
- * late heap are whole and go on as before.
+ * In the child the other threads' heaps become ORPHANs: their bins were in use without a lock and
+ * may be torn, so nobody touches them again; what they hold is lost to the child. Parked heaps and
+ * the late heap are whole and go on as before.
  *
  * Tests: tests/stress (fork under load).
  */

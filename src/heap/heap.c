@@ -32,7 +32,7 @@ struct heap *heap_new(uint32_t number)
     heap->front.secret = block_secret;
     heap->number = number;
     heap->lock = (struct lock)LOCK_INIT(LOCK_HEAP);
-    for (unsigned class = 0; class < N_CLASSES; class++) {
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
         heap->front.bins[class].head = BLOCK_END;
         heap->front.bins[class].reciprocal = class_reciprocal_table[class];
         heap->shelves[class].magazine = BLOCK_END;
@@ -40,12 +40,6 @@ struct heap *heap_new(uint32_t number)
     atomic_put_release(&heap_table[number], heap);
     return heap;
 }
-
-#define HOLDS(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            __builtin_trap();                                                                      \
-    } while (0)
 
 static size_t chain_length(const struct block *head, unsigned class)
 {
@@ -69,7 +63,7 @@ static void check_slab(const struct heap *heap, unsigned class, const struct spa
 
 void heap_check(struct heap *heap)
 {
-    for (unsigned class = 0; class < N_CLASSES; class++) {
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
         const struct shelf *shelf = &heap->shelves[class];
         HOLDS(chain_length(heap->front.bins[class].head, class) == bin_count(heap, class));
         HOLDS(chain_length(shelf->magazine, class) == shelf->n_magazine);

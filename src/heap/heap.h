@@ -4,8 +4,8 @@
  *
  * Where a free block may be, from hot to cold: the bin (the owner's thread alone, no lock), the
  * magazine (a full chain set aside), the inbox (left by other threads), the bitmap of its slab.
- * alloc.h has the fast paths; refill.c moves blocks towards the bin, flush.c back towards the slabs,
- * remote.c to other heaps; thread.c gives heaps to threads and takes them back.
+ * alloc.h has the fast paths; refill.c moves blocks towards the bin, flush.c back towards the
+ * slabs, remote.c to other heaps; thread.c gives heaps to threads and takes them back.
  *
  * Guards: [owner] the thread whose heap this is, or whoever holds the lock of a parked heap;
  * [lock] the holder of heap->lock; [atomic] any thread; [const] set before the heap is published.
@@ -14,8 +14,8 @@
  *   LIVE    a thread's, or the late heap
  *   PARKED  its thread has ended. It may still own slabs with live blocks. Waits for the next new
  *           thread; meanwhile whoever holds the lock may tidy it or take slabs out of it
- *   ORPHAN  in a child of fork: its thread was not forked with it and may have left it torn. Blocks may
- *           be pushed to it, nothing else
+ *   ORPHAN  in a child of fork: its thread was not forked with it and may have left it torn. Blocks
+ * may be pushed to it, nothing else
  */
 #ifndef POOLALLOC_HEAP_HEAP_H
 #define POOLALLOC_HEAP_HEAP_H
@@ -70,9 +70,10 @@ struct outbox {
 
 /* All that the fast paths know of a heap. */
 struct front {
-    _Atomic uint64_t *words; /* [owner] slab words of the 4 GiB window that most of my slabs are in */
-    uint64_t tag;            /* [const] map_tag(number) */
-    uintptr_t secret;        /* [const] block_secret */
+    _Atomic uint64_t
+        *words;       /* [owner] slab words of the 4 GiB window that most of my slabs are in */
+    uint64_t tag;     /* [const] map_tag(number) */
+    uintptr_t secret; /* [const] block_secret */
 
     ALIGNED(CACHE_LINE_BYTES) struct bin bins[N_CLASSES];
 };
@@ -91,8 +92,9 @@ struct heap {
     ALIGNED(CACHE_LINE_BYTES) struct inbox inboxes[N_CLASSES]; /* [atomic] */
 };
 
-/* What a thread has before its first malloc and after its last destructor: bins that are empty and a
- * tag that no slab has, so that every fast path fails and no test for NULL is needed. Read-only. */
+/* What a thread has before its first malloc and after its last destructor: bins that are empty and
+ * a tag that no slab has, so that every fast path fails and no test for NULL is needed. Read-only.
+ */
 extern const struct front front_empty;
 
 /* This thread's. */
@@ -114,8 +116,7 @@ ALWAYS_INLINE struct heap *heap_by_number(uint32_t number)
 
 ALWAYS_INLINE uint64_t bin_frees(const struct bin *bin)
 {
-    return atomic_get_relaxed(&bin->frees_base) -
-           (uint64_t)(int64_t)atomic_get_relaxed(&bin->left);
+    return atomic_get_relaxed(&bin->frees_base) - (uint64_t)(int64_t)atomic_get_relaxed(&bin->left);
 }
 
 ALWAYS_INLINE void bin_set_left(struct bin *bin, size_t left)
@@ -129,8 +130,7 @@ ALWAYS_INLINE void bin_set_left(struct bin *bin, size_t left)
 ALWAYS_INLINE size_t bin_count(const struct heap *heap, unsigned class)
 {
     const struct bin *bin = &heap->front.bins[class];
-    return (size_t)heap->shelves[class].balance + bin_frees(bin) -
-           atomic_get_relaxed(&bin->allocs);
+    return (size_t)heap->shelves[class].balance + bin_frees(bin) - atomic_get_relaxed(&bin->allocs);
 }
 
 /* ---- heap.c ---- */
@@ -185,11 +185,12 @@ void heap_push(uint32_t owner, unsigned class, const struct chain *chain);
 /* Once, from the constructor: from then on threads that end give their heaps back. */
 void heap_threads_init(void);
 
-/* This thread's heap, given to it now if it has none. NULL: it cannot have one; use the late heap. */
+/* This thread's heap, given to it now if it has none. NULL: it cannot have one; use the late heap.
+ */
 struct heap *heap_attach(void);
 
-/* The heap of all threads that have none of their own any more, or could not get one; the caller has
- * it to itself until heap_late_release. NULL: there is no memory for it. */
+/* The heap of all threads that have none of their own any more, or could not get one; the caller
+ * has it to itself until heap_late_release. NULL: there is no memory for it. */
 struct heap *heap_late_take(void);
 void heap_late_release(void);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks for an empty bin: what is nearest first, and from slabs the lowest addresses first, so that
- * the rest of the slabs can become empty.
+ * Blocks for an empty bin: what is nearest first, and from slabs the lowest addresses first, so
+ * that the rest of the slabs can become empty.
  *
- * Runs on the owner's thread, takes the heap's lock; tries, never waits for, the lock of a parked heap.
+ * Runs on the owner's thread, takes the heap's lock; tries, never waits for, the lock of a parked
+ * heap.
  */
 #include "base/check.h"
 #include "conf/options.h"
@@ -36,7 +37,8 @@ void heap_open_shelf(struct heap *heap, unsigned class)
     bin_set_left(&heap->front.bins[class], shelf->cap);
 }
 
-/* A list's slab to draw from: a full one, so that the emptier ones get the chance to become empty. */
+/* A list's slab to draw from: a full one, so that the emptier ones get the chance to become empty.
+ */
 static struct span *partial_choose(const struct shelf *shelf)
 {
     struct span *best = shelf->partial;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks that belong to other heaps: collected by owner and class in the outboxes of the thread that
- * frees them, then left in the owner's inbox with one push a batch (mem/inbox.h).
+ * Blocks that belong to other heaps: collected by owner and class in the outboxes of the thread
+ * that frees them, then left in the owner's inbox with one push a batch (mem/inbox.h).
  *
  * Runs on the thread that frees; no lock is held.
  */
@@ -19,6 +19,10 @@ void heap_push(uint32_t owner, unsigned class, const struct chain *chain)
 
 static void outbox_flush(struct outbox *outbox)
 {
+    /* Freed twice, and handed out or linked anew since: the push would write into it. */
+    const struct block *tail = outbox->chain.tail;
+    if (UNLIKELY(!block_is_sealed(tail, BLOCK_END, block_secret)))
+        block_corrupted(tail, class_bytes(outbox->class));
     heap_push(outbox->owner, outbox->class, &outbox->chain);
     outbox->chain.n = 0;
     /* Nobody empties the inbox of a parked heap until a thread adopts it: do it now. A heap that is
@@ -30,10 +34,10 @@ static void outbox_flush(struct outbox *outbox)
 
 static void outbox_add(struct outbox *outbox, struct block *block)
 {
-    if (outbox->chain.n++ == 0)
+    bool is_first = outbox->chain.n++ == 0;
+    if (is_first)
         outbox->chain.tail = block;
-    else
-        block_link(block, outbox->chain.head, block_secret);
+    block_link(block, is_first ? BLOCK_END : outbox->chain.head, block_secret);
     outbox->chain.head = block;
 }
 

@@ -2,23 +2,21 @@
 /*
  * Which thread has which heap.
  *
- *   T1 attach     a thread's first malloc or free takes the heap parked last, slabs and all, or makes a
- *                 new one                                      [threads lock, then the heap's lock]
- *   T2 end        the thread's key destructor empties outboxes, bins, magazines and inboxes, and parks
- *                 the heap. PARKED is set under the heap's lock, so a tidier or a taker of slabs that
- *                 holds it sees all of that; only then it goes to the list   [heap's lock; threads]
- *   T3 afterwards the thread's front is front_empty again, so every malloc and free takes its slow
- *                 path and there the late heap, one for all such threads, under the late lock
+ *   T1 attach     a thread's first malloc or free takes the heap parked last, slabs and all, or
+ * makes a new one                                      [threads lock, then the heap's lock] T2 end
+ * the thread's key destructor empties outboxes, bins, magazines and inboxes, and parks the heap.
+ * PARKED is set under the heap's lock, so a tidier or a taker of slabs that holds it sees all of
+ * that; only then it goes to the list   [heap's lock; threads] T3 afterwards the thread's front is
+ * front_empty again, so every malloc and free takes its slow path and there the late heap, one for
+ * all such threads, under the late lock
  *
- * The destructor asks to be called again twice before T2: other keys' destructors that malloc in the
- * same or the next round still find a fast heap.
- * A heap is made once and lives for ever: whoever holds its number may push to its inbox at any time.
- * Fork: see fork.c.
+ * The destructor asks to be called again twice before T2: other keys' destructors that malloc in
+ * the same or the next round still find a fast heap. A heap is made once and lives for ever:
+ * whoever holds its number may push to its inbox at any time. Fork: see fork.c.
  */
 #include "base/check.h"
 #include "heap/heap.h"
 #include "mem/meta.h"
-#include "os/pages.h"
 #include "os/process.h"
 
 enum { DESTRUCTOR_ROUNDS = 2, THREAD_OVER = 255 };
@@ -61,7 +59,6 @@ static void init_locked(void)
         return;
     threads.initialised = true;
     block_secret_init(os_random_bits());
-    os_pages_init(os_auxv_page_bytes());
     os_foreign_init();
 }
 
@@ -106,7 +103,7 @@ static struct heap *heap_for_thread(void)
 
 static void caps_reset(struct heap *heap)
 {
-    for (unsigned class = 0; class < N_CLASSES; class++)
+    for (unsigned class = 0; class < N_CLASSES; class ++)
         heap->shelves[class].cap = 0;
     heap->caps_bytes = 0;
 }

@@ -122,14 +122,16 @@ static struct span *free_neighbour_after(uintptr_t end)
     return span != NULL && span->kind == SPAN_FREE && span->base == end ? span : NULL;
 }
 
-/* Joins `other`, a free neighbour, to `span`, which is in no tree. The whole is as old as its larger
- * part: a trickle of small frees beside a large old span must not keep it young for ever. */
+/* Joins `other`, a free neighbour, to `span`, which is in no tree. The whole is as old as the
+ * larger part with touched pages: a trickle of small frees beside a large old span must not keep it
+ * young. */
 static void free_absorb(struct span *span, struct span *other)
 {
     free_remove(other);
     if (other->free.n_touched > 0)
         age_remove(other);
-    if (other->n_pages > span->n_pages && other->free.n_touched > 0)
+    bool is_other_older = span->free.n_touched == 0 || other->n_pages > span->n_pages;
+    if (other->free.n_touched > 0 && is_other_older)
         span->free.freed_ms = other->free.freed_ms;
     if (other->base < span->base)
         span->base = other->base;
@@ -171,9 +173,9 @@ static void free_merge_and_insert(struct span *span)
 
 /* ---- growing ---- */
 
-/* Where the first region should lie: some way below the libraries, so that mappings of the program do
- * not cut into our growth; at a random distance; and not just above a 4 GiB border, because a heap's
- * fast path knows the slabs of one 4 GiB window. */
+/* Where the first region should lie: some way below the libraries, so that mappings of the program
+ * do not cut into our growth; at a random distance; and not just above a 4 GiB border, because a
+ * heap's fast path knows the slabs of one 4 GiB window. */
 static uintptr_t first_region_end(void)
 {
     uint64_t distance = GIB / 4 + (mix_bits(os_random_bits() + 1) % 1024) * MIB;
@@ -181,7 +183,8 @@ static uintptr_t first_region_end(void)
     if (libraries < 16 * GIB)
         return 0;
     uintptr_t end = round_down(libraries - distance, MIB);
-    return end % (UINT64_C(1) << LEAF_SHIFT) >= GIB ? end : round_down(end, UINT64_C(1) << LEAF_SHIFT);
+    return end % (UINT64_C(1) << LEAF_SHIFT) >= GIB ? end
+                                                    : round_down(end, UINT64_C(1) << LEAF_SHIFT);
 }
 
 static uintptr_t region_map(size_t n_pages)
@@ -203,7 +206,8 @@ static uintptr_t region_map(size_t n_pages)
 /* Maps a region in which n_pages fit. First a generous step, under pressure just enough. */
 static bool arena_grow(size_t n_pages)
 {
-    size_t step = min_size(max_size(arena.mapped_pages / STEP_SHARE, STEP_MIN_PAGES), STEP_MAX_PAGES);
+    size_t step =
+        min_size(max_size(arena.mapped_pages / STEP_SHARE, STEP_MIN_PAGES), STEP_MAX_PAGES);
     size_t pages = round_up(max_size(step, n_pages), UNIT_PAGES);
     uintptr_t base = region_map(pages);
     while (base == 0 && pages / 2 > n_pages) {
@@ -269,7 +273,8 @@ static size_t touched_in(const struct span *span, uintptr_t base, uintptr_t end)
     return span->free.n_touched == span->n_pages ? n_pages : map_touched_count(base, n_pages);
 }
 
-/* Cuts [base, end) out of a free span, which becomes the record of just that; the rest stays free. */
+/* Cuts [base, end) out of a free span, which becomes the record of just that; the rest stays free.
+ */
 static void free_cut(struct span *span, uintptr_t base, uintptr_t end)
 {
     free_remove(span);
@@ -398,6 +403,10 @@ bool arena_purge_all(void)
 
 static void give_locked(struct span *span, size_t n_touched, uint32_t now)
 {
+    if (span->kind == SPAN_LARGE) {
+        arena.stats.n_large_frees++;
+        arena.stats.large_bytes -= span_bytes(span);
+    }
     map_touched_set(span->base, n_touched);
     span->free.n_touched = (uint32_t)map_touched_count(span->base, span->n_pages);
     span->free.freed_ms = now;
@@ -408,10 +417,6 @@ void arena_give(struct span *span, size_t n_touched)
 {
     uint32_t now = now_ms();
     lock_take(&arena.lock);
-    if (span->kind == SPAN_LARGE) {
-        arena.stats.n_large_frees++;
-        arena.stats.large_bytes -= span_bytes(span);
-    }
     give_locked(span, n_touched, now);
     purge_due_locked(now);
     lock_release(&arena.lock);
@@ -419,17 +424,21 @@ void arena_give(struct span *span, size_t n_touched)
 
 /* ---- large blocks ---- */
 
-struct span *arena_large_at(const void *p)
+static struct span *large_at_locked(const void *p)
 {
     uintptr_t address = (uintptr_t)p;
-    if (address % PAGE_BYTES != 0)
-        return NULL;
-    lock_take(&arena.lock);
-    struct span *span = span_registered(address);
+    struct span *span = address % PAGE_BYTES == 0 ? span_registered(address) : NULL;
     bool found = span != NULL && span->base == address &&
                  (span->kind == SPAN_LARGE || span->kind == SPAN_DIRECT);
-    lock_release(&arena.lock);
     return found ? span : NULL;
+}
+
+struct span *arena_large_at(const void *p)
+{
+    lock_take(&arena.lock);
+    struct span *span = large_at_locked(p);
+    lock_release(&arena.lock);
+    return span;
 }
 
 static bool extend_locked(struct span *span, size_t n_pages)
@@ -449,7 +458,7 @@ static bool shorten_locked(struct span *span, size_t n_pages)
 {
     if (!spares_fill())
         return false;
-    struct span *tail = spare_get();
+    struct span *tail = spare_get(); /* of no kind: it counts as no block */
     tail->base = span->base + (n_pages << PAGE_SHIFT);
     tail->n_pages = span->n_pages - (uint32_t)n_pages;
     span->n_pages = (uint32_t)n_pages;
@@ -542,18 +551,6 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
     return span;
 }
 
-void arena_give_direct(struct span *span)
-{
-    uintptr_t base = span->base;
-    size_t bytes = span_bytes(span);
-    lock_take(&arena.lock);
-    direct_unregister_locked(span);
-    arena.stats.n_large_frees++;
-    spare_put(span);
-    lock_release(&arena.lock);
-    os_pages_unmap((void *)base, bytes);
-}
-
 static uintptr_t direct_move(uintptr_t base, size_t old_bytes, size_t new_bytes)
 {
     uintptr_t to = (uintptr_t)os_pages_map(NULL, new_bytes);
@@ -583,6 +580,30 @@ bool arena_resize_direct(struct span *span, size_t bytes)
     return true;
 }
 
+/* ---- freeing either kind ---- */
+
+/* Finding the block and taking it is one step under the lock: of two frees one finds nothing. */
+bool arena_free_large(void *p)
+{
+    uint32_t now = now_ms();
+    size_t bytes_to_unmap = 0;
+    lock_take(&arena.lock);
+    struct span *span = large_at_locked(p);
+    if (span != NULL && span->kind == SPAN_DIRECT) {
+        bytes_to_unmap = span_bytes(span);
+        direct_unregister_locked(span);
+        arena.stats.n_large_frees++;
+        spare_put(span);
+    } else if (span != NULL) {
+        give_locked(span, span->n_pages, now);
+        purge_due_locked(now);
+    }
+    lock_release(&arena.lock);
+    if (bytes_to_unmap > 0)
+        os_pages_unmap(p, bytes_to_unmap);
+    return span != NULL;
+}
+
 /* ---- looking at it ---- */
 
 void arena_get_stats(struct arena_stats *stats)
@@ -594,12 +615,6 @@ void arena_get_stats(struct arena_stats *stats)
     stats->dirty_bytes = arena.dirty_pages << PAGE_SHIFT;
     lock_release(&arena.lock);
 }
-
-#define HOLDS(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            __builtin_trap();                                                                      \
-    } while (0)
 
 struct walk {
     size_t n_spans;

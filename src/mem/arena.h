@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arena: supplies runs of pages for slabs and large blocks, and gives memory back to the kernel.
+ * The arena: supplies runs of pages for slabs and large blocks, and gives memory back to the
+ * kernel.
  *
  * Regions are mapped in growing steps, never unmapped, and cut into spans. A free span merges with
  * free neighbours; the smallest that fits is taken, lowest address first. Which pages may hold
- * something else than zeroes is known page by page (map.h), so fresh memory is never cleared again and
- * what is held back from the kernel is known exactly.
+ * something else than zeroes is known page by page (map.h), so fresh memory is never cleared again
+ * and what is held back from the kernel is known exactly.
  *
  * Giving back: free spans with touched pages wait in the order they became free. The oldest are
- * discarded (MADV_DONTNEED, whole spans) when they are older than purge_ms, or when together they hold
- * more than dirty_bytes. That happens in whatever thread gives or takes a span, with the lock
+ * discarded (MADV_DONTNEED, whole spans) when they are older than purge_ms, or when together they
+ * hold more than dirty_bytes. That happens in whatever thread gives or takes a span, with the lock
  * released around the system call: the span is SPAN_PURGING then, and neighbours leave it alone.
  *
  * All functions may be called from any thread and take the arena lock themselves.
@@ -33,8 +34,8 @@ struct arena_stats {
     uint64_t purged_bytes;
 };
 
-/* A run of n_pages, its base a multiple of align_pages pages; NULL when there is no memory. The kind is
- * SPAN_SLAB or SPAN_LARGE. was_zero tells whether all of it reads as zero. */
+/* A run of n_pages, its base a multiple of align_pages pages; NULL when there is no memory. The
+ * kind is SPAN_SLAB or SPAN_LARGE. was_zero tells whether all of it reads as zero. */
 struct span *arena_take(enum span_kind kind, size_t n_pages, size_t align_pages);
 
 /* Back to the arena; pages beyond the first n_touched are as they were when taken. */
@@ -48,11 +49,13 @@ struct span *arena_large_at(const void *p);
 
 /* A large block with a mapping of its own; zeroed, of course. */
 struct span *arena_take_direct(size_t bytes, size_t align_bytes);
-void arena_give_direct(struct span *span);
 
 /* Makes it longer or shorter, moving its pages elsewhere if need be, never copying. False: nothing
  * changed. */
 bool arena_resize_direct(struct span *span, size_t bytes);
+
+/* Frees the large block that begins at p, of either kind. False: none does. */
+bool arena_free_large(void *p);
 
 /* Discards all free pages now, or those whose time has come. True: some memory went back. */
 bool arena_purge_all(void);

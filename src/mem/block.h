@@ -4,9 +4,9 @@
  *
  * The two words of a free block are a sealed link: where the next one is, and a seal that only
  * this process can make for this block and this next one. A block is sealed whenever it is free,
- * wherever it waits (bin, magazine, outbox, inbox, slab), and its seal is checked and cleared when it
- * is handed out. So a link that somebody wrote over is never followed, and a block that was freed
- * twice is handed out once: the second time its seal is gone.
+ * wherever it waits (bin, magazine, outbox, inbox, slab), and its seal is checked and cleared when
+ * it is handed out. So a link that somebody wrote over is never followed, and a block that was
+ * freed twice is handed out once: the second time its seal is gone.
  *
  * The low bits of the secret are never all zero while those of addresses are: a cleared seal (0) is
  * never valid, and neither is that of block_end, the end of every chain. An empty bin therefore

@@ -2,20 +2,21 @@
 /*
  * Inbox: where other threads leave blocks for a heap, one a class.
  *
- * State: one word, the head of a chain of sealed blocks and their number; 0 when empty. The chain ends
- * in BLOCK_END.
+ * State: one word, the head of a chain of sealed blocks and their number; 0 when empty. The chain
+ * ends in BLOCK_END.
  *
- *   I1 push, any thread: link my chain's tail to the head just read, then swing the word to my head and
- *      the sum of the numbers                                             [release CAS, retried]
- *   I2 take, the holder of the heap's lock: swap in 0, the whole chain is mine [acquire exchange]
+ *   I1 push, any thread: link my chain's tail to the head just read, then swing the word to my head
+ * and the sum of the numbers                                             [release CAS, retried] I2
+ * take, the holder of the heap's lock: swap in 0, the whole chain is mine [acquire exchange]
  *
  * Ownership: before I1 the blocks are the pusher's (a chain of its own, tail included: writing the
- * link of a chain that is not published races with nobody), between I1 and I2 nobody's, after I2 the
- * taker's. The release of I1 pairs with the acquire of I2, through other pushers' read-modify-writes
- * too (a release sequence), so that the taker sees every link.
+ * link of a chain that is not published races with nobody), between I1 and I2 nobody's, after I2
+ * the taker's. The release of I1 pairs with the acquire of I2, through other pushers'
+ * read-modify-writes too (a release sequence), so that the taker sees every link.
  *
- * No ABA: nobody ever reads a block that is in the inbox. I1 uses the old head as a value only; if it
- * was taken and came back in between, linking to it is right again, because it is the head again.
+ * No ABA: nobody ever reads a block that is in the inbox. I1 uses the old head as a value only; if
+ * it was taken and came back in between, linking to it is right again, because it is the head
+ * again.
  *
  * Progress: I2 is wait-free; I1 is lock-free, retried only when another push or take succeeded.
  *
@@ -25,7 +26,7 @@
  * Fork: the word is always whole. A chain its pusher had not published is lost in the child, like
  * everything that pusher had.
  *
- * Tests: tests/unit/test_inbox.c, tests/stress/race_inbox.c.
+ * Tests: tests/unit/test_inbox.c, tests/race/race_inbox.c.
  */
 #ifndef POOLALLOC_MEM_INBOX_H
 #define POOLALLOC_MEM_INBOX_H

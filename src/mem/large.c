@@ -20,7 +20,8 @@ static struct span *take(size_t bytes, size_t align_bytes)
         span = arena_take(SPAN_LARGE, n_pages, align_pages);
     if (span == NULL)
         span = arena_take_direct(bytes, align_bytes);
-    /* What is free may be too scattered, or kept from the kernel by us: give all back and try again. */
+    /* What is free may be too scattered, or kept from the kernel by us: give all back and try
+     * again. */
     if (span == NULL && arena_purge_all())
         span = arena_take(SPAN_LARGE, n_pages, align_pages);
     return span;
@@ -41,23 +42,21 @@ void *large_alloc_zeroed(size_t bytes)
     return span->was_zero ? p : memset(p, 0, bytes);
 }
 
-void large_free(struct span *span)
+bool large_free(void *p)
 {
-    if (span->kind == SPAN_DIRECT)
-        arena_give_direct(span);
-    else
-        arena_give(span, span->n_pages);
+    return arena_free_large(p);
 }
 
-/* A block that outgrew its place once is likely to go on growing: a mapping of its own grows without
- * copying from then on. */
+/* A block that outgrew its place once is likely to go on growing: a mapping of its own grows
+ * without copying from then on. */
 static void *move_to_direct(struct span *span, size_t bytes)
 {
     struct span *direct = arena_take_direct(bytes, 1);
     if (direct == NULL)
         return NULL;
-    void *to = memcpy((void *)direct->base, (void *)span->base, span_bytes(span));
-    large_free(span);
+    void *from = (void *)span->base;
+    void *to = memcpy((void *)direct->base, from, span_bytes(span));
+    (void)large_free(from);
     return to;
 }
 

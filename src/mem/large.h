@@ -2,8 +2,8 @@
 /*
  * Large blocks: more than CLASS_MAX_BYTES, or an alignment that slabs cannot give.
  *
- * Whole pages of the arena, best fit; from direct_bytes on, and once a block of a MiB or more has had
- * to move to grow, a mapping of its own, which then grows by mremap. Any thread; no lock held.
+ * Whole pages of the arena, best fit; from direct_bytes on, and once a block of a MiB or more has
+ * had to move to grow, a mapping of its own, which then grows by mremap. Any thread; no lock held.
  */
 #ifndef POOLALLOC_MEM_LARGE_H
 #define POOLALLOC_MEM_LARGE_H
@@ -14,11 +14,11 @@
 void *large_alloc(size_t bytes, size_t align_bytes);
 void *large_alloc_zeroed(size_t bytes);
 
-/* `span` is what arena_large_at found. */
-void large_free(struct span *span);
+/* False: no large block begins at p. */
+bool large_free(void *p);
 
-/* The block resized, perhaps elsewhere; NULL: no memory, or better served by a smaller kind of block;
- * the old one is untouched then. */
+/* The block resized, perhaps elsewhere; NULL: no memory, or better served by a smaller kind of
+ * block; the old one is untouched then. */
 void *large_realloc(struct span *span, size_t bytes);
 
 #endif

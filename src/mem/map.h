@@ -2,30 +2,28 @@
 /*
  * The address map: from any address to what we know about it.
  *
- * A root indexed by the address's 4 GiB window leads to a leaf; a leaf has, for each 64 KiB unit, one
- * word that answers free() (the slab word), and for each 4 KiB page what the arena needs.
+ * A root indexed by the address's 4 GiB window leads to a leaf; a leaf has, for each 64 KiB unit,
+ * one word that answers free() (the slab word), and for each 4 KiB page what the arena needs.
  *
  * Slab word of the unit at `base`, a slab of `class` that heap number `owner` owns:
  *
  *     base ^ class << 21 ^ tag,  tag = 1 << 63 | owner << 48
  *
- * so that for a block address p and my heap's tag, word ^ p ^ tag is below N_CLASSES << 21 if and only
- * if the unit is one of my slabs, and then is class << 21 | offset in the slab: one load, two
+ * so that for a block address p and my heap's tag, word ^ p ^ tag is below N_CLASSES << 21 if and
+ * only if the unit is one of my slabs, and then is class << 21 | offset in the slab: one load, two
  * exclusive ors and one compare answer "mine? which class? where?" for any 64-bit p at all. 0 means
  * that the unit is no slab; bit 63 keeps it from ever passing.
  *
  * Protocol of the slab words (relaxed in the fast path, release/acquire elsewhere):
  *   M1 the owner of a slab stores the word before it hands out any block of it      [release]
  *   M2 free(p) of a block that p's thread got from the owner sees M1, or a later M3
- *   M3 a heap that takes a slab over from a parked heap stores its own word, under the parked heap's
- *      lock [release]: a free that still reads the old word pushes to the parked heap's inbox, whose
- *      drain sends the block on by reading the word again
- *   M4 the owner stores 0 before it gives an empty slab back: no block of it is live, so no valid free
- *      can be reading
- *   M5 readers that go on to use the owner's heap load [acquire], pairing with M1 and M3: the heap's
- *      making happened before
+ *   M3 a heap that takes a slab over from a parked heap stores its own word, under the parked
+ * heap's lock [release]: a free that still reads the old word pushes to the parked heap's inbox,
+ * whose drain sends the block on by reading the word again M4 the owner stores 0 before it gives an
+ * empty slab back: no block of it is live, so no valid free can be reading M5 readers that go on to
+ * use the owner's heap load [acquire], pairing with M1 and M3: the heap's making happened before
  *
- * Tests: tests/unit/test_map.c, tests/stress/race_map.c.
+ * Tests: tests/unit/test_map.c, tests/race/race_map.c.
  */
 #ifndef POOLALLOC_MEM_MAP_H
 #define POOLALLOC_MEM_MAP_H
@@ -53,8 +51,8 @@ enum {
 
 struct leaf {
     _Atomic uint64_t slab_words[LEAF_UNITS];
-    /* [lock: arena] The span whose first or last page this is, or was: check its base. The entry of a
-     * slab's first page does not change while the slab lives, and its owner reads it without. */
+    /* [lock: arena] The span whose first or last page this is, or was: check its base. The entry of
+     * a slab's first page does not change while the slab lives, and its owner reads it without. */
     struct span *spans[LEAF_PAGES];
     /* [lock: arena] One bit a page: it may hold something else than zeroes. */
     uint64_t touched[LEAF_PAGES / 64];
@@ -122,7 +120,8 @@ ALWAYS_INLINE struct span *map_slab_span(uintptr_t address)
 ALWAYS_INLINE void map_set_slab(uintptr_t base, unsigned class, uint64_t tag)
 {
     struct leaf *leaf = atomic_get_acquire(&map_root[base >> LEAF_SHIFT]);
-    atomic_put_release(&leaf->slab_words[(uint16_t)(base >> UNIT_SHIFT)], base ^ (uint64_t)class << MAP_CLASS_SHIFT ^ tag);
+    atomic_put_release(&leaf->slab_words[(uint16_t)(base >> UNIT_SHIFT)],
+                       base ^ (uint64_t) class << MAP_CLASS_SHIFT ^ tag);
 }
 
 ALWAYS_INLINE void map_clear_slab(uintptr_t base)

@@ -34,7 +34,7 @@ struct span *slab_new(unsigned class)
     struct span *span = arena_take(SPAN_SLAB, UNIT_PAGES, UNIT_PAGES);
     if (span == NULL)
         return NULL;
-    span->class = (uint8_t)class;
+    span->class = (uint8_t) class;
     span->slab = (struct slab_part){
         .n_blocks = (uint16_t)(UNIT_BYTES / class_bytes(class)),
         .is_zero = span->was_zero,

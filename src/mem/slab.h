@@ -2,9 +2,9 @@
 /*
  * Slab: one 64 KiB unit cut into blocks of one class, its record and bitmap kept elsewhere.
  *
- * Blocks [0, n_carved) have been used; of these the ones whose bit is set are free and at home here,
- * the other n_out are live or in some bin, magazine, outbox or inbox. Blocks from n_carved on were
- * never written. A slab is touched by the holder of its owner heap's lock only.
+ * Blocks [0, n_carved) have been used; of these the ones whose bit is set are free and at home
+ * here, the other n_out are live or in some bin, magazine, outbox or inbox. Blocks from n_carved on
+ * were never written. A slab is touched by the holder of its owner heap's lock only.
  */
 #ifndef POOLALLOC_MEM_SLAB_H
 #define POOLALLOC_MEM_SLAB_H
@@ -12,8 +12,8 @@
 #include "mem/block.h"
 #include "mem/span.h"
 
-/* A slab of this class, in no list and not in the map yet: the caller sets the map word (map.h: M1).
- * NULL when there is no memory. */
+/* A slab of this class, in no list and not in the map yet: the caller sets the map word (map.h:
+ * M1). NULL when there is no memory. */
 struct span *slab_new(unsigned class);
 
 /* Gives an empty slab back to the arena. The caller has cleared the map word. */

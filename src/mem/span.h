@@ -3,8 +3,9 @@
  * Span: the record of a run of pages, free or in use.
  *
  * Kinds and who may touch the fields: a free span belongs to the arena (arena lock); a slab to the
- * heap that owns it (that heap's lock); a large block to whoever holds the block, its record is read
- * and changed under the arena lock. `base`, `n_pages` and `kind` change under the arena lock only.
+ * heap that owns it (that heap's lock); a large block to whoever holds the block, its record is
+ * read and changed under the arena lock. `base`, `n_pages` and `kind` change under the arena lock
+ * only.
  */
 #ifndef POOLALLOC_MEM_SPAN_H
 #define POOLALLOC_MEM_SPAN_H
@@ -44,8 +45,8 @@ struct slab_part {
 struct span {
     _Alignas(64) uintptr_t base;
     uint32_t n_pages;
-    uint8_t kind;  /* enum span_kind */
-    uint8_t class; /* of a slab */
+    uint8_t kind;     /* enum span_kind */
+    uint8_t class;    /* of a slab */
     uint8_t was_zero; /* set by arena_take: no page of it was touched */
     union {
         struct free_part free;

@@ -17,8 +17,8 @@ void tree_insert(struct tree *tree, struct span *span)
 {
     struct span **link = &tree->root;
     while (*link != NULL && rank(*link) >= rank(span))
-        link = key_less(*link, span->n_pages, span->base) ? &(*link)->free.right
-                                                          : &(*link)->free.left;
+        link =
+            key_less(*link, span->n_pages, span->base) ? &(*link)->free.right : &(*link)->free.left;
     struct span *below = *link;
     *link = span;
     /* Unzip what was here: its smaller keys to our left, its larger ones to our right. */
@@ -44,8 +44,8 @@ void tree_remove(struct tree *tree, struct span *span)
     struct span **link = &tree->root;
     while (*link != span) {
         ASSERT(*link != NULL);
-        link = key_less(*link, span->n_pages, span->base) ? &(*link)->free.right
-                                                          : &(*link)->free.left;
+        link =
+            key_less(*link, span->n_pages, span->base) ? &(*link)->free.right : &(*link)->free.left;
     }
     /* Zip the two sides into one: the higher rank goes first. */
     struct span *smaller = span->free.left;

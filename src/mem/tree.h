@@ -2,8 +2,9 @@
 /*
  * The free spans ordered by (size, address), for best fit with the lowest address first.
  *
- * A treap: a search tree by key and a heap by a pseudo-random rank of the address, so that its shape
- * depends on its contents alone and it is balanced in expectation. The caller holds the arena lock.
+ * A treap: a search tree by key and a heap by a pseudo-random rank of the address, so that its
+ * shape depends on its contents alone and it is balanced in expectation. The caller holds the arena
+ * lock.
  */
 #ifndef POOLALLOC_MEM_TREE_H
 #define POOLALLOC_MEM_TREE_H

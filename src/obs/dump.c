@@ -102,7 +102,7 @@ static void dump_write(int fd)
     put_row(fd, "  our own records", stats.meta_bytes);
     put_row(fd, "given back to the kernel so far", arena->purged_bytes);
     put_line(fd, "   class          allocs           frees          live  bytes\n");
-    for (unsigned class = 0; class < N_CLASSES; class++) {
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
         if (stats.classes[class].n_allocs > 0)
             put_class(fd, class, &stats.classes[class]);
     }

@@ -2,8 +2,8 @@
 /*
  * The dump: a text for people about the whole heap.
  *
- * Written at exit where POOLALLOC_CONF asks for it (dump=stderr, dump=FILE). Nothing is allocated, no
- * lock is held while writing.
+ * Written at exit where POOLALLOC_CONF asks for it (dump=stderr, dump=FILE). Nothing is allocated,
+ * no lock is held while writing.
  */
 #ifndef POOLALLOC_OBS_DUMP_H
 #define POOLALLOC_OBS_DUMP_H

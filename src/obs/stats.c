@@ -6,13 +6,13 @@
 
 static void add_frees(struct stats *stats, const struct heap *heap)
 {
-    for (unsigned class = 0; class < N_CLASSES; class++)
+    for (unsigned class = 0; class < N_CLASSES; class ++)
         stats->classes[class].n_frees += bin_frees(&heap->front.bins[class]);
 }
 
 static void add_allocs(struct stats *stats, const struct heap *heap)
 {
-    for (unsigned class = 0; class < N_CLASSES; class++)
+    for (unsigned class = 0; class < N_CLASSES; class ++)
         stats->classes[class].n_allocs += atomic_get_relaxed(&heap->front.bins[class].allocs);
 }
 
@@ -31,7 +31,7 @@ void stats_read(struct stats *stats)
     for_each_heap(stats, add_frees);
     atomic_thread_fence(memory_order_acquire);
     for_each_heap(stats, add_allocs);
-    for (unsigned class = 0; class < N_CLASSES; class++) {
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
         struct class_stats *s = &stats->classes[class];
         if (s->n_frees > s->n_allocs)
             s->n_frees = s->n_allocs;

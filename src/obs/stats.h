@@ -2,8 +2,8 @@
 /*
  * Exact figures about the heap, summed when asked for. Any thread; the fast paths pay nothing.
  *
- * A figure read while other threads run is what it was at some moment during the reading; n_frees is
- * read before n_allocs and never above it.
+ * A figure read while other threads run is what it was at some moment during the reading; n_frees
+ * is read before n_allocs and never above it.
  */
 #ifndef POOLALLOC_OBS_STATS_H
 #define POOLALLOC_OBS_STATS_H

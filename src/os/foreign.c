@@ -3,23 +3,26 @@
  * Blocks of libc's allocator that reach us: a library bound to libc's malloc before we were there,
  * or past us (RTLD_DEEPBIND). libc's main heap is the brk area, which nobody else grows.
  */
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "os/process.h"
 #include "os/sys.h"
 
 #include <dlfcn.h>
 
-static uintptr_t break_at_start;
+static _Atomic uintptr_t break_at_start;
 
 void os_foreign_init(void)
 {
-    break_at_start = (uintptr_t)sys_program_break();
+    if (atomic_get_relaxed(&break_at_start) == 0)
+        atomic_put_relaxed(&break_at_start, (uintptr_t)sys_program_break());
 }
 
 bool os_foreign_is_libc_block(const void *p)
 {
     uintptr_t address = (uintptr_t)p;
-    return break_at_start != 0 && address % 16 == 0 && address >= break_at_start &&
+    uintptr_t start = atomic_get_relaxed(&break_at_start);
+    return start != 0 && address % 16 == 0 && address >= start &&
            address < (uintptr_t)sys_program_break();
 }
 

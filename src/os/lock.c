@@ -24,6 +24,7 @@ void lock_fork_begin(void)
 void lock_fork_end(void)
 {
     atomic_put_relaxed(&lock_fork_thread, NULL);
+    held_ranks = 0;
 }
 
 void lock_reset(struct lock *lock)
@@ -38,8 +39,7 @@ void lock_take_slow(struct lock *lock)
     for (int i = 0; i < LOCK_SPINS; i++) {
         CPU_RELAX();
         uint32_t expected = 0;
-        if (atomic_get_relaxed(&lock->word) == 0 &&
-            atomic_try_acquire(&lock->word, &expected, 1))
+        if (atomic_get_relaxed(&lock->word) == 0 && atomic_try_acquire(&lock->word, &expected, 1))
             return;
     }
     while (atomic_swap_acquire(&lock->word, 2) != 0)

@@ -4,12 +4,13 @@
  *
  * Order: a thread takes locks in rising rank only (tries may take any). Debug builds check it.
  *
- * States of the word: 0 free, 1 held, 2 held and somebody may sleep. Take: 0 -> 1 acquire; or, after
- * a short spin, swap in 2 until 0 came out. Release: swap in 0 release; if 2 came out, wake one.
+ * States of the word: 0 free, 1 held, 2 held and somebody may sleep. Take: 0 -> 1 acquire; or,
+ * after a short spin, swap in 2 until 0 came out. Release: swap in 0 release; if 2 came out, wake
+ * one.
  *
- * Fork: the forking thread holds every lock from its prepare handler to its parent or child handler,
- * and handlers of other libraries may call malloc in between. lock_fork_begin() makes that thread
- * pass every lock unhindered: no other thread can be inside one. See heap/fork.c.
+ * Fork: the forking thread holds every lock from its prepare handler to its parent or child
+ * handler, and handlers of other libraries may call malloc in between. lock_fork_begin() makes that
+ * thread pass every lock unhindered: no other thread can be inside one. See heap/fork.c.
  */
 #ifndef POOLALLOC_OS_LOCK_H
 #define POOLALLOC_OS_LOCK_H
@@ -60,7 +61,8 @@ ALWAYS_INLINE void lock_take(struct lock *lock)
         lock_take_slow(lock);
 }
 
-/* Another lock of the rank last taken. For fork alone, which takes all of a rank in one fixed order. */
+/* Another lock of the rank last taken. For fork alone, which takes all of a rank in one fixed
+ * order. */
 ALWAYS_INLINE void lock_take_sibling(struct lock *lock)
 {
     if (!lock_try(lock))

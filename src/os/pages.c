@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/pages.h"
 
+#include "base/atomic.h"
+#include "os/process.h"
 #include "os/sys.h"
-
-
-static size_t page_bytes = 4096;
 
 size_t os_page_bytes(void)
 {
-    return page_bytes;
-}
-
-void os_pages_init(size_t bytes)
-{
-    if (bytes >= 4096)
-        page_bytes = bytes;
+    static _Atomic size_t page_bytes;
+    size_t bytes = atomic_get_relaxed(&page_bytes);
+    if (UNLIKELY(bytes == 0)) {
+        bytes = os_auxv_page_bytes();
+        atomic_put_relaxed(&page_bytes, bytes);
+    }
+    return bytes;
 }
 
 static void *pointer_or_null(long result)
@@ -29,7 +28,8 @@ void *os_pages_map(void *hint, size_t bytes)
 
 void os_pages_unmap(void *p, size_t bytes)
 {
-    /* The kernel may need a new map entry to split one and have none: then at least the memory goes. */
+    /* The kernel may need a new map entry to split one and have none: then at least the memory
+     * goes. */
     if (sys_unmap(p, bytes) < 0)
         (void)sys_discard(p, bytes);
 }

@@ -12,7 +12,6 @@
 
 /* The kernel's page size, at least 4 KiB; one binary serves kernels of 4, 16 and 64 KiB. */
 size_t os_page_bytes(void);
-void os_pages_init(size_t page_bytes);
 
 /* Zeroed memory, at `hint` if that is free; NULL when the kernel has none. */
 void *os_pages_map(void *hint, size_t bytes);
@@ -28,8 +27,8 @@ void os_pages_guard(void *p, size_t bytes);
 /* Grows or shrinks a mapping where it is. False: nothing changed. */
 bool os_pages_resize(void *p, size_t old_bytes, size_t new_bytes);
 
-/* Moves a mapping, without copying, onto the mapping at `to`, which it replaces; it may become longer
- * or shorter by that. False: nothing changed. */
+/* Moves a mapping, without copying, onto the mapping at `to`, which it replaces; it may become
+ * longer or shorter by that. False: nothing changed. */
 bool os_pages_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 
 #endif

@@ -30,7 +30,8 @@ bool os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void)
 /* Runs `function` when the process exits normally. */
 bool os_at_exit(void (*function)(void));
 
-/* The definition of `name` that comes after ours in the program's search order, or NULL. May allocate. */
+/* The definition of `name` that comes after ours in the program's search order, or NULL. May
+ * allocate. */
 void *os_next_definition(const char *name);
 
 /* A block of libc's own allocator: it lies in the brk area that libc alone grows. */

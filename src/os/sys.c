@@ -22,8 +22,7 @@
 
 long sys_map(void *hint, size_t bytes)
 {
-    return RAW(SYS_mmap, hint, bytes, PROT_READ | PROT_WRITE,
-               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
+    return RAW(SYS_mmap, hint, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
 }
 
 long sys_unmap(void *p, size_t bytes)

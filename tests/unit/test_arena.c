@@ -142,7 +142,7 @@ static void step_give(struct held *h)
     held_check(h);
     uintptr_t base = h->span->base;
     if (h->span->kind == SPAN_DIRECT)
-        arena_give_direct(h->span);
+        check(arena_free_large((void *)base));
     else
         arena_give(h->span, h->n_written);
     h->span = NULL;
@@ -212,7 +212,7 @@ static void body_random(void *argument)
     const struct setting *setting = argument;
     dice.state = setting->seed;
     may_fail = setting->may_fail;
-    os_pages_init(setting->page_bytes);
+    fake_auxv_page_bytes(setting->page_bytes);
     options.purge_ms = 100;
     options.dirty_bytes = 4 * MIB;
     fake_clock_set(1000000);
@@ -557,7 +557,7 @@ static void body_direct_alignment(void *argument)
             check(span_bytes(span) >= bytes && span_bytes(span) < bytes + PAGE_BYTES);
             check(is_zero(start_of(span), span_bytes(span)));
             pattern_fill(start_of(span), span_bytes(span), 1);
-            arena_give_direct(span);
+            check(arena_free_large(start_of(span)));
         }
     }
     struct arena_stats stats;

@@ -54,7 +54,7 @@ static void body_alloc(void *argument)
             check_equal(span_of(p)->kind, is_direct ? SPAN_DIRECT : SPAN_LARGE);
             p[0] = 1;
             p[sizes[i] - 1] = 2;
-            large_free(span_of(p));
+            check(large_free(p));
             check(arena_large_at(p) == NULL);
         }
     }
@@ -76,7 +76,7 @@ static void body_zeroed(void *argument)
             char *p = large_alloc_zeroed(sizes[i]);
             check(p != NULL && is_zero(p, sizes[i]));
             pattern_fill(p, sizes[i], round);
-            large_free(span_of(p));
+            check(large_free(p));
         }
     }
 }
@@ -181,7 +181,7 @@ static void body_in_place(void *argument)
     check_equal(span_bytes(span_of(p)), round_up(50000, PAGE_BYTES));
     check(pattern_holds(p, 50000, 2));
     check_equal(stats_now().large_bytes, round_up(50000, PAGE_BYTES));
-    large_free(span_of(p));
+    check(large_free(p));
     check_equal(stats_now().large_bytes, 0);
 }
 
@@ -291,7 +291,7 @@ static void body_random_realloc(void *argument)
         sizes[at] = bytes;
         pattern_fill(blocks[at], bytes, at);
         if (random_below(&dice, 3) == 0) {
-            large_free(span_of(blocks[at]));
+            check(large_free(blocks[at]));
             blocks[at] = NULL;
         }
         arena_check();

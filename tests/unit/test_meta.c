@@ -138,7 +138,7 @@ static void test_bytes_are_those_of_the_chunks_and_their_guards(void **state)
 
 static void body_large_pages(void *argument)
 {
-    os_pages_init(*(size_t *)argument);
+    fake_auxv_page_bytes(*(size_t *)argument);
     char *p = first_record_of_a_new_chunk();
     check((uintptr_t)p % os_page_bytes() == 0);
     p = meta_take(CHUNK_MIN_BYTES + 64);

@@ -13,21 +13,25 @@ static int reset(void **state)
 {
     (void)state;
     fake_fail_none();
-    os_pages_init(PAGE);
     return 0;
 }
 
-static void test_page_size_is_never_below_ours(void **state)
+static void body_page_size(void *argument)
+{
+    size_t bytes = *(size_t *)argument;
+    fake_auxv_page_bytes(bytes);
+    check_equal(os_page_bytes(), bytes);
+    fake_auxv_page_bytes(PAGE);
+    check_equal(os_page_bytes(), bytes);
+}
+
+/* And once asked for, it stays. */
+static void test_page_size_is_the_kernels(void **state)
 {
     (void)state;
-    os_pages_init(65536);
-    check_equal(os_page_bytes(), 65536);
-    os_pages_init(0);
-    check_equal(os_page_bytes(), 65536);
-    os_pages_init(2048);
-    check_equal(os_page_bytes(), 65536);
-    os_pages_init(PAGE);
-    check_equal(os_page_bytes(), PAGE);
+    size_t sizes[] = {4096, 16384, 65536};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        child_passes(body_page_size, &sizes[i]);
 }
 
 static void test_new_memory_is_zero_and_at_the_hint(void **state)
@@ -140,7 +144,7 @@ static void test_a_failed_guard_does_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        pages_test(test_page_size_is_never_below_ours),
+        pages_test(test_page_size_is_the_kernels),
         pages_test(test_new_memory_is_zero_and_at_the_hint),
         pages_test(test_a_failed_map_is_null),
         pages_test(test_a_map_that_the_kernel_refuses_is_null),
