@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is done once, when the loader runs our constructor. Everything works without it and before
- * it: the first malloc usually comes from the loader itself.
+ * What is done once, when the loader runs our constructor: options. Everything works without it and
+ * before it, and a process that sets no options pays for nothing here.
  */
 #include "conf/options.h"
-#include "heap/heap.h"
 #include "obs/dump.h"
 #include "os/process.h"
 
@@ -14,10 +13,9 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
 {
     (void)argc;
     (void)argv;
-    os_foreign_init();
-    heap_threads_init();
-    heap_fork_init();
-    if (!os_is_privileged())
-        options_parse(os_env(envp, "POOLALLOC_CONF"));
+    const char *conf = os_env(envp, "POOLALLOC_CONF");
+    if (conf == NULL || os_is_privileged())
+        return;
+    options_parse(conf);
     dump_init();
 }

@@ -34,6 +34,10 @@
     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acquire,            \
                                             memory_order_relaxed)
 
+#define atomic_try_acq_rel(p, expected, v)                                                         \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acq_rel,            \
+                                            memory_order_acquire)
+
 #if defined(__SANITIZE_THREAD__)
 #define BASE_THREAD_SANITIZER 1
 #elif defined(__has_feature)

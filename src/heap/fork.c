@@ -3,23 +3,30 @@
  * fork(2) in a threaded process.
  *
  * Prepare takes every lock in rank order (the heaps' by number), so that whatever locks guard is
- * whole in the child. It was registered first, so it runs last, after the handlers of all other
- * libraries; those that run later still, in the parent or child phase, may call malloc while we
- * hold everything: the forking thread passes every lock (os/lock.h).
+ * whole in the child. Handlers of other libraries that run after it, in any of the three phases, may
+ * call malloc while we hold everything: the forking thread passes every lock (os/lock.h).
+ * The handlers may be registered more than once (heap/thread.c, hooks_make): they nest.
  *
  * In the child the other threads' heaps become ORPHANs: their bins were in use without a lock and
  * may be torn, so nobody touches them again; what they hold is lost to the child. Parked heaps and
  * the late heap are whole and go on as before.
  *
- * Tests: tests/stress (fork under load).
+ * Tests: tests/unit/test_fork_child.c, tests/stress/fork.c.
  */
 #include "heap/heap.h"
 #include "mem/arena.h"
 #include "mem/meta.h"
 #include "os/process.h"
 
+/* How many more times than once the handlers of this fork have been prepared. [lock: all] */
+static uint32_t nested;
+
 static void fork_prepare(void)
 {
+    if (lock_is_fork_thread()) {
+        nested++;
+        return;
+    }
     heap_threads_fork_prepare();
     for (uint32_t i = 1; i <= heap_number_max(); i++) {
         struct heap *heap = heap_by_number(i);
@@ -31,8 +38,18 @@ static void fork_prepare(void)
     lock_fork_begin();
 }
 
+static bool is_nested(void)
+{
+    if (nested == 0)
+        return false;
+    nested--;
+    return true;
+}
+
 static void fork_parent(void)
 {
+    if (is_nested())
+        return;
     lock_fork_end();
     meta_fork_parent();
     arena_fork_parent();
@@ -52,6 +69,8 @@ static bool is_torn(const struct heap *heap)
 
 static void fork_child(void)
 {
+    if (is_nested())
+        return;
     meta_fork_child();
     arena_fork_child();
     for (uint32_t i = 1; i <= heap_number_max(); i++) {

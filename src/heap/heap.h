@@ -14,8 +14,8 @@
  *   LIVE    a thread's, or the late heap
  *   PARKED  its thread has ended. It may still own slabs with live blocks. Waits for the next new
  *           thread; meanwhile whoever holds the lock may tidy it or take slabs out of it
- *   ORPHAN  in a child of fork: its thread was not forked with it and may have left it torn. Blocks
- * may be pushed to it, nothing else
+ *   ORPHAN  in a child of fork: its thread was not forked with it and may have left it torn.
+ *           Blocks may be pushed to it, nothing else
  */
 #ifndef POOLALLOC_HEAP_HEAP_H
 #define POOLALLOC_HEAP_HEAP_H
@@ -85,6 +85,7 @@ struct heap {
     uint32_t number;          /* [const] */
     _Atomic uint32_t state;   /* enum heap_state; changes under the lock */
     struct heap *next_parked; /* [lock: threads] */
+    bool is_hooked;           /* [owner] its thread's end will be noticed, or never can be */
     size_t caps_bytes;        /* [owner] sum of the caps of all classes in use */
     struct shelf shelves[N_CLASSES];
     struct outbox outboxes[N_OUTBOXES];
@@ -182,8 +183,9 @@ void heap_push(uint32_t owner, unsigned class, const struct chain *chain);
 
 /* ---- thread.c: heaps and threads ---- */
 
-/* Once, from the constructor: from then on threads that end give their heaps back. */
-void heap_threads_init(void);
+/* From then on threads that end give their heaps back, and forks leave them whole. The first thread but the
+ * main one that needs a heap does this by itself. */
+void heap_hooks_make(void);
 
 /* This thread's heap, given to it now if it has none. NULL: it cannot have one; use the late heap.
  */

@@ -3,16 +3,18 @@
  * Which thread has which heap.
  *
  *   T1 attach     a thread's first malloc or free takes the heap parked last, slabs and all, or
- * makes a new one                                      [threads lock, then the heap's lock] T2 end
- * the thread's key destructor empties outboxes, bins, magazines and inboxes, and parks the heap.
- * PARKED is set under the heap's lock, so a tidier or a taker of slabs that holds it sees all of
- * that; only then it goes to the list   [heap's lock; threads] T3 afterwards the thread's front is
- * front_empty again, so every malloc and free takes its slow path and there the late heap, one for
- * all such threads, under the late lock
+ *                 makes a new one                        [threads lock, then the heap's lock]
+ *   T2 end        the thread's key destructor empties outboxes, bins, magazines and inboxes, and
+ *                 parks the heap. PARKED is set under the heap's lock, so a tidier or a taker of
+ *                 slabs that holds it sees all of that; only then it goes to the list
+ *                                                        [heap's lock; threads]
+ *   T3 afterwards the thread's front is front_empty again, so every malloc and free takes its slow
+ *                 path and there the late heap, one for all such threads, under the late lock
  *
  * The destructor asks to be called again twice before T2: other keys' destructors that malloc in
- * the same or the next round still find a fast heap. A heap is made once and lives for ever:
- * whoever holds its number may push to its inbox at any time. Fork: see fork.c.
+ * the same or the next round still find a fast heap.
+ * A heap is made once and lives for ever: whoever holds its number may push to its inbox at any
+ * time. Fork: see fork.c.
  */
 #include "base/check.h"
 #include "heap/heap.h"
@@ -21,12 +23,15 @@
 
 enum { DESTRUCTOR_ROUNDS = 2, THREAD_OVER = 255 };
 
+enum hooks { HOOKS_NONE, HOOKS_HALF, HOOKS_READY };
+
 static struct {
     struct lock lock;
     bool initialised;           /* [lock] */
     struct heap *parked;        /* [lock] by next_parked, parked last first */
     _Atomic uint32_t n_parked;  /* changes under the lock */
     _Atomic uint32_t n_numbers; /* changes under the lock: numbers given out */
+    _Atomic uint32_t hooks;     /* enum hooks, leaves HOOKS_NONE once: see hooks_make */
 } threads = {.lock = LOCK_INIT(LOCK_THREADS), .n_numbers = LATE_NUMBER};
 
 static struct {
@@ -34,8 +39,7 @@ static struct {
     struct heap *heap; /* [lock] */
 } late = {.lock = LOCK_INIT(LOCK_LATE)};
 
-/* Set once, in the constructor; before it there is only the main thread. */
-static _Atomic bool exit_hook_works;
+static THREAD_LOCAL bool thread_makes_hooks;
 
 /* How often this thread's destructor has run, or THREAD_OVER. */
 static THREAD_LOCAL uint8_t thread_rounds;
@@ -59,7 +63,6 @@ static void init_locked(void)
         return;
     threads.initialised = true;
     block_secret_init(os_random_bits());
-    os_foreign_init();
 }
 
 static struct heap *parked_pop_locked(void)
@@ -114,6 +117,7 @@ static void heap_park(struct heap *heap)
     heap_flush_outboxes(heap);
     heap_flush(heap);
     caps_reset(heap);
+    heap->is_hooked = false;
     lock_take(&heap->lock);
     atomic_put_relaxed(&heap->state, HEAP_PARKED);
     lock_release(&heap->lock);
@@ -138,29 +142,57 @@ static void thread_end(void *value)
     thread_leave(value);
 }
 
-struct heap *heap_attach(void)
+/* The hooks are the destructor of ended threads and the handlers around fork. A process with one thread
+ * needs neither and shall not pay for them, so the first other thread that needs a heap makes them,
+ * before it takes any lock. Several threads may do so at once: both hooks bear that. */
+static void hooks_make(void)
 {
-    if (LIKELY(front_mine != &front_empty))
-        return heap_of(front_mine);
-    if (thread_rounds == THREAD_OVER)
-        return NULL;
+    if (LIKELY(atomic_get_acquire(&threads.hooks) != HOOKS_NONE) || thread_makes_hooks ||
+        os_is_main_thread())
+        return;
+    thread_makes_hooks = true; /* libc may call malloc meanwhile */
+    heap_hooks_make();
+    thread_makes_hooks = false;
+}
+
+void heap_hooks_make(void)
+{
+    heap_fork_init();
+    bool works = os_thread_at_exit_init(thread_end);
+    atomic_put_release(&threads.hooks, works ? HOOKS_READY : HOOKS_HALF);
+}
+
+/* False: the thread's end would go unnoticed. */
+static bool hook_thread(struct heap *heap)
+{
+    heap->is_hooked = true; /* first, for libc may call malloc */
+    return atomic_get_acquire(&threads.hooks) != HOOKS_READY || os_thread_at_exit(heap);
+}
+
+static struct heap *attach_new(void)
+{
+    hooks_make();
     struct heap *heap = heap_for_thread();
     if (heap == NULL)
         return NULL;
-    /* First the heap, then the hook: libc may call calloc for it. */
     front_mine = &heap->front;
-    if (atomic_get_acquire(&exit_hook_works) && !os_thread_at_exit(heap)) {
+    if (atomic_get_acquire(&threads.hooks) == HOOKS_NONE)
+        return heap; /* the main thread, or a call from within hooks_make */
+    if (!hook_thread(heap)) {
         thread_leave(heap);
         return NULL;
     }
     return heap;
 }
 
-void heap_threads_init(void)
+struct heap *heap_attach(void)
 {
-    atomic_put_release(&exit_hook_works, os_thread_at_exit_init(thread_end));
-    if (front_mine != &front_empty && atomic_get_relaxed(&exit_hook_works))
-        (void)os_thread_at_exit(heap_of(front_mine));
+    if (UNLIKELY(front_mine == &front_empty))
+        return thread_rounds == THREAD_OVER ? NULL : attach_new();
+    struct heap *heap = heap_of(front_mine);
+    if (UNLIKELY(!heap->is_hooked) && atomic_get_acquire(&threads.hooks) != HOOKS_NONE)
+        (void)hook_thread(heap); /* it was alone when it came */
+    return heap;
 }
 
 /* T3 */

@@ -5,9 +5,10 @@
  * State: one word, the head of a chain of sealed blocks and their number; 0 when empty. The chain
  * ends in BLOCK_END.
  *
- *   I1 push, any thread: link my chain's tail to the head just read, then swing the word to my head
- * and the sum of the numbers                                             [release CAS, retried] I2
- * take, the holder of the heap's lock: swap in 0, the whole chain is mine [acquire exchange]
+ *   I1 push, any thread: link my chain's tail to the head just read, then swing the word to my
+ *      head and the sum of the numbers                               [release CAS, retried]
+ *   I2 take, the holder of the heap's lock: swap in 0, the whole chain is mine
+ *                                                                    [acquire exchange]
  *
  * Ownership: before I1 the blocks are the pusher's (a chain of its own, tail included: writing the
  * link of a chain that is not published races with nobody), between I1 and I2 nobody's, after I2

@@ -18,10 +18,12 @@
  *   M1 the owner of a slab stores the word before it hands out any block of it      [release]
  *   M2 free(p) of a block that p's thread got from the owner sees M1, or a later M3
  *   M3 a heap that takes a slab over from a parked heap stores its own word, under the parked
- * heap's lock [release]: a free that still reads the old word pushes to the parked heap's inbox,
- * whose drain sends the block on by reading the word again M4 the owner stores 0 before it gives an
- * empty slab back: no block of it is live, so no valid free can be reading M5 readers that go on to
- * use the owner's heap load [acquire], pairing with M1 and M3: the heap's making happened before
+ *      heap's lock [release]: a free that still reads the old word pushes to the parked heap's
+ *      inbox, whose drain sends the block on by reading the word again
+ *   M4 the owner stores 0 before it gives an empty slab back: no block of it is live, so no valid
+ *      free can be reading
+ *   M5 readers that go on to use the owner's heap load [acquire], pairing with M1 and M3: the
+ *      heap's making happened before
  *
  * Tests: tests/unit/test_map.c, tests/race/race_map.c.
  */

@@ -3,26 +3,34 @@
  * Blocks of libc's allocator that reach us: a library bound to libc's malloc before we were there,
  * or past us (RTLD_DEEPBIND). libc's main heap is the brk area, which nobody else grows.
  */
-#include "base/atomic.h"
 #include "base/bits.h"
 #include "os/process.h"
 #include "os/sys.h"
 
 #include <dlfcn.h>
+#include <link.h>
+#include <sys/auxv.h>
 
-static _Atomic uintptr_t break_at_start;
-
-void os_foreign_init(void)
+/* The end of the program's own image, which the brk area lies above. */
+static uintptr_t program_end(void)
 {
-    if (atomic_get_relaxed(&break_at_start) == 0)
-        atomic_put_relaxed(&break_at_start, (uintptr_t)sys_program_break());
+    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    size_t n = headers != NULL ? getauxval(AT_PHNUM) : 0;
+    uintptr_t offset = 0; /* of a position-independent program */
+    uintptr_t end = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (headers[i].p_type == PT_PHDR)
+            offset = (uintptr_t)headers - headers[i].p_vaddr;
+        if (headers[i].p_type == PT_LOAD)
+            end = max_size(end, headers[i].p_vaddr + headers[i].p_memsz);
+    }
+    return offset + end;
 }
 
 bool os_foreign_is_libc_block(const void *p)
 {
     uintptr_t address = (uintptr_t)p;
-    uintptr_t start = atomic_get_relaxed(&break_at_start);
-    return start != 0 && address % 16 == 0 && address >= start &&
+    return address % 16 == 0 && address >= program_end() &&
            address < (uintptr_t)sys_program_break();
 }
 

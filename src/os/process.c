@@ -3,6 +3,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "os/sys.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -31,28 +32,39 @@ bool os_is_privileged(void)
 
 const char *os_env(const char *const *envp, const char *name)
 {
-    size_t length = strlen(name);
     for (; envp != NULL && *envp != NULL; envp++) {
-        if (strncmp(*envp, name, length) == 0 && (*envp)[length] == '=')
-            return *envp + length + 1;
+        size_t n = 0;
+        while (name[n] != '\0' && (*envp)[n] == name[n])
+            n++;
+        if (name[n] == '\0' && (*envp)[n] == '=')
+            return *envp + n + 1;
     }
     return NULL;
 }
 
-static pthread_key_t exit_key;
-static _Atomic bool exit_key_made;
+/* The key's number plus 1; 0: there is none yet. */
+static _Atomic uint32_t exit_key;
 
 bool os_thread_at_exit_init(void (*destructor)(void *))
 {
-    if (pthread_key_create(&exit_key, destructor) != 0)
-        return false;
-    atomic_put_release(&exit_key_made, true);
+    pthread_key_t key;
+    uint32_t none = 0;
+    if (pthread_key_create(&key, destructor) != 0)
+        return atomic_get_acquire(&exit_key) != 0;
+    if (!atomic_try_acq_rel(&exit_key, &none, key + 1))
+        (void)pthread_key_delete(key); /* another thread was first */
     return true;
 }
 
 bool os_thread_at_exit(const void *value)
 {
-    return atomic_get_acquire(&exit_key_made) && pthread_setspecific(exit_key, value) == 0;
+    uint32_t key = atomic_get_acquire(&exit_key);
+    return key != 0 && pthread_setspecific(key - 1, value) == 0;
+}
+
+bool os_is_main_thread(void)
+{
+    return sys_gettid() == sys_getpid();
 }
 
 bool os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))

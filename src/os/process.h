@@ -20,9 +20,12 @@ bool os_is_privileged(void);
 /* The value of `name` in the environment block `envp`, or NULL. */
 const char *os_env(const char *const *envp, const char *name);
 
-/* `destructor(value)` runs when a thread ends that called os_thread_at_exit(value). */
+/* `destructor(value)` runs when a thread ends that called os_thread_at_exit(value). Made once, however
+ * often and by however many threads it is asked for. False: libc has no key left. */
 bool os_thread_at_exit_init(void (*destructor)(void *));
 bool os_thread_at_exit(const void *value);
+
+bool os_is_main_thread(void);
 
 /* Handlers around fork(2) as libc does it. False: libc had no memory for them. */
 bool os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
@@ -35,7 +38,6 @@ bool os_at_exit(void (*function)(void));
 void *os_next_definition(const char *name);
 
 /* A block of libc's own allocator: it lies in the brk area that libc alone grows. */
-void os_foreign_init(void);
 bool os_foreign_is_libc_block(const void *p);
 void os_foreign_free(void *p);
 size_t os_foreign_usable_size(void *p);

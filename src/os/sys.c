@@ -77,6 +77,11 @@ long sys_getpid(void)
     return RAW(SYS_getpid);
 }
 
+long sys_gettid(void)
+{
+    return RAW(SYS_gettid);
+}
+
 long sys_futex_wait(const void *word, uint32_t expected)
 {
     return RAW(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);

@@ -23,6 +23,7 @@ long sys_open_new(const char *path); /* create, exclusive, for writing, close on
 long sys_close(int fd);
 long sys_duplicate_high(int fd); /* a copy that is out of the program's way, closed on exec */
 long sys_getpid(void);
+long sys_gettid(void);
 long sys_futex_wait(const void *word, uint32_t expected);
 long sys_futex_wake(const void *word, int n_threads);
 long sys_is_same_file(int fd, uint64_t device, uint64_t inode); /* 1, 0 or negative errno */

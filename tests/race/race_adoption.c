@@ -214,7 +214,7 @@ int main(void)
 {
     pthread_t thread;
     options.dirty_bytes = MIB;
-    heap_threads_init();
+    heap_hooks_make();
     race_check(pthread_key_create(&end_key, live_late) == 0);
     struct random dice = {1};
     leave(item_new(&dice), &dice);

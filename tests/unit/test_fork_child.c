@@ -51,9 +51,8 @@ static int register_handlers(void **state)
 {
     (void)state;
     void (*handler)(void) = use_the_heap_in_a_handler;
-    heap_threads_init();
+    heap_hooks_make();
     check(pthread_atfork(handler, handler, handler) == 0);
-    heap_fork_init();
     check(pthread_atfork(handler, handler, handler) == 0);
     options.dirty_bytes = MIB;
     use_my_blocks(1000);

@@ -168,7 +168,7 @@ static void test_a_thread_for_which_there_is_no_heap(void **state)
 
 int main(void)
 {
-    heap_threads_init();
+    heap_hooks_make();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_after_its_last_destructor_a_thread_uses_the_late_heap),
         cmocka_unit_test(test_a_thread_whose_end_cannot_be_seen_uses_the_late_heap),

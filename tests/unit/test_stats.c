@@ -129,7 +129,7 @@ static void test_reading_while_another_thread_works(void **state)
 
 int main(void)
 {
-    heap_threads_init();
+    heap_hooks_make();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts_are_exact_over_all_threads),
         cmocka_unit_test(test_large_blocks),
