@@ -132,9 +132,8 @@ COLD static void free_late(struct block *block, struct place place)
 /* Whether a block can begin there. Whether it is live, only its seal can tell. */
 static bool is_block(struct place place)
 {
-    unsigned n_blocks = UNIT_BYTES / (unsigned)class_bytes(place.class);
     return class_is_block_start(class_reciprocal_table[place.class], place.offset) &&
-           class_index_of_offset(place.class, place.offset) < n_blocks;
+           place.offset + class_bytes(place.class) <= UNIT_BYTES;
 }
 
 /* Ends the process unless p can be another allocator's block. */

@@ -65,6 +65,7 @@ struct shelf {
 struct outbox {
     uint32_t owner;
     uint32_t class;
+    uint32_t capacity; /* blocks that make a push worth it */
     struct chain chain;
 };
 

@@ -7,9 +7,10 @@
  */
 #include "heap/heap.h"
 
-static size_t outbox_max(unsigned class)
+static uint32_t outbox_capacity(unsigned class)
 {
-    return max_size(min_size(OUTBOX_MAX_BLOCKS, OUTBOX_MAX_BYTES / class_bytes(class)), 1);
+    return (uint32_t)max_size(min_size(OUTBOX_MAX_BLOCKS, OUTBOX_MAX_BYTES / class_bytes(class)),
+                              1);
 }
 
 void heap_push(uint32_t owner, unsigned class, const struct chain *chain)
@@ -41,17 +42,22 @@ static void outbox_add(struct outbox *outbox, struct block *block)
     outbox->chain.head = block;
 }
 
+static void outbox_readdress(struct outbox *outbox, uint32_t owner, unsigned class)
+{
+    if (outbox->chain.n > 0)
+        outbox_flush(outbox);
+    outbox->owner = owner;
+    outbox->class = class;
+    outbox->capacity = outbox_capacity(class);
+}
+
 void heap_free_remote(struct heap *heap, struct block *block, unsigned class, uint32_t owner)
 {
     struct outbox *outbox = &heap->outboxes[(owner * 5 + class) % N_OUTBOXES];
-    if (outbox->owner != owner || outbox->class != class) {
-        if (outbox->chain.n > 0)
-            outbox_flush(outbox);
-        outbox->owner = owner;
-        outbox->class = class;
-    }
+    if (UNLIKELY(outbox->owner != owner || outbox->class != class))
+        outbox_readdress(outbox, owner, class);
     outbox_add(outbox, block);
-    if (outbox->chain.n >= outbox_max(class))
+    if (outbox->chain.n >= outbox->capacity)
         outbox_flush(outbox);
     /* A free of this class that did not come into the bin. */
     counter_add(&heap->front.bins[class].frees_base, 1);
