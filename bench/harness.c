@@ -76,7 +76,7 @@ static const struct common_option {
 } common_options[] = {
     {"--ours", "PATH: the library under test (default: the one this build made)", take_ours},
     {"--peer", "NAME=PATH: one more allocator to compare with; may be repeated", take_peer},
-    {"--only", "NAME,...: leave out all other allocators", take_only},
+    {"--allocators", "NAME,...: leave out all others", take_only},
     {"--raw", "FILE: append every sample to it", take_raw},
     {"--timeout", "SECONDS: a child that takes longer has failed", take_timeout},
 };
@@ -87,10 +87,13 @@ static void print_help(const struct bench_info *info)
 {
     printf("%s: %s\n\n", info->name, info->about);
     for (const struct number_option *option = info->options; option->name != NULL; option++) {
-        printf("  %-10s N: %s (default %ld)\n", option->name, option->help, *option->value);
+        printf("  %-13s N: %s (default %ld)\n", option->name, option->help, *option->value);
+    }
+    for (const struct text_option *text = info->texts; text != NULL && text->name != NULL; text++) {
+        printf("  %-13s %s\n", text->name, text->help);
     }
     for (int i = 0; i < N_COMMON_OPTIONS; i++) {
-        printf("  %-10s %s\n", common_options[i].name, common_options[i].help);
+        printf("  %-13s %s\n", common_options[i].name, common_options[i].help);
     }
 }
 
@@ -104,6 +107,17 @@ static bool take_number(struct bench *bench, const struct number_option *options
             if (*end != '\0' || *option->value < 1 || *option->value > 1000000000) {
                 usage_error(bench, "not a number of at least 1", value);
             }
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_text(const struct text_option *texts, const char *name, const char *value)
+{
+    for (const struct text_option *text = texts; text != NULL && text->name != NULL; text++) {
+        if (strcmp(text->name, name) == 0) {
+            *text->value = value;
             return true;
         }
     }
@@ -132,6 +146,7 @@ static void take_options(struct bench *bench, const struct bench_info *info, int
             usage_error(bench, "unknown option, or its value is missing", argv[i]);
         }
         if (!take_number(bench, info->options, argv[i], argv[i + 1]) &&
+            !take_text(info->texts, argv[i], argv[i + 1]) &&
             !take_common(bench, argv[i], argv[i + 1])) {
             usage_error(bench, "unknown option", argv[i]);
         }
@@ -284,6 +299,13 @@ static void run_turn(struct results *results, bench_step *step, int allocator, i
     }
     show_progress(results, allocator, rep);
     step(results, allocator, rep);
+}
+
+void bench_warm_up(struct results *results, bench_step *step)
+{
+    for (int a = 0; a < results->bench->allocators.n; a++) {
+        run_turn(results, step, a, -1);
+    }
 }
 
 void bench_interleave(struct results *results, bench_step *step)

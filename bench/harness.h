@@ -67,7 +67,7 @@ struct bench {
     struct allocator_list allocators;
     int ours; /* index of the allocator under test, or -1 when it is not among them */
     const char *ours_path;
-    const char *only; /* --only, or NULL */
+    const char *only; /* --allocators, or NULL */
     FILE *raw;        /* --raw: every sample as a line of text; or NULL */
     long timeout_s;   /* a child that takes longer is killed and failed */
 };
@@ -79,10 +79,18 @@ struct number_option {
     long *value;
 };
 
+/* The same with a text as its value, NULL when it is not given. */
+struct text_option {
+    const char *name;
+    const char *help; /* begins with what the value is, in capitals, and a colon */
+    const char **value;
+};
+
 struct bench_info {
     const char *name;
     const char *about;
     const struct number_option *options; /* ends with a NULL name */
+    const struct text_option *texts;     /* the same, or NULL */
 };
 
 /* Reads the command line; exits with status 2 when it is wrong, 0 after --help. */
@@ -129,6 +137,9 @@ double *results_samples(const struct results *results, int allocator, int figure
 /* Measures once. Calls results_set for every figure, or results_fail. */
 typedef void bench_step(struct results *results, int allocator, int rep);
 
+/* Runs step once for each, with -1 for the repetition: what it measures is not to be kept. */
+void bench_warm_up(struct results *results, bench_step *step);
+
 /* Runs step for A B C A B C ..., n_reps times each, then writes the raw samples if asked to. */
 void bench_interleave(struct results *results, bench_step *step);
 
@@ -147,6 +158,7 @@ struct outcome {
     double wall_us;    /* from before the spawn to after the wait */
     double cpu_us;     /* user and system, of the program and all descendants it waited for */
     long peak_rss_kib; /* biggest of the program and all descendants it waited for */
+    long n_faults;     /* page faults, of the program and all descendants it waited for */
     int n_reported;
     struct reported reported[N_FIGURES_MAX];
 };
@@ -154,6 +166,13 @@ struct outcome {
 /* Runs argv (argv[0] is a path) to its end, with stdin and stdout at /dev/null. */
 void run_program(const struct bench *bench, const struct allocator *allocator, char *const argv[],
                  struct outcome *outcome);
+
+/*
+ * Runs a shell script in a directory, stdout to a file. The shell itself is not preloaded; the
+ * variable PRELOADED holds an `env` command that preloads what follows it.
+ */
+void run_script(const struct bench *bench, const struct allocator *allocator, const char *directory,
+                const char *script, const char *output, struct outcome *outcome);
 
 /* Runs this program again as a child with these arguments (NULL ended; NULL: none). */
 void run_self(const struct bench *bench, const struct allocator *allocator, char *const arguments[],

@@ -41,7 +41,8 @@ static const struct number_option options[] = {
 };
 
 static const struct bench_info info = {
-    "micro", "nanoseconds per malloc and free on one thread, as the best of N processes", options};
+    "micro", "nanoseconds per malloc and free on one thread, as the best of N processes", options,
+    NULL};
 
 static const struct figure figures[] = {
     {"pair", "pair", 2, LOWER_IS_BETTER},

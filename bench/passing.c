@@ -35,7 +35,7 @@ static const struct number_option options[] = {
 };
 
 static const struct bench_info info = {
-    "passing", "blocks of 64 bytes from a thread that allocates to one that frees", options};
+    "passing", "blocks of 64 bytes from a thread that allocates to one that frees", options, NULL};
 
 enum { SPEED, RSS_25, RSS_50, RSS_100, GROWTH, N_FIGURES };
 

@@ -45,11 +45,18 @@ void run_handle_signals(void)
     (void)sigaction(SIGTERM, &action, NULL);
 }
 
+/* What is spawned, besides its arguments. */
+struct launch {
+    char *const *argv;
+    char *variable;     /* NAME=VALUE to add to the environment, or NULL */
+    const char *output; /* the file that stdout goes to */
+};
+
 /*
- * Our environment with LD_PRELOAD replaced by the allocator's or gone. Everything else is passed
- * on, the allocators' own option variables too. The caller frees the array, not the strings.
+ * Our environment with LD_PRELOAD gone and one variable added. Everything else is passed on, the
+ * allocators' own option variables too. The caller frees the array, not the strings.
  */
-static char **make_environment(char *preload)
+static char **make_environment(char *variable)
 {
     size_t n = 0;
     while (environ[n] != NULL) {
@@ -65,28 +72,27 @@ static char **make_environment(char *preload)
             environment[n_kept++] = environ[i];
         }
     }
-    if (preload != NULL) {
-        environment[n_kept++] = preload;
+    if (variable != NULL) {
+        environment[n_kept++] = variable;
     }
     environment[n_kept] = NULL;
     return environment;
 }
 
-static void init_file_actions(posix_spawn_file_actions_t *actions, int report_fd)
+static void init_file_actions(posix_spawn_file_actions_t *actions, const char *output,
+                              int report_fd)
 {
     (void)posix_spawn_file_actions_init(actions);
     (void)posix_spawn_file_actions_adddup2(actions, report_fd, CHILD_REPORT_FD);
     (void)posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    (void)posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    (void)posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, output,
+                                           O_WRONLY | O_CREAT | O_TRUNC, 0600);
 }
 
 /* Returns the child's id, or -1 with errno. */
-static pid_t spawn(const struct allocator *allocator, char *const argv[], int report_fd)
+static pid_t spawn(const struct launch *launch, int report_fd)
 {
-    char preload[PATH_MAX + sizeof PRELOAD_VARIABLE];
-    (void)snprintf(preload, sizeof preload, PRELOAD_VARIABLE "%s",
-                   allocator->path == NULL ? "" : allocator->path);
-    char **environment = make_environment(allocator->path == NULL ? NULL : preload);
+    char **environment = make_environment(launch->variable);
     if (environment == NULL) {
         return -1;
     }
@@ -94,9 +100,9 @@ static pid_t spawn(const struct allocator *allocator, char *const argv[], int re
     (void)posix_spawnattr_init(&attributes);
     (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
     posix_spawn_file_actions_t actions;
-    init_file_actions(&actions, report_fd);
+    init_file_actions(&actions, launch->output, report_fd);
     pid_t pid;
-    errno = posix_spawn(&pid, argv[0], &actions, &attributes, argv, environment);
+    errno = posix_spawn(&pid, launch->argv[0], &actions, &attributes, launch->argv, environment);
     int error = errno;
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)posix_spawnattr_destroy(&attributes);
@@ -187,6 +193,7 @@ static void wait_for(const struct bench *bench, pid_t pid, int report_fd, double
     outcome->wall_us = (child_now_ns() - start_ns) / 1e3;
     outcome->cpu_us = microseconds(&usage.ru_utime) + microseconds(&usage.ru_stime);
     outcome->peak_rss_kib = usage.ru_maxrss;
+    outcome->n_faults = usage.ru_minflt + usage.ru_majflt;
     if (!has_ended) {
         (void)snprintf(outcome->failure, sizeof outcome->failure, "no end after %ld s",
                        bench->timeout_s);
@@ -196,8 +203,8 @@ static void wait_for(const struct bench *bench, pid_t pid, int report_fd, double
     parse_report(text, outcome);
 }
 
-void run_program(const struct bench *bench, const struct allocator *allocator, char *const argv[],
-                 struct outcome *outcome)
+static void run_launch(const struct bench *bench, const struct launch *launch,
+                       struct outcome *outcome)
 {
     memset(outcome, 0, sizeof *outcome);
     int ends[2];
@@ -206,7 +213,7 @@ void run_program(const struct bench *bench, const struct allocator *allocator, c
         return;
     }
     double start_ns = child_now_ns();
-    pid_t pid = spawn(allocator, argv, ends[1]);
+    pid_t pid = spawn(launch, ends[1]);
     int error = errno;
     (void)close(ends[1]);
     if (pid > 0) {
@@ -214,9 +221,41 @@ void run_program(const struct bench *bench, const struct allocator *allocator, c
         wait_for(bench, pid, ends[0], start_ns, outcome);
     } else {
         (void)snprintf(outcome->failure, sizeof outcome->failure, "cannot run %.40s: %.30s",
-                       argv[0], strerror(error));
+                       launch->argv[0], strerror(error));
     }
     (void)close(ends[0]);
+}
+
+void run_program(const struct bench *bench, const struct allocator *allocator, char *const argv[],
+                 struct outcome *outcome)
+{
+    char preload[PATH_MAX + sizeof PRELOAD_VARIABLE];
+    (void)snprintf(preload, sizeof preload, PRELOAD_VARIABLE "%s",
+                   allocator->path == NULL ? "" : allocator->path);
+    const struct launch launch = {
+        .argv = argv,
+        .variable = allocator->path == NULL ? NULL : preload,
+        .output = "/dev/null",
+    };
+    run_launch(bench, &launch, outcome);
+}
+
+void run_script(const struct bench *bench, const struct allocator *allocator, const char *directory,
+                const char *script, const char *output, struct outcome *outcome)
+{
+    char variable[PATH_MAX + 64];
+    (void)snprintf(variable, sizeof variable, "PRELOADED=env %s%s",
+                   allocator->path == NULL ? "" : PRELOAD_VARIABLE,
+                   allocator->path == NULL ? "" : allocator->path);
+    char shell[] = "/bin/sh";
+    char option[] = "-c";
+    char enter[] = "cd \"$0\" && eval \"$1\"";
+    char *copies[2] = {strdup(directory), strdup(script)};
+    char *argv[] = {shell, option, enter, copies[0], copies[1], NULL};
+    const struct launch launch = {.argv = argv, .variable = variable, .output = output};
+    run_launch(bench, &launch, outcome);
+    free(copies[0]);
+    free(copies[1]);
 }
 
 void run_self(const struct bench *bench, const struct allocator *allocator, char *const arguments[],

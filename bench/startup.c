@@ -27,7 +27,7 @@ static const struct number_option options[] = {
 };
 
 static const struct bench_info info = {
-    "startup", "what the allocator costs programs that hardly allocate", options};
+    "startup", "what the allocator costs programs that hardly allocate", options, NULL};
 
 #define BASELINE "glibc"
 

@@ -34,7 +34,7 @@ static const struct number_option options[] = {
 };
 
 static const struct bench_info info = {
-    "turnover", "memory and time after very many short threads that hand blocks on", options};
+    "turnover", "memory and time after very many short threads that hand blocks on", options, NULL};
 
 enum { SECONDS, CPU_SECONDS, LIVE, RSS, OVERHEAD, RSS_FREED, N_FIGURES };
 

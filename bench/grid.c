@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#include "grid.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct figure grid_figures[N_GRID_FIGURES] = {
+    [GRID_SECONDS] = {"seconds", "time", 4, LOWER_IS_BETTER},
+    [GRID_PEAK] = {"peak_mib", "peak memory", 2, LOWER_IS_BETTER},
+    [GRID_FREED] = {"freed_mib", "memory after all is freed", 2, LOWER_IS_BETTER},
+    [GRID_FAULTS] = {"faults", "page faults", 0, LOWER_IS_BETTER},
+};
+
+const char *const group_names[N_GROUPS] = {"synthetic", "client", "program"};
+
+void grid_init(struct grid *grid, const struct bench *bench, int n_reps)
+{
+    *grid = (struct grid){.bench = bench, .n_reps = n_reps};
+    grid->rows = calloc(N_ROWS_MAX, sizeof *grid->rows);
+    if (grid->rows == NULL) {
+        (void)fprintf(stderr, "%s: out of memory\n", bench->name);
+        exit(1);
+    }
+}
+
+struct grid_row *grid_add_row(struct grid *grid, const char *name, const char *about,
+                              enum group group)
+{
+    if (grid->n_rows == N_ROWS_MAX) {
+        (void)fprintf(stderr, "%s: too many rows\n", grid->bench->name);
+        exit(1);
+    }
+    struct grid_row *row = &grid->rows[grid->n_rows++];
+    row->name = name;
+    row->about = about;
+    row->group = group;
+    results_init(&row->results, grid->bench, grid_figures, N_GRID_FIGURES, grid->n_reps);
+    return row;
+}
+
+void grid_set_detail(struct grid_row *row, const char *key, int allocator, double value)
+{
+    int i = 0;
+    while (i < row->n_details && strcmp(row->details[i].key, key) != 0) {
+        i++;
+    }
+    if (i == N_DETAILS_MAX) {
+        return;
+    }
+    if (i == row->n_details) {
+        (void)snprintf(row->details[i].key, KEY_BYTES, "%s", key);
+        for (int a = 0; a < N_ALLOCATORS_MAX; a++) {
+            row->details[i].values[a] = FAILED;
+        }
+        row->n_details++;
+    }
+    row->details[i].values[allocator] = value;
+}
+
+double grid_value(const struct grid_row *row, int allocator, enum grid_figure figure,
+                  stats_reduce *reduce)
+{
+    return reduce(results_samples(&row->results, allocator, (int)figure), row->results.n_reps);
+}
+
+double grid_best_peer(const struct grid *grid, const struct grid_row *row, enum grid_figure figure,
+                      int *which)
+{
+    double best = FAILED;
+    for (int a = 0; a < grid->bench->allocators.n; a++) {
+        double value = grid_value(row, a, figure, stats_median);
+        if (a != grid->bench->ours && !isnan(value) && (isnan(best) || value < best)) {
+            best = value;
+            if (which != NULL) {
+                *which = a;
+            }
+        }
+    }
+    return best;
+}
+
+static bool is_complete(const struct grid *grid, const struct grid_row *row)
+{
+    for (int a = 0; a < grid->bench->allocators.n; a++) {
+        if (row->results.has_failed[a]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+double grid_geomean(const struct grid *grid, int allocator, enum grid_figure figure,
+                    unsigned group_mask)
+{
+    double values[N_ROWS_MAX];
+    int n = 0;
+    for (int r = 0; r < grid->n_rows; r++) {
+        const struct grid_row *row = &grid->rows[r];
+        double value = grid_value(row, allocator, figure, stats_median);
+        if ((group_mask >> row->group & 1) != 0 && is_complete(grid, row) && isfinite(value)) {
+            values[n++] = value;
+        }
+    }
+    return n > 0 ? stats_geomean(values, n) : FAILED;
+}
+
+/* ---- tables ---- */
+
+static struct table table; /* too big for the stack, and one at a time is enough */
+
+static void begin_table(const struct grid *grid)
+{
+    table_init(&table, "");
+    for (int a = 0; a < grid->bench->allocators.n; a++) {
+        (void)table_add_column(&table, grid->bench->allocators.items[a].name);
+    }
+    (void)table_add_column(&table, "best peer");
+    (void)table_add_column(&table, "is");
+}
+
+static void add_ratio_row(const struct grid *grid, const struct grid_row *row,
+                          enum grid_figure figure)
+{
+    int which = -1;
+    double best = grid_best_peer(grid, row, figure, &which);
+    if (isinf(best)) {
+        return; /* a figure that such rows do not have */
+    }
+    int line = table_add_row(&table, row->name);
+    int n = grid->bench->allocators.n;
+    for (int a = 0; a < n; a++) {
+        double value = grid_value(row, a, figure, stats_median);
+        table_set_number(&table, line, a + 1, value / best, 3);
+    }
+    table_set_number(&table, line, n + 1, best, grid_figures[figure].decimals);
+    table_set_text(&table, line, n + 2,
+                   which >= 0 ? grid->bench->allocators.items[which].name : "-");
+}
+
+/* Each allocator's geometric mean by that of the peer whose own is best. */
+static void add_geomean_row(const struct grid *grid, enum grid_figure figure, enum group group)
+{
+    int line = table_add_row(&table, "geometric mean");
+    int n = grid->bench->allocators.n;
+    double best = FAILED;
+    int which = -1;
+    for (int a = 0; a < n; a++) {
+        double mean = grid_geomean(grid, a, figure, 1U << group);
+        if (a != grid->bench->ours && !isnan(mean) && (isnan(best) || mean < best)) {
+            best = mean;
+            which = a;
+        }
+    }
+    for (int a = 0; a < n; a++) {
+        table_set_number(&table, line, a + 1, grid_geomean(grid, a, figure, 1U << group) / best, 3);
+    }
+    table_set_number(&table, line, n + 1, best, grid_figures[figure].decimals);
+    table_set_text(&table, line, n + 2,
+                   which >= 0 ? grid->bench->allocators.items[which].name : "-");
+}
+
+static int count_rows(const struct grid *grid, enum group group)
+{
+    int n = 0;
+    for (int r = 0; r < grid->n_rows; r++) {
+        n += grid->rows[r].group == group;
+    }
+    return n;
+}
+
+static void print_figure(const struct grid *grid, enum group group, enum grid_figure figure)
+{
+    static const char *const units[N_GRID_FIGURES] = {"seconds", "MiB", "MiB", "faults"};
+    begin_table(grid);
+    for (int r = 0; r < grid->n_rows; r++) {
+        if (grid->rows[r].group == group) {
+            add_ratio_row(grid, &grid->rows[r], figure);
+        }
+    }
+    if (table.n_rows == 0) {
+        return;
+    }
+    add_geomean_row(grid, figure, group);
+    printf("%s workloads: %s, median of %d, ratio to the best peer (last columns: %s)\n",
+           group_names[group], grid_figures[figure].heading, grid->n_reps, units[figure]);
+    table_print(&table);
+    printf("\n");
+}
+
+static void print_details(const struct grid *grid)
+{
+    table_init(&table, "details");
+    for (int a = 0; a < grid->bench->allocators.n; a++) {
+        (void)table_add_column(&table, grid->bench->allocators.items[a].name);
+    }
+    for (int r = 0; r < grid->n_rows; r++) {
+        const struct grid_row *row = &grid->rows[r];
+        for (int d = 0; d < row->n_details && table.n_rows < N_TABLE_ROWS_MAX; d++) {
+            char name[CELL_BYTES];
+            (void)snprintf(name, sizeof name, "%.18s %.12s", row->name, row->details[d].key);
+            int line = table_add_row(&table, name);
+            for (int a = 0; a < grid->bench->allocators.n; a++) {
+                table_set_number(&table, line, a + 1, row->details[d].values[a], 2);
+            }
+        }
+    }
+    if (table.n_rows > 0) {
+        table_print(&table);
+    }
+}
+
+void grid_print(const struct grid *grid)
+{
+    for (enum group group = 0; group < N_GROUPS; group++) {
+        if (count_rows(grid, group) == 0) {
+            continue;
+        }
+        for (enum grid_figure figure = 0; figure < N_GRID_FIGURES; figure++) {
+            print_figure(grid, group, figure);
+        }
+    }
+    print_details(grid);
+}
