@@ -10,9 +10,11 @@ struct options options = {
     .cache_bytes = 32 * MIB,
     .cache_thread_bytes = 4 * MIB,
     .cache_class_bytes = 512 * KIB,
-    .dirty_bytes = 32 * MIB,
-    .purge_ms = 250,
+    .dirty_bytes = 16 * MIB,
+    .dirty_percent = 100,
+    .purge_ms = 500,
     .direct_bytes = 32 * MIB,
+    .guest_calls = 512,
     .foreign = FOREIGN_FORWARD,
 };
 
@@ -47,10 +49,14 @@ static const struct option table[] = {
      .unit = "bytes", .help = "free blocks of one class a thread may keep at hand"},
     {FIELD(dirty_bytes), .type = OPTION_BYTES, .min = 0, .max = 1024 * GIB, .unit = "bytes",
      .help = "free memory kept from the kernel for quick reuse"},
+    {FIELD(dirty_percent), .type = OPTION_NUMBER, .min = 0, .max = 1000, .unit = "percent",
+     .help = "and on top so much of what is in use"},
     {FIELD(purge_ms), .type = OPTION_NUMBER, .min = 0, .max = 3600000, .unit = "milliseconds",
      .help = "free memory older than this goes back to the kernel"},
     {FIELD(direct_bytes), .type = OPTION_BYTES, .min = MIB, .max = 1024 * GIB, .unit = "bytes",
      .help = "blocks of this size are mapped, and unmapped when freed, one by one"},
+    {FIELD(guest_calls), .type = OPTION_NUMBER, .min = 0, .max = UINT32_MAX - 1, .unit = "calls",
+     .help = "a thread shares caches with others before it gets its own"},
     {FIELD(foreign), .type = OPTION_CHOICE, .choices = foreign_choices,
      .help = "what to do with blocks of libc's own allocator"},
 };

@@ -22,8 +22,10 @@ struct options {
     uint64_t cache_thread_bytes; /* caps of all bins of a thread */
     uint64_t cache_class_bytes;  /* cap of one bin */
     uint64_t dirty_bytes;        /* free memory held back from the kernel */
+    uint64_t dirty_percent;      /* of what is in use: as much on top */
     uint64_t purge_ms;           /* and for how long */
     uint64_t direct_bytes;       /* blocks from here on are mapped and unmapped one by one */
+    uint64_t guest_calls;        /* of a new thread, before it gets a heap of its own */
     uint64_t foreign;            /* enum foreign_action */
     char dump[OPTION_TEXT_MAX];  /* where the dump at exit goes; empty: no dump */
 };

@@ -33,20 +33,21 @@ static void *alloc_from(struct heap *heap, unsigned class)
     }
 }
 
-COLD static void *alloc_late(unsigned class)
+/* Some host's: a thread's first blocks come from where other threads' do. */
+NOINLINE static void *alloc_as_guest(unsigned class)
 {
-    struct heap *heap = heap_late_take();
-    if (heap == NULL)
+    struct heap *host = heap_visit(0);
+    if (host == NULL)
         return NULL;
-    void *block = alloc_from(heap, class);
-    heap_late_release();
+    void *block = alloc_from(host, class);
+    heap_leave(host);
     return block;
 }
 
 static void *alloc_class(unsigned class)
 {
     struct heap *heap = heap_attach();
-    return LIKELY(heap != NULL) ? alloc_from(heap, class) : alloc_late(class);
+    return LIKELY(heap != NULL) ? alloc_from(heap, class) : alloc_as_guest(class);
 }
 
 static void *or_no_memory(void *p)
@@ -73,7 +74,7 @@ static void *alloc_class_zeroed(size_t bytes)
         if (block != NULL)
             return block;
     }
-    void *block = heap != NULL ? alloc_from(heap, class) : alloc_late(class);
+    void *block = heap != NULL ? alloc_from(heap, class) : alloc_as_guest(class);
     return block != NULL ? memset(block, 0, bytes) : NULL;
 }
 
@@ -107,26 +108,25 @@ NOINLINE void free_look_at_bin(void *p, size_t scaled)
     heap_look_at_bin(heap_of(front_mine), (unsigned)(scaled / CLASS_SCALE));
 }
 
-static void free_into(struct heap *heap, struct block *block, struct place place)
+static void free_into_bin(struct heap *heap, struct block *block, unsigned class)
 {
-    if (place.owner != heap->number) {
-        heap_free_remote(heap, block, place.class, place.owner);
-        return;
-    }
-    struct bin *bin = &heap->front.bins[place.class];
+    struct bin *bin = &heap->front.bins[class];
     block_link(block, bin->head, heap->front.secret);
     bin->head = block;
     if (counter_decrement_below_zero(&bin->left))
-        heap_look_at_bin(heap, place.class);
+        heap_look_at_bin(heap, class);
 }
 
-COLD static void free_late(struct block *block, struct place place)
+NOINLINE static void free_as_guest(struct block *block, struct place place)
 {
-    struct heap *heap = heap_late_take();
-    if (heap == NULL)
+    struct heap *host = heap_visit(place.owner);
+    if (host == NULL)
         return; /* no memory even for one heap: the block is lost, the program goes on */
-    free_into(heap, block, place);
-    heap_late_release();
+    if (host->number == place.owner)
+        free_into_bin(host, block, place.class);
+    else
+        heap_free_remote_now(host, block, place.class, place.owner);
+    heap_leave(host);
 }
 
 /* Whether a block can begin there. Whether it is live, only its seal can tell. */
@@ -165,13 +165,16 @@ NOINLINE void free_slow(void *p)
         panic(free_of_no_block, p, class_bytes(place.class));
     struct heap *heap = heap_attach();
     if (UNLIKELY(heap == NULL)) {
-        free_late(p, place);
+        free_as_guest(p, place);
+        return;
+    }
+    if (UNLIKELY(place.owner != heap->number)) {
+        heap_free_remote(heap, p, place.class, place.owner);
         return;
     }
     /* Mine after all, in another 4 GiB window: let the fast path look there from now on. */
-    if (place.owner == heap->number)
-        heap->front.words = map_leaf((uintptr_t)p)->slab_words;
-    free_into(heap, p, place);
+    heap->front.words = map_leaf((uintptr_t)p)->slab_words;
+    free_into_bin(heap, p, place.class);
 }
 
 /* ---- realloc and friends ---- */

@@ -12,6 +12,8 @@
 #include "mem/slab.h"
 #include "os/panic.h"
 
+enum { DRAIN_BLOCKS = 32 };
+
 void heap_list_add(struct heap *heap, struct span *slab)
 {
     struct span **first = &heap->shelves[slab->class].partial;
@@ -105,21 +107,36 @@ static void cap_grow(struct heap *heap, unsigned class)
     heap->caps_bytes += bytes;
 }
 
-/* The bin becomes the magazine; the magazine before it goes home. */
+/* The bin becomes the magazine. If there is one already, two caps of blocks have come back and none
+ * was wanted: the program is giving up memory, and what bins keep of it would hold on to slabs that
+ * are nearly empty. From then on all goes home at once, until slabs are drawn from again. */
 static void bin_overflow(struct heap *heap, unsigned class, size_t n)
 {
     struct shelf *shelf = &heap->shelves[class];
     struct bin *bin = &heap->front.bins[class];
     lock_take(&heap->lock);
-    if (shelf->n_magazine > 0)
+    if (shelf->n_magazine > 0) {
         magazine_send_home_locked(heap, class);
-    shelf->magazine = bin->head;
-    shelf->n_magazine = (uint32_t)n;
+        shelf->is_draining = true;
+    }
+    if (shelf->is_draining) {
+        heap_send_home_locked(heap, class, bin->head, n);
+    } else {
+        shelf->magazine = bin->head;
+        shelf->n_magazine = (uint32_t)n;
+    }
     lock_release(&heap->lock);
     bin->head = BLOCK_END;
     shelf->balance -= (int64_t)n;
     if (shelf->refilled_from_slab)
         cap_grow(heap, class);
+}
+
+/* Blocks in the bin before it overflows. While draining few enough to be in the processor's cache
+ * still. */
+static size_t bin_limit(const struct shelf *shelf)
+{
+    return shelf->is_draining ? min_size(shelf->cap, DRAIN_BLOCKS) : shelf->cap;
 }
 
 void heap_look_at_bin(struct heap *heap, unsigned class)
@@ -130,14 +147,15 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
         return;
     }
     size_t n = bin_count(heap, class);
-    if (n >= shelf->cap) {
+    if (n >= bin_limit(shelf)) {
         bin_overflow(heap, class, n);
         n = 0;
     }
-    /* At least a quarter of the cap until the next look: a bin that stays near its cap is not
-     * looked at on every free. */
-    size_t room = shelf->cap > n ? shelf->cap - n : 0;
-    bin_set_left(&heap->front.bins[class], max_size(room, shelf->cap / 4 + 1) - 1);
+    /* At least a quarter of the limit until the next look: a bin that stays near it is not looked
+     * at on every free. */
+    size_t limit = bin_limit(shelf);
+    size_t room = limit > n ? limit - n : 0;
+    bin_set_left(&heap->front.bins[class], max_size(room, limit / 4 + 1) - 1);
 }
 
 /* ---- all of it ---- */

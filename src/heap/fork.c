@@ -8,8 +8,8 @@
  * The handlers may be registered more than once (heap/thread.c, hooks_make): they nest.
  *
  * In the child the other threads' heaps become ORPHANs: their bins were in use without a lock and
- * may be torn, so nobody touches them again; what they hold is lost to the child. Parked heaps and
- * the late heap are whole and go on as before.
+ * may be torn, so nobody touches them again; what they hold is lost to the child. Parked heaps are
+ * whole and go on as before.
  *
  * Tests: tests/unit/test_fork_child.c, tests/stress/fork.c.
  */
@@ -28,11 +28,10 @@ static void fork_prepare(void)
         return;
     }
     heap_threads_fork_prepare();
-    for (uint32_t i = 1; i <= heap_number_max(); i++) {
-        struct heap *heap = heap_by_number(i);
-        if (heap != NULL)
-            lock_take_sibling(&heap->lock);
-    }
+    for (uint32_t i = 1; i <= heap_number_max(); i++)
+        lock_take_sibling(&heap_by_number(i)->guest_lock);
+    for (uint32_t i = 1; i <= heap_number_max(); i++)
+        lock_take_sibling(&heap_by_number(i)->lock);
     arena_fork_prepare();
     meta_fork_prepare();
     lock_fork_begin();
@@ -54,17 +53,15 @@ static void fork_parent(void)
     meta_fork_parent();
     arena_fork_parent();
     for (uint32_t i = 1; i <= heap_number_max(); i++) {
-        struct heap *heap = heap_by_number(i);
-        if (heap != NULL)
-            lock_release(&heap->lock);
+        lock_release(&heap_by_number(i)->lock);
+        lock_release(&heap_by_number(i)->guest_lock);
     }
     heap_threads_fork_parent();
 }
 
 static bool is_torn(const struct heap *heap)
 {
-    return atomic_get_relaxed(&heap->state) == HEAP_LIVE && heap->number != LATE_NUMBER &&
-           &heap->front != front_mine;
+    return atomic_get_relaxed(&heap->state) == HEAP_LIVE && &heap->front != front_mine;
 }
 
 static void fork_child(void)
@@ -75,10 +72,9 @@ static void fork_child(void)
     arena_fork_child();
     for (uint32_t i = 1; i <= heap_number_max(); i++) {
         struct heap *heap = heap_by_number(i);
-        if (heap == NULL)
-            continue;
         if (is_torn(heap))
             atomic_put_relaxed(&heap->state, HEAP_ORPHAN);
+        lock_reset(&heap->guest_lock);
         lock_reset(&heap->lock);
     }
     heap_threads_fork_child();

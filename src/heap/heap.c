@@ -32,6 +32,7 @@ struct heap *heap_new(uint32_t number)
     heap->front.secret = block_secret;
     heap->number = number;
     heap->lock = (struct lock)LOCK_INIT(LOCK_HEAP);
+    heap->guest_lock = (struct lock)LOCK_INIT(LOCK_GUEST);
     for (unsigned class = 0; class < N_CLASSES; class ++) {
         heap->front.bins[class].head = BLOCK_END;
         heap->front.bins[class].reciprocal = class_reciprocal_table[class];

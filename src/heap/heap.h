@@ -7,13 +7,14 @@
  * alloc.h has the fast paths; refill.c moves blocks towards the bin, flush.c back towards the
  * slabs, remote.c to other heaps; thread.c gives heaps to threads and takes them back.
  *
- * Guards: [owner] the thread whose heap this is, or whoever holds the lock of a parked heap;
+ * Guards: [owner] the thread whose heap this is, or whoever holds the guest lock of a parked heap;
  * [lock] the holder of heap->lock; [atomic] any thread; [const] set before the heap is published.
  *
- * State of a heap:
- *   LIVE    a thread's, or the late heap
- *   PARKED  its thread has ended. It may still own slabs with live blocks. Waits for the next new
- *           thread; meanwhile whoever holds the lock may tidy it or take slabs out of it
+ * State of a heap, changes under the guest lock and the lock:
+ *   LIVE    a thread's
+ *   PARKED  its thread has ended, or it never had one. It may own slabs with live blocks. Waits for
+ *           a thread to adopt it; meanwhile threads without a heap work in it, one at a time, and
+ *           whoever holds the lock may tidy it or take slabs out of it
  *   ORPHAN  in a child of fork: its thread was not forked with it and may have left it torn.
  *           Blocks may be pushed to it, nothing else
  */
@@ -30,7 +31,6 @@ enum {
     N_OUTBOXES = 16,
     OUTBOX_MAX_BLOCKS = 64,
     OUTBOX_MAX_BYTES = 16 * 1024,
-    LATE_NUMBER = 1,     /* the heap number of the late heap */
     HEAPS_MAX = 1 << 15, /* heap numbers are 15 bits of a slab word; 0 is the empty heap's */
 };
 
@@ -59,6 +59,7 @@ struct shelf {
     uint32_t cap;            /* [owner] blocks in the bin before it overflows */
     int64_t balance;         /* [owner] blocks in the bin - (frees - allocs) */
     bool refilled_from_slab; /* [owner] since the last overflow: the cap was too small */
+    bool is_draining;        /* [owner] blocks go home as they are freed: flush.c */
 };
 
 /* Blocks of one class for one other heap, collected until it is worth a push. [owner] */
@@ -83,8 +84,9 @@ struct heap {
     struct front front;
 
     struct lock lock;
+    struct lock guest_lock;
     uint32_t number;          /* [const] */
-    _Atomic uint32_t state;   /* enum heap_state; changes under the lock */
+    _Atomic uint32_t state;   /* enum heap_state */
     struct heap *next_parked; /* [lock: threads] */
     bool is_hooked;           /* [owner] its thread's end will be noticed, or never can be */
     size_t caps_bytes;        /* [owner] sum of the caps of all classes in use */
@@ -177,6 +179,9 @@ void heap_list_remove(struct heap *heap, struct span *slab);
 /* Takes in a block of `class` that heap number `owner` owns. */
 void heap_free_remote(struct heap *heap, struct block *block, unsigned class, uint32_t owner);
 
+/* The same, and it arrives at once: for guests, who may not come back. */
+void heap_free_remote_now(struct heap *heap, struct block *block, unsigned class, uint32_t owner);
+
 void heap_flush_outboxes(struct heap *heap);
 
 /* Into the owner's inbox. */
@@ -188,17 +193,17 @@ void heap_push(uint32_t owner, unsigned class, const struct chain *chain);
  * main one that needs a heap does this by itself. */
 void heap_hooks_make(void);
 
-/* This thread's heap, given to it now if it has none. NULL: it cannot have one; use the late heap.
- */
+/* This thread's heap, given to it now if it is its turn. NULL: the thread is a guest, or there is no
+ * memory for a heap. */
 struct heap *heap_attach(void);
 
-/* The heap of all threads that have none of their own any more, or could not get one; the caller
- * has it to itself until heap_late_release. NULL: there is no memory for it. */
-struct heap *heap_late_take(void);
-void heap_late_release(void);
+/* A heap that the caller has to itself until heap_leave: the parked heap with the preferred number,
+ * if that can be (0: none is preferred). NULL: there is no memory for any. */
+struct heap *heap_visit(uint32_t preferred);
+void heap_leave(struct heap *host);
 
-/* Some parked heap, locked; NULL: none at hand. */
-struct heap *heap_parked_take(void);
+/* Some parked heap other than the one the caller visits, locked; NULL: none at hand. */
+struct heap *heap_parked_take(const struct heap *visited);
 
 /* Heaps that threads have now; at least 1. */
 uint32_t heap_live_count(void);

@@ -73,7 +73,7 @@ static struct span *slab_from_parked(struct heap *heap, unsigned class)
 {
     struct span *slab = NULL;
     for (int i = 0; i < PARKED_LOOKS && slab == NULL; i++) {
-        struct heap *parked = heap_parked_take();
+        struct heap *parked = heap_parked_take(heap);
         if (parked == NULL)
             return NULL;
         slab = slab_from(parked, heap, class);
@@ -122,6 +122,7 @@ static bool refill_from_slab(struct heap *heap, unsigned class)
     chain_close(&chain);
     bin_install(heap, class, chain.head, chain.n);
     shelf->refilled_from_slab = true;
+    shelf->is_draining = false;
     return true;
 }
 

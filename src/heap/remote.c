@@ -18,19 +18,31 @@ void heap_push(uint32_t owner, unsigned class, const struct chain *chain)
     inbox_push(&heap_by_number(owner)->inboxes[class], chain);
 }
 
+static void push_and_tidy(uint32_t owner, unsigned class, const struct chain *chain)
+{
+    heap_push(owner, class, chain);
+    /* Nobody empties the inbox of a parked heap until a thread adopts it: do it now. A heap that is
+     * parked in this very moment is tidied by the next push, or when it is adopted. */
+    struct heap *heap = heap_by_number(owner);
+    if (UNLIKELY(atomic_get_relaxed(&heap->state) == HEAP_PARKED))
+        heap_tidy_parked(heap, class);
+}
+
 static void outbox_flush(struct outbox *outbox)
 {
     /* Freed twice, and handed out or linked anew since: the push would write into it. */
     const struct block *tail = outbox->chain.tail;
     if (UNLIKELY(!block_is_sealed(tail, BLOCK_END, block_secret)))
         block_corrupted(tail, class_bytes(outbox->class));
-    heap_push(outbox->owner, outbox->class, &outbox->chain);
+    push_and_tidy(outbox->owner, outbox->class, &outbox->chain);
     outbox->chain.n = 0;
-    /* Nobody empties the inbox of a parked heap until a thread adopts it: do it now. A heap that is
-     * parked in this very moment is tidied by the next push, or when it is adopted. */
-    struct heap *owner = heap_by_number(outbox->owner);
-    if (UNLIKELY(atomic_get_relaxed(&owner->state) == HEAP_PARKED))
-        heap_tidy_parked(owner, outbox->class);
+}
+
+/* A free of this class that did not come into the bin. */
+static void count_free(struct heap *heap, unsigned class)
+{
+    counter_add(&heap->front.bins[class].frees_base, 1);
+    heap->shelves[class].balance--;
 }
 
 static void outbox_add(struct outbox *outbox, struct block *block)
@@ -59,9 +71,14 @@ void heap_free_remote(struct heap *heap, struct block *block, unsigned class, ui
     outbox_add(outbox, block);
     if (outbox->chain.n >= outbox->capacity)
         outbox_flush(outbox);
-    /* A free of this class that did not come into the bin. */
-    counter_add(&heap->front.bins[class].frees_base, 1);
-    heap->shelves[class].balance--;
+    count_free(heap, class);
+}
+
+void heap_free_remote_now(struct heap *heap, struct block *block, unsigned class, uint32_t owner)
+{
+    struct chain chain = {block, block, 1};
+    push_and_tidy(owner, class, &chain);
+    count_free(heap, class);
 }
 
 void heap_flush_outboxes(struct heap *heap)

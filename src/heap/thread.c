@@ -2,26 +2,40 @@
 /*
  * Which thread has which heap.
  *
- *   T1 attach     a thread's first malloc or free takes the heap parked last, slabs and all, or
- *                 makes a new one                        [threads lock, then the heap's lock]
- *   T2 end        the thread's key destructor empties outboxes, bins, magazines and inboxes, and
- *                 parks the heap. PARKED is set under the heap's lock, so a tidier or a taker of
- *                 slabs that holds it sees all of that; only then it goes to the list
- *                                                        [heap's lock; threads]
- *   T3 afterwards the thread's front is front_empty again, so every malloc and free takes its slow
- *                 path and there the late heap, one for all such threads, under the late lock
+ *   T1 adopt      a thread takes a parked heap, slabs and all, or makes a new one. It waits for the
+ *                 guest inside, if there is one           [threads lock; then guest, heap's lock]
+ *   T2 park       the thread's key destructor empties outboxes, bins, magazines and inboxes, and
+ *                 parks the heap. The state changes under the guest lock and the heap's lock, so
+ *                 that who holds either and sees PARKED sees all of that; only then the heap goes
+ *                 to the list                             [guest, heap's lock; threads lock]
+ *   T3 visit      a thread without a heap is a guest: for the time of one call it works in a parked
+ *                 heap, bins and all, under the heap's guest lock. A heap that is in use is passed
+ *                 over, so that guests spread out by themselves; new ones are made up to a number
+ *                                                         [threads lock, tries guest; heap's lock]
+ *
+ * Guests are: threads in their first guest_calls calls, for most threads that ever live make few
+ * and neither time nor memory of a heap comes back from them; threads after their last destructor;
+ * and those that could not get a heap. Their front is front_empty: malloc and free take the slow
+ * path. The main thread has a heap at once.
  *
  * The destructor asks to be called again twice before T2: other keys' destructors that malloc in
  * the same or the next round still find a fast heap.
  * A heap is made once and lives for ever: whoever holds its number may push to its inbox at any
- * time. Fork: see fork.c.
+ * time. Fork: see fork.c. Tests: tests/unit/test_heap_threads.c, test_heap_guests.c,
+ * tests/race/race_adoption.c.
  */
 #include "base/check.h"
+#include "conf/options.h"
 #include "heap/heap.h"
 #include "mem/meta.h"
 #include "os/process.h"
 
-enum { DESTRUCTOR_ROUNDS = 2, THREAD_OVER = 255 };
+enum {
+    DESTRUCTOR_ROUNDS = 2,
+    THREAD_OVER = 255,
+    PARKED_TRIED = 16,      /* parked heaps looked at for one that suits */
+    PARKED_FOR_GUESTS = 16, /* none is made for guests from then on */
+};
 
 enum hooks { HOOKS_NONE, HOOKS_HALF, HOOKS_READY };
 
@@ -32,17 +46,16 @@ static struct {
     _Atomic uint32_t n_parked;  /* changes under the lock */
     _Atomic uint32_t n_numbers; /* changes under the lock: numbers given out */
     _Atomic uint32_t hooks;     /* enum hooks, leaves HOOKS_NONE once: see hooks_make */
-} threads = {.lock = LOCK_INIT(LOCK_THREADS), .n_numbers = LATE_NUMBER};
-
-static struct {
-    struct lock lock;
-    struct heap *heap; /* [lock] */
-} late = {.lock = LOCK_INIT(LOCK_LATE)};
+} threads = {.lock = LOCK_INIT(LOCK_THREADS)};
 
 static THREAD_LOCAL bool thread_makes_hooks;
 
 /* How often this thread's destructor has run, or THREAD_OVER. */
 static THREAD_LOCAL uint8_t thread_rounds;
+
+/* As a guest: calls so far, and the heap visited last. */
+static THREAD_LOCAL uint32_t guest_calls;
+static THREAD_LOCAL struct heap *guest_host;
 
 uint32_t heap_number_max(void)
 {
@@ -51,9 +64,9 @@ uint32_t heap_number_max(void)
 
 uint32_t heap_live_count(void)
 {
-    /* The late heap's number is not a thread's; the two loads may be of different moments. */
-    int32_t n = (int32_t)(atomic_get_relaxed(&threads.n_numbers) - LATE_NUMBER -
-                          atomic_get_relaxed(&threads.n_parked));
+    /* The two loads may be of different moments. */
+    int32_t n =
+        (int32_t)(atomic_get_relaxed(&threads.n_numbers) - atomic_get_relaxed(&threads.n_parked));
     return n > 1 ? (uint32_t)n : 1;
 }
 
@@ -65,18 +78,9 @@ static void init_locked(void)
     block_secret_init(os_random_bits());
 }
 
-static struct heap *parked_pop_locked(void)
-{
-    struct heap *heap = threads.parked;
-    if (heap != NULL) {
-        threads.parked = heap->next_parked;
-        atomic_sub_relaxed(&threads.n_parked, 1);
-    }
-    return heap;
-}
-
 static struct heap *heap_make_locked(void)
 {
+    init_locked();
     uint32_t number = atomic_get_relaxed(&threads.n_numbers) + 1;
     if (number >= HEAPS_MAX)
         return NULL;
@@ -86,21 +90,76 @@ static struct heap *heap_make_locked(void)
     return heap;
 }
 
+/* ---- parked heaps ---- */
+
+static void parked_push_locked(struct heap *heap)
+{
+    heap->next_parked = threads.parked;
+    threads.parked = heap;
+    atomic_add_relaxed(&threads.n_parked, 1);
+}
+
+/* Where the list leads to the heap this thread has blocks in, or to its first heap. */
+static struct heap **parked_choose_locked(void)
+{
+    struct heap **link = &threads.parked;
+    for (int i = 0; i < PARKED_TRIED && *link != NULL; i++, link = &(*link)->next_parked) {
+        if (*link == guest_host)
+            return link;
+    }
+    return &threads.parked;
+}
+
+static struct heap *parked_pop_locked(void)
+{
+    struct heap **link = parked_choose_locked();
+    struct heap *heap = *link;
+    if (heap != NULL) {
+        *link = heap->next_parked;
+        atomic_sub_relaxed(&threads.n_parked, 1);
+    }
+    return heap;
+}
+
+/* Starts at another number each time, so that all get their turn. */
+struct heap *heap_parked_take(const struct heap *visited)
+{
+    static _Atomic uint32_t turn;
+    if (LIKELY(atomic_get_relaxed(&threads.n_parked) == 0))
+        return NULL;
+    uint32_t n = heap_number_max();
+    for (int i = 0; i < PARKED_TRIED; i++) {
+        struct heap *heap = heap_by_number(1 + atomic_add_relaxed(&turn, 1) % n);
+        if (heap == NULL || heap == visited || atomic_get_relaxed(&heap->state) != HEAP_PARKED ||
+            !lock_try(&heap->lock))
+            continue;
+        if (atomic_get_relaxed(&heap->state) == HEAP_PARKED)
+            return heap;
+        lock_release(&heap->lock);
+    }
+    return NULL;
+}
+
+static void state_set(struct heap *heap, enum heap_state state)
+{
+    lock_take(&heap->guest_lock);
+    lock_take(&heap->lock);
+    atomic_put_relaxed(&heap->state, state);
+    lock_release(&heap->lock);
+    lock_release(&heap->guest_lock);
+}
+
 /* T1 */
 static struct heap *heap_for_thread(void)
 {
     lock_take(&threads.lock);
-    init_locked();
     struct heap *heap = parked_pop_locked();
     bool adopted = heap != NULL;
     if (!adopted)
         heap = heap_make_locked();
     lock_release(&threads.lock);
-    if (adopted) {
-        lock_take(&heap->lock);
-        atomic_put_relaxed(&heap->state, HEAP_LIVE);
-        lock_release(&heap->lock);
-    }
+    if (adopted)
+        state_set(heap, HEAP_LIVE);
     return heap;
 }
 
@@ -118,15 +177,82 @@ static void heap_park(struct heap *heap)
     heap_flush(heap);
     caps_reset(heap);
     heap->is_hooked = false;
-    lock_take(&heap->lock);
-    atomic_put_relaxed(&heap->state, HEAP_PARKED);
-    lock_release(&heap->lock);
+    state_set(heap, HEAP_PARKED);
     lock_take(&threads.lock);
-    heap->next_parked = threads.parked;
-    threads.parked = heap;
-    atomic_add_relaxed(&threads.n_parked, 1);
+    parked_push_locked(heap);
     lock_release(&threads.lock);
 }
+
+/* ---- T3: guests ---- */
+
+static bool guest_enters(struct heap *heap)
+{
+    if (!lock_try(&heap->guest_lock))
+        return false;
+    if (LIKELY(atomic_get_relaxed(&heap->state) == HEAP_PARKED))
+        return true;
+    lock_release(&heap->guest_lock);
+    return false;
+}
+
+/* A parked heap that was not in use, entered. A new one where there are few; else NULL, and *busy
+ * is one to wait for, if there is any. */
+static struct heap *host_find(struct heap **busy)
+{
+    *busy = NULL;
+    lock_take(&threads.lock);
+    struct heap *heap = threads.parked;
+    for (int i = 0; i < PARKED_TRIED && heap != NULL; i++, heap = heap->next_parked) {
+        if (guest_enters(heap))
+            break;
+        *busy = heap;
+    }
+    if (heap == NULL && atomic_get_relaxed(&threads.n_parked) < PARKED_FOR_GUESTS) {
+        heap = heap_make_locked();
+        if (heap != NULL) {
+            atomic_put_relaxed(&heap->state, HEAP_PARKED);
+            (void)lock_try(&heap->guest_lock);
+            parked_push_locked(heap);
+        }
+    }
+    lock_release(&threads.lock);
+    return heap;
+}
+
+static struct heap *host_wait(struct heap *busy)
+{
+    lock_take(&busy->guest_lock);
+    if (atomic_get_relaxed(&busy->state) == HEAP_PARKED)
+        return busy;
+    lock_release(&busy->guest_lock);
+    return NULL;
+}
+
+struct heap *heap_visit(uint32_t preferred)
+{
+    struct heap *host = heap_by_number(preferred);
+    if (host != NULL && guest_enters(host))
+        return host;
+    if (guest_host != NULL && guest_enters(guest_host))
+        return guest_host;
+    do {
+        struct heap *busy;
+        host = host_find(&busy);
+        if (host == NULL && busy == NULL)
+            return NULL;
+        if (host == NULL)
+            host = host_wait(busy);
+    } while (host == NULL);
+    guest_host = host;
+    return host;
+}
+
+void heap_leave(struct heap *host)
+{
+    lock_release(&host->guest_lock);
+}
+
+/* ---- threads ---- */
 
 static void thread_leave(struct heap *heap)
 {
@@ -143,8 +269,8 @@ static void thread_end(void *value)
 }
 
 /* The hooks are the destructor of ended threads and the handlers around fork. A process with one thread
- * needs neither and shall not pay for them, so the first other thread that needs a heap makes them,
- * before it takes any lock. Several threads may do so at once: both hooks bear that. */
+ * needs neither and shall not pay for them, so the first other thread that calls makes them, before
+ * it takes any lock. Several threads may do so at once: both hooks bear that. */
 static void hooks_make(void)
 {
     if (LIKELY(atomic_get_acquire(&threads.hooks) != HOOKS_NONE) || thread_makes_hooks ||
@@ -171,7 +297,6 @@ static bool hook_thread(struct heap *heap)
 
 static struct heap *attach_new(void)
 {
-    hooks_make();
     struct heap *heap = heap_for_thread();
     if (heap == NULL)
         return NULL;
@@ -185,54 +310,26 @@ static struct heap *attach_new(void)
     return heap;
 }
 
+/* Counts this call. */
+static bool is_guest(void)
+{
+    if (thread_rounds == THREAD_OVER)
+        return true;
+    if (guest_calls == 0 && os_is_main_thread())
+        return false;
+    return guest_calls++ < options.guest_calls;
+}
+
 struct heap *heap_attach(void)
 {
-    if (UNLIKELY(front_mine == &front_empty))
-        return thread_rounds == THREAD_OVER ? NULL : attach_new();
+    if (UNLIKELY(front_mine == &front_empty)) {
+        hooks_make();
+        return is_guest() ? NULL : attach_new();
+    }
     struct heap *heap = heap_of(front_mine);
     if (UNLIKELY(!heap->is_hooked) && atomic_get_acquire(&threads.hooks) != HOOKS_NONE)
         (void)hook_thread(heap); /* it was alone when it came */
     return heap;
-}
-
-/* T3 */
-struct heap *heap_late_take(void)
-{
-    lock_take(&threads.lock);
-    init_locked();
-    lock_release(&threads.lock);
-    lock_take(&late.lock);
-    if (late.heap == NULL)
-        late.heap = heap_new(LATE_NUMBER);
-    if (late.heap == NULL)
-        lock_release(&late.lock);
-    return late.heap;
-}
-
-void heap_late_release(void)
-{
-    heap_flush_outboxes(late.heap);
-    lock_release(&late.lock);
-}
-
-/* Starts at another number each time, so that all get their turn. */
-struct heap *heap_parked_take(void)
-{
-    static _Atomic uint32_t turn;
-    enum { NUMBERS_TRIED = 16 };
-    if (LIKELY(atomic_get_relaxed(&threads.n_parked) == 0))
-        return NULL;
-    uint32_t n = heap_number_max();
-    for (int i = 0; i < NUMBERS_TRIED; i++) {
-        struct heap *heap = heap_by_number(1 + atomic_add_relaxed(&turn, 1) % n);
-        if (heap == NULL || atomic_get_relaxed(&heap->state) != HEAP_PARKED ||
-            !lock_try(&heap->lock))
-            continue;
-        if (atomic_get_relaxed(&heap->state) == HEAP_PARKED)
-            return heap;
-        lock_release(&heap->lock);
-    }
-    return NULL;
 }
 
 /* ---- fork ---- */
@@ -240,17 +337,14 @@ struct heap *heap_parked_take(void)
 void heap_threads_fork_prepare(void)
 {
     lock_take(&threads.lock);
-    lock_take(&late.lock);
 }
 
 void heap_threads_fork_parent(void)
 {
-    lock_release(&late.lock);
     lock_release(&threads.lock);
 }
 
 void heap_threads_fork_child(void)
 {
-    lock_reset(&late.lock);
     lock_reset(&threads.lock);
 }

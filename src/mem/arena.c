@@ -3,173 +3,38 @@
 
 #include "base/check.h"
 #include "conf/options.h"
-#include "mem/meta.h"
-#include "mem/tree.h"
+#include "mem/free_spans.h"
 #include "os/clock.h"
 #include "os/pages.h"
 #include "os/process.h"
-
-#include <string.h>
 
 enum {
     STEP_MIN_PAGES = MIB >> PAGE_SHIFT,
     STEP_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT,
     STEP_SHARE = 8,    /* a step is this part of what is mapped already */
     ALIGNED_TRIES = 8, /* spans looked at for an aligned run before asking for a surely large one */
-    SPARES_MIN = 3,    /* records at hand before a span is split: nothing can fail half-way */
     SPAN_PAGES_MAX = INT32_MAX,
+    REGRET_HALVED_MS = 1000,
+    PURGE_MIN_PAGES = MIB >> PAGE_SHIFT, /* over the limit: a system call is worth so much */
+};
+
+/* Memory given to the kernel and needed again within seconds, as it happens to programs that free
+ * much and allocate it anew, costs more than it is worth: it is held back for longer. */
+struct regret {
+    size_t purged_pages; /* lately, and not needed again yet */
+    size_t needed_pages; /* lately purged and needed again: room on top of what may be dirty */
+    uint32_t halved_ms;  /* both fade: when they last did */
 };
 
 /* All fields: [lock]. */
 static struct {
     struct lock lock;
-    struct tree tree;
-    struct span *oldest; /* free spans with touched pages */
-    struct span *newest;
     struct span *purging; /* linked by .newer */
-    struct span *spares;  /* linked by .newer */
-    size_t n_spares;
-    uintptr_t lowest; /* base of the region mapped last; the next is asked for below */
+    uintptr_t lowest;     /* base of the region mapped last; the next is asked for below */
     size_t mapped_pages;
-    size_t free_pages;
-    size_t dirty_pages;
+    struct regret regret;
     struct arena_stats stats;
 } arena = {.lock = LOCK_INIT(LOCK_ARENA)};
-
-/* ---- records ---- */
-
-static void spare_put(struct span *span)
-{
-    span->kind = SPAN_UNUSED;
-    span->free.newer = arena.spares;
-    arena.spares = span;
-    arena.n_spares++;
-}
-
-static struct span *spare_get(void)
-{
-    struct span *span = arena.spares;
-    arena.spares = span->free.newer;
-    arena.n_spares--;
-    return span;
-}
-
-static bool spares_fill(void)
-{
-    while (arena.n_spares < SPARES_MIN) {
-        struct span *span = meta_take(sizeof *span);
-        if (span == NULL)
-            return false;
-        spare_put(span);
-    }
-    return true;
-}
-
-/* The map finds a span by its first and its last page. */
-static void span_register(struct span *span)
-{
-    *map_span_entry(span->base) = span;
-    *map_span_entry(span_end(span) - PAGE_BYTES) = span;
-}
-
-static struct span *span_registered(uintptr_t address)
-{
-    return map_leaf(address) != NULL ? *map_span_entry(address) : NULL;
-}
-
-/* ---- the free spans: tree, order of age, totals ---- */
-
-static void age_remove(struct span *span)
-{
-    *(span->free.older != NULL ? &span->free.older->free.newer : &arena.oldest) = span->free.newer;
-    *(span->free.newer != NULL ? &span->free.newer->free.older : &arena.newest) = span->free.older;
-}
-
-static void age_append(struct span *span)
-{
-    span->free.older = arena.newest;
-    span->free.newer = NULL;
-    *(arena.newest != NULL ? &arena.newest->free.newer : &arena.oldest) = span;
-    arena.newest = span;
-}
-
-/* Into the tree. Its place in the order of age is the caller's affair. */
-static void free_insert(struct span *span)
-{
-    span->kind = SPAN_FREE;
-    span_register(span);
-    tree_insert(&arena.tree, span);
-    arena.free_pages += span->n_pages;
-    arena.dirty_pages += span->free.n_touched;
-}
-
-static void free_remove(struct span *span)
-{
-    tree_remove(&arena.tree, span);
-    arena.free_pages -= span->n_pages;
-    arena.dirty_pages -= span->free.n_touched;
-}
-
-static struct span *free_neighbour_before(uintptr_t base)
-{
-    struct span *span = span_registered(base - PAGE_BYTES);
-    return span != NULL && span->kind == SPAN_FREE && span_end(span) == base ? span : NULL;
-}
-
-static struct span *free_neighbour_after(uintptr_t end)
-{
-    struct span *span = span_registered(end);
-    return span != NULL && span->kind == SPAN_FREE && span->base == end ? span : NULL;
-}
-
-/* Joins `other`, a free neighbour, to `span`, which is in no tree. The whole is as old as the
- * larger part with touched pages: a trickle of small frees beside a large old span must not keep it
- * young. */
-static void free_absorb(struct span *span, struct span *other)
-{
-    free_remove(other);
-    if (other->free.n_touched > 0)
-        age_remove(other);
-    bool is_other_older = span->free.n_touched == 0 || other->n_pages > span->n_pages;
-    if (other->free.n_touched > 0 && is_other_older)
-        span->free.freed_ms = other->free.freed_ms;
-    if (other->base < span->base)
-        span->base = other->base;
-    span->n_pages += other->n_pages;
-    span->free.n_touched += other->free.n_touched;
-    spare_put(other);
-}
-
-/* Keeps the list sorted: from the young end, past those that became free later. */
-static void age_insert(struct span *span)
-{
-    struct span *after = arena.newest;
-    while (after != NULL && (int32_t)(after->free.freed_ms - span->free.freed_ms) > 0)
-        after = after->free.older;
-    if (after == arena.newest) {
-        age_append(span);
-        return;
-    }
-    struct span *before = after != NULL ? after->free.newer : arena.oldest;
-    span->free.older = after;
-    span->free.newer = before;
-    *(after != NULL ? &after->free.newer : &arena.oldest) = span;
-    before->free.older = span;
-}
-
-/* span: base, n_pages, n_touched and freed_ms are set; in no tree or list. */
-static void free_merge_and_insert(struct span *span)
-{
-    struct span *before = free_neighbour_before(span->base);
-    if (before != NULL)
-        free_absorb(span, before);
-    struct span *after = free_neighbour_after(span_end(span));
-    if (after != NULL)
-        free_absorb(span, after);
-    free_insert(span);
-    if (span->free.n_touched > 0)
-        age_insert(span);
-}
 
 /* ---- growing ---- */
 
@@ -241,54 +106,30 @@ static uintptr_t aligned_start(const struct span *span, size_t n_pages, size_t a
 
 static struct span *find_fit(size_t n_pages, size_t align_pages)
 {
-    struct span *span = tree_at_least(&arena.tree, (uint32_t)n_pages, 0);
+    struct span *span = tree_at_least(&free_spans.tree, (uint32_t)n_pages, 0);
     for (int i = 0; i < ALIGNED_TRIES && span != NULL; i++) {
         if (aligned_start(span, n_pages, align_pages) != 0)
             return span;
-        span = tree_at_least(&arena.tree, span->n_pages, span->base + 1);
+        span = tree_at_least(&free_spans.tree, span->n_pages, span->base + 1);
     }
-    return tree_at_least(&arena.tree, (uint32_t)(n_pages + align_pages - 1), 0);
+    return tree_at_least(&free_spans.tree, (uint32_t)(n_pages + align_pages - 1), 0);
 }
 
-/* What is left over of a free span on one side of a run that was cut out of it. */
-static void free_put_rest(uintptr_t base, uintptr_t end, const struct span *of, size_t n_touched)
+static void regret_note(size_t n_fresh_pages)
 {
-    if (base == end)
+    size_t n = min_size(n_fresh_pages, arena.regret.purged_pages);
+    arena.regret.purged_pages -= n;
+    arena.regret.needed_pages += n;
+}
+
+static void regret_fade(uint32_t now)
+{
+    uint32_t elapsed = (now - arena.regret.halved_ms) / REGRET_HALVED_MS;
+    if (LIKELY(elapsed == 0))
         return;
-    struct span *rest = spare_get();
-    rest->base = base;
-    rest->n_pages = (uint32_t)((end - base) >> PAGE_SHIFT);
-    rest->free.n_touched = (uint32_t)n_touched;
-    rest->free.freed_ms = of->free.freed_ms;
-    free_insert(rest);
-    if (n_touched > 0)
-        age_insert(rest);
-}
-
-static size_t touched_in(const struct span *span, uintptr_t base, uintptr_t end)
-{
-    if (span->free.n_touched == 0 || base == end)
-        return 0;
-    size_t n_pages = (end - base) >> PAGE_SHIFT;
-    return span->free.n_touched == span->n_pages ? n_pages : map_touched_count(base, n_pages);
-}
-
-/* Cuts [base, end) out of a free span, which becomes the record of just that; the rest stays free.
- */
-static void free_cut(struct span *span, uintptr_t base, uintptr_t end)
-{
-    free_remove(span);
-    if (span->free.n_touched > 0)
-        age_remove(span);
-    uintptr_t old_base = span->base;
-    uintptr_t old_end = span_end(span);
-    size_t before = touched_in(span, old_base, base);
-    size_t inside = touched_in(span, base, end);
-    free_put_rest(old_base, base, span, before);
-    free_put_rest(end, old_end, span, span->free.n_touched - before - inside);
-    span->base = base;
-    span->n_pages = (uint32_t)((end - base) >> PAGE_SHIFT);
-    span->was_zero = inside == 0;
+    arena.regret.purged_pages >>= min_size(elapsed, 63);
+    arena.regret.needed_pages >>= min_size(elapsed, 63);
+    arena.regret.halved_ms = now;
 }
 
 static size_t to_kernel_pages(size_t n_pages)
@@ -296,36 +137,47 @@ static size_t to_kernel_pages(size_t n_pages)
     return round_up(n_pages, os_page_bytes() >> PAGE_SHIFT);
 }
 
-static struct span *take_locked(enum span_kind kind, size_t n_pages, size_t align_pages)
+static struct span *take_locked(enum span_kind kind, size_t n_pages, size_t align_pages,
+                                bool may_grow)
 {
     if (!spares_fill())
         return NULL;
     struct span *span = find_fit(n_pages, align_pages);
     if (span == NULL) {
-        if (!arena_grow(n_pages + align_pages - 1) || !spares_fill())
+        if (!may_grow || !arena_grow(n_pages + align_pages - 1) || !spares_fill())
             return NULL;
         span = find_fit(n_pages, align_pages);
     }
     uintptr_t base = aligned_start(span, n_pages, align_pages);
-    free_cut(span, base, base + (n_pages << PAGE_SHIFT));
+    regret_note(n_pages - free_cut(span, base, base + (n_pages << PAGE_SHIFT)));
     span->kind = (uint8_t)kind;
     span_register(span);
     return span;
 }
 
-struct span *arena_take(enum span_kind kind, size_t n_pages, size_t align_pages)
+static struct span *take(enum span_kind kind, size_t n_pages, size_t align_pages, bool may_grow)
 {
     if (n_pages > SPAN_PAGES_MAX || align_pages > SPAN_PAGES_MAX)
         return NULL;
     size_t pages = to_kernel_pages(n_pages);
     lock_take(&arena.lock);
-    struct span *span = take_locked(kind, pages, to_kernel_pages(align_pages));
+    struct span *span = take_locked(kind, pages, to_kernel_pages(align_pages), may_grow);
     if (span != NULL && kind == SPAN_LARGE) {
         arena.stats.n_large_allocs++;
         arena.stats.large_bytes += span_bytes(span);
     }
     lock_release(&arena.lock);
     return span;
+}
+
+struct span *arena_take(enum span_kind kind, size_t n_pages, size_t align_pages)
+{
+    return take(kind, n_pages, align_pages, true);
+}
+
+struct span *arena_take_free(enum span_kind kind, size_t n_pages, size_t align_pages)
+{
+    return take(kind, n_pages, align_pages, false);
 }
 
 /* ---- giving back ---- */
@@ -343,12 +195,17 @@ static void purging_remove(const struct span *span)
     *link = span->free.newer;
 }
 
-/* Discards one free span. Holds the lock on entry and on return, not in between. */
-static bool purge_span(struct span *span)
+/* Discards a free span, or just its end if n_touched_max touched pages are in that: low addresses
+ * are the first to be used again. Holds the lock on entry and on return, not in between. */
+static bool purge_span(struct span *span, size_t n_touched_max)
 {
-    free_remove(span);
-    age_remove(span);
+    uintptr_t base = span->base;
+    if (n_touched_max < span->free.n_touched && spares_fill())
+        base =
+            round_down(map_touched_from_end(base, span->n_pages, n_touched_max), os_page_bytes());
+    size_t n_touched = free_cut(span, base, span_end(span));
     span->kind = SPAN_PURGING;
+    span->free.n_touched = (uint32_t)n_touched;
     span->free.newer = arena.purging;
     arena.purging = span;
     lock_release(&arena.lock);
@@ -359,27 +216,45 @@ static bool purge_span(struct span *span)
     purging_remove(span);
     if (done) {
         arena.stats.n_purges++;
-        arena.stats.purged_bytes += (uint64_t)span->free.n_touched << PAGE_SHIFT;
+        arena.stats.purged_bytes += (uint64_t)n_touched << PAGE_SHIFT;
+        arena.regret.purged_pages += n_touched;
         map_touched_clear(span->base, span->n_pages);
         span->free.n_touched = 0;
-    } else {
-        span->free.freed_ms = now_ms();
     }
+    span->free.freed_ms = now_ms(); /* if it could not be discarded, it is tried again later */
     free_merge_and_insert(span);
     return done;
 }
 
-static bool is_due(const struct span *span, uint32_t now)
+/* Some slack and, since a program that works on some set frees and takes parts of it in turn, a
+ * share of what is in use. */
+static size_t dirty_pages_max(void)
 {
-    return (arena.dirty_pages << PAGE_SHIFT) > options.dirty_bytes ||
-           (int32_t)(now - span->free.freed_ms) >= (int32_t)options.purge_ms;
+    size_t in_use =
+        arena.mapped_pages - free_spans.free_pages + (arena.stats.direct_bytes >> PAGE_SHIFT);
+    size_t regretted = options.dirty_percent > 0 ? arena.regret.needed_pages : 0;
+    return (options.dirty_bytes >> PAGE_SHIFT) + in_use * options.dirty_percent / 100 + regretted;
+}
+
+/* How much of the oldest free span is to be discarded now. */
+static size_t due_pages(uint32_t now)
+{
+    const struct span *span = free_spans.oldest;
+    if (span == NULL)
+        return 0;
+    if ((int32_t)(now - span->free.freed_ms) >= (int32_t)options.purge_ms)
+        return span->free.n_touched;
+    size_t max = dirty_pages_max();
+    return free_spans.dirty_pages > max ? max_size(free_spans.dirty_pages - max, PURGE_MIN_PAGES)
+                                        : 0;
 }
 
 static void purge_due_locked(uint32_t now)
 {
+    regret_fade(now);
     /* A span that could not be discarded is young again: the loop ends. */
-    while (arena.oldest != NULL && is_due(arena.oldest, now)) {
-        if (!purge_span(arena.oldest))
+    for (size_t n = due_pages(now); n > 0; n = due_pages(now)) {
+        if (!purge_span(free_spans.oldest, n))
             break;
     }
 }
@@ -395,7 +270,7 @@ bool arena_purge_all(void)
 {
     bool any = false;
     lock_take(&arena.lock);
-    while (arena.oldest != NULL && purge_span(arena.oldest))
+    while (free_spans.oldest != NULL && purge_span(free_spans.oldest, SPAN_PAGES_MAX))
         any = true;
     lock_release(&arena.lock);
     return any;
@@ -403,10 +278,9 @@ bool arena_purge_all(void)
 
 static void give_locked(struct span *span, size_t n_touched, uint32_t now)
 {
-    if (span->kind == SPAN_LARGE) {
-        arena.stats.n_large_frees++;
+    arena.stats.n_large_frees += span->kind == SPAN_LARGE || span->kind == SPAN_DIRECT;
+    if (span->kind == SPAN_LARGE)
         arena.stats.large_bytes -= span_bytes(span);
-    }
     map_touched_set(span->base, n_touched);
     span->free.n_touched = (uint32_t)map_touched_count(span->base, span->n_pages);
     span->free.freed_ms = now;
@@ -447,7 +321,7 @@ static bool extend_locked(struct span *span, size_t n_pages)
     struct span *after = free_neighbour_after(span_end(span));
     if (after == NULL || span_end(after) < end || !spares_fill())
         return false;
-    free_cut(after, after->base, end);
+    regret_note(n_pages - span->n_pages - free_cut(after, after->base, end));
     span->n_pages = (uint32_t)n_pages;
     span_register(span);
     spare_put(after);
@@ -543,6 +417,7 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
         span->kind = SPAN_DIRECT;
         span->was_zero = true;
         direct_register_locked(span, base, all);
+        regret_note(span->n_pages);
         arena.stats.n_large_allocs++;
     }
     lock_release(&arena.lock);
@@ -582,6 +457,17 @@ bool arena_resize_direct(struct span *span, size_t bytes)
 
 /* ---- freeing either kind ---- */
 
+/* Makes a direct block part of the arena, where it waits for its next use or for being discarded
+ * like everything else. False: it would be discarded at once, or there is no memory to know it. */
+static bool direct_join_locked(struct span *span)
+{
+    if (free_spans.dirty_pages + span->n_pages > dirty_pages_max() ||
+        !map_cover(span->base, span_bytes(span)))
+        return false;
+    arena.mapped_pages += span->n_pages;
+    return true;
+}
+
 /* Finding the block and taking it is one step under the lock: of two frees one finds nothing. */
 bool arena_free_large(void *p)
 {
@@ -589,9 +475,12 @@ bool arena_free_large(void *p)
     size_t bytes_to_unmap = 0;
     lock_take(&arena.lock);
     struct span *span = large_at_locked(p);
-    if (span != NULL && span->kind == SPAN_DIRECT) {
-        bytes_to_unmap = span_bytes(span);
+    bool is_direct = span != NULL && span->kind == SPAN_DIRECT;
+    if (is_direct)
         direct_unregister_locked(span);
+    if (is_direct && !direct_join_locked(span)) {
+        bytes_to_unmap = span_bytes(span);
+        arena.regret.purged_pages += span->n_pages;
         arena.stats.n_large_frees++;
         spare_put(span);
     } else if (span != NULL) {
@@ -611,63 +500,16 @@ void arena_get_stats(struct arena_stats *stats)
     lock_take(&arena.lock);
     *stats = arena.stats;
     stats->mapped_bytes = arena.mapped_pages << PAGE_SHIFT;
-    stats->free_bytes = arena.free_pages << PAGE_SHIFT;
-    stats->dirty_bytes = arena.dirty_pages << PAGE_SHIFT;
+    stats->free_bytes = free_spans.free_pages << PAGE_SHIFT;
+    stats->dirty_bytes = free_spans.dirty_pages << PAGE_SHIFT;
     lock_release(&arena.lock);
-}
-
-struct walk {
-    size_t n_spans;
-    size_t pages;
-    size_t dirty;
-    size_t n_dirty_spans;
-};
-
-static void check_free_span(const struct span *span, struct walk *walk)
-{
-    HOLDS(span->kind == SPAN_FREE && span->n_pages > 0);
-    HOLDS(span_registered(span->base) == span);
-    HOLDS(span_registered(span_end(span) - PAGE_BYTES) == span);
-    HOLDS(free_neighbour_before(span->base) == NULL);
-    HOLDS(free_neighbour_after(span_end(span)) == NULL);
-    HOLDS(map_touched_count(span->base, span->n_pages) == span->free.n_touched);
-    walk->n_spans++;
-    walk->pages += span->n_pages;
-    walk->dirty += span->free.n_touched;
-    walk->n_dirty_spans += span->free.n_touched > 0;
-}
-
-static void check_age(const struct walk *walk)
-{
-    size_t n = 0;
-    const struct span *older = NULL;
-    for (const struct span *span = arena.oldest; span != NULL; span = span->free.newer) {
-        HOLDS(span->kind == SPAN_FREE && span->free.n_touched > 0);
-        HOLDS(span->free.older == older);
-        HOLDS(older == NULL || (int32_t)(span->free.freed_ms - older->free.freed_ms) >= 0);
-        older = span;
-        n++;
-    }
-    HOLDS(arena.newest == older);
-    HOLDS(n == walk->n_dirty_spans);
 }
 
 void arena_check(void)
 {
-    struct walk walk = {0};
     lock_take(&arena.lock);
-    struct span *span = tree_at_least(&arena.tree, 0, 0);
-    while (span != NULL) {
-        check_free_span(span, &walk);
-        struct span *next = tree_at_least(&arena.tree, span->n_pages, span->base + 1);
-        HOLDS(next == NULL || next->n_pages > span->n_pages ||
-              (next->n_pages == span->n_pages && next->base > span->base));
-        span = next;
-    }
-    HOLDS(walk.pages == arena.free_pages);
-    HOLDS(walk.dirty == arena.dirty_pages);
-    HOLDS(arena.free_pages <= arena.mapped_pages);
-    check_age(&walk);
+    free_spans_check();
+    HOLDS(free_spans.free_pages <= arena.mapped_pages);
     lock_release(&arena.lock);
 }
 

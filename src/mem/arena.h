@@ -9,9 +9,10 @@
  * and what is held back from the kernel is known exactly.
  *
  * Giving back: free spans with touched pages wait in the order they became free. The oldest are
- * discarded (MADV_DONTNEED, whole spans) when they are older than purge_ms, or when together they
- * hold more than dirty_bytes. That happens in whatever thread gives or takes a span, with the lock
- * released around the system call: the span is SPAN_PURGING then, and neighbours leave it alone.
+ * discarded (MADV_DONTNEED) when they are older than purge_ms, or when together they hold more than
+ * dirty_bytes and dirty_percent of what is in use. That happens in whatever thread gives or takes a
+ * span, with the lock released around the system call: the span is SPAN_PURGING then, and
+ * neighbours leave it alone.
  *
  * All functions may be called from any thread and take the arena lock themselves.
  * Deliberately not here: what the pages are used for (slab.h, large.h), caching (heap/).
@@ -37,6 +38,9 @@ struct arena_stats {
 /* A run of n_pages, its base a multiple of align_pages pages; NULL when there is no memory. The
  * kind is SPAN_SLAB or SPAN_LARGE. was_zero tells whether all of it reads as zero. */
 struct span *arena_take(enum span_kind kind, size_t n_pages, size_t align_pages);
+
+/* The same out of what is free already, or NULL. */
+struct span *arena_take_free(enum span_kind kind, size_t n_pages, size_t align_pages);
 
 /* Back to the arena; pages beyond the first n_touched are as they were when taken. */
 void arena_give(struct span *span, size_t n_touched);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Arena blocks of this size that must move to grow get a mapping of their own. */
-enum { DIRECT_GROWN_MIN_BYTES = 1 << 20 };
+enum { GROWN_MIN_BYTES = 1 << 20 };
 
 static struct span *take(size_t bytes, size_t align_bytes)
 {
@@ -15,9 +15,9 @@ static struct span *take(size_t bytes, size_t align_bytes)
         return NULL;
     size_t n_pages = div_round_up(bytes, PAGE_BYTES);
     size_t align_pages = max_size(align_bytes >> PAGE_SHIFT, 1);
-    struct span *span = NULL;
-    if (bytes < options.direct_bytes && align_bytes < options.direct_bytes)
-        span = arena_take(SPAN_LARGE, n_pages, align_pages);
+    bool fits_arena = bytes < options.direct_bytes && align_bytes < options.direct_bytes;
+    struct span *span = fits_arena ? arena_take(SPAN_LARGE, n_pages, align_pages)
+                                   : arena_take_free(SPAN_LARGE, n_pages, align_pages);
     if (span == NULL)
         span = arena_take_direct(bytes, align_bytes);
     /* What is free may be too scattered, or kept from the kernel by us: give all back and try
@@ -48,16 +48,19 @@ bool large_free(void *p)
 }
 
 /* A block that outgrew its place once is likely to go on growing: a mapping of its own grows
- * without copying from then on. */
-static void *move_to_direct(struct span *span, size_t bytes)
+ * without copying from then on. But memory that is at hand is cheaper to copy to than new pages are
+ * to get. */
+static void *move_to_grow(struct span *span, size_t bytes)
 {
-    struct span *direct = arena_take_direct(bytes, 1);
-    if (direct == NULL)
+    struct span *to = arena_take_free(SPAN_LARGE, div_round_up(bytes, PAGE_BYTES), 1);
+    if (to == NULL)
+        to = arena_take_direct(bytes, 1);
+    if (to == NULL)
         return NULL;
     void *from = (void *)span->base;
-    void *to = memcpy((void *)direct->base, from, span_bytes(span));
+    void *moved = memcpy((void *)to->base, from, span_bytes(span));
     (void)large_free(from);
-    return to;
+    return moved;
 }
 
 void *large_realloc(struct span *span, size_t bytes)
@@ -68,7 +71,7 @@ void *large_realloc(struct span *span, size_t bytes)
         return arena_resize_direct(span, bytes) ? (void *)span->base : NULL;
     if (arena_resize(span, div_round_up(bytes, PAGE_BYTES)))
         return (void *)span->base;
-    if (bytes > span_bytes(span) && span_bytes(span) >= DIRECT_GROWN_MIN_BYTES)
-        return move_to_direct(span, bytes);
+    if (bytes > span_bytes(span) && span_bytes(span) >= GROWN_MIN_BYTES)
+        return move_to_grow(span, bytes);
     return NULL;
 }

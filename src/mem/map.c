@@ -75,3 +75,20 @@ void map_touched_clear(uintptr_t base, size_t n_pages)
         *run.word &= ~run.mask;
     }
 }
+
+uintptr_t map_touched_from_end(uintptr_t base, size_t n_pages, size_t n)
+{
+    /* Halves the stretch in which the page must lie. */
+    size_t low = 0;
+    for (size_t high = n_pages; high - low > 1;) {
+        size_t middle = low + (high - low) / 2;
+        size_t n_above = map_touched_count(base + (middle << PAGE_SHIFT), high - middle);
+        if (n_above >= n) {
+            low = middle;
+        } else {
+            n -= n_above;
+            high = middle;
+        }
+    }
+    return base + (low << PAGE_SHIFT);
+}

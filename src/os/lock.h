@@ -18,7 +18,7 @@
 #include "base/atomic.h"
 #include "base/check.h"
 
-enum lock_rank { LOCK_THREADS = 1, LOCK_LATE, LOCK_HEAP, LOCK_ARENA, LOCK_META, LOCK_LEAF };
+enum lock_rank { LOCK_THREADS = 1, LOCK_GUEST, LOCK_HEAP, LOCK_ARENA, LOCK_META, LOCK_LEAF };
 
 struct lock {
     _Atomic uint32_t word;
@@ -49,7 +49,9 @@ void lock_reset(struct lock *lock);
 ALWAYS_INLINE bool lock_try(struct lock *lock)
 {
     uint32_t expected = 0;
-    return atomic_get_relaxed(&lock->word) == 0 && atomic_try_acquire(&lock->word, &expected, 1);
+    if (LIKELY(atomic_get_relaxed(&lock->word) == 0))
+        return atomic_try_acquire(&lock->word, &expected, 1);
+    return UNLIKELY(atomic_get_relaxed(&lock_fork_thread) != NULL) && lock_is_fork_thread();
 }
 
 ALWAYS_INLINE void lock_take(struct lock *lock)

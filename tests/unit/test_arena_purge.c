@@ -15,6 +15,7 @@ static void begin_at(uint64_t ms)
 {
     options.purge_ms = PURGE_MS;
     options.dirty_bytes = GIB;
+    options.dirty_percent = 0;
     fake_clock_set(ms);
 }
 
@@ -505,6 +506,7 @@ static void body_threads(void *argument)
     uint64_t seeds[N_THREADS];
     pthread_t threads[N_THREADS];
     options.dirty_bytes = (size_t)100 * PAGE_BYTES;
+    options.dirty_percent = 0;
     for (size_t i = 0; i < N_THREADS; i++) {
         seeds[i] = i + 1;
         threads[i] = thread_start(take_and_give, &seeds[i]);

@@ -327,6 +327,7 @@ static void test_fork_while_a_span_is_being_discarded(void **state)
 
 int main(void)
 {
+    options.guest_calls = 0;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_child_goes_on),
         cmocka_unit_test(test_the_child_s_child_goes_on),

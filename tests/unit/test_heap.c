@@ -228,10 +228,12 @@ static void body_overflow(void *argument)
         heap_free(blocks[i]);
         check_bin_bounded(class);
     }
-    check(my_heap()->shelves[class].n_magazine > 0);
+    /* More came back than bin and magazine hold: all of it went home and on to the arena, without a
+     * flush, but for what was freed last. */
+    check(my_heap()->shelves[class].is_draining);
+    check(my_heap()->shelves[class].n_magazine == 0);
     heap_check(my_heap());
-    /* What is above the caps went home and on to the arena, without a flush. */
-    size_t kept = my_heap()->shelves[class].cap * class_bytes(class) * 4;
+    size_t kept = 64 * class_bytes(class);
     check(arena_bytes_in_use() <= kept + (size_t)2 * UNIT_BYTES);
     heap_flush(my_heap());
     heap_check(my_heap());
@@ -246,6 +248,33 @@ static void test_a_bin_that_overflows(void **state)
     size_t sizes[] = {16, 64, 1000, 8000, 32768};
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
         child_passes(body_overflow, &sizes[i]);
+}
+
+/* Blocks that are wanted again are kept at hand again. */
+static void body_drained(void *argument)
+{
+    size_t bytes = *(size_t *)argument;
+    unsigned class = class_of(bytes);
+    size_t n = min_size(N_BLOCKS, 16 * MIB / class_bytes(class));
+    for (int round = 0; round < 3; round++) {
+        alloc_blocks(n, bytes);
+        check(!my_heap()->shelves[class].is_draining);
+        for (size_t i = 0; i < n; i++)
+            heap_free(blocks[(i * 7919) % n]);
+        check(my_heap()->shelves[class].is_draining);
+        heap_check(my_heap());
+    }
+    size_t n_bin = bin_count(my_heap(), class);
+    check(n_bin <= 64);
+    check(arena_bytes_in_use() <= (n_bin + 1) * UNIT_BYTES);
+}
+
+static void test_a_bin_drains_until_blocks_are_wanted_again(void **state)
+{
+    (void)state;
+    size_t sizes[] = {16, 64, 1000};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        child_passes(body_drained, &sizes[i]);
 }
 
 static void body_magazine(void *argument)
@@ -489,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_no_two_blocks_overlap),
         cmocka_unit_test(test_counts_are_exact),
         cmocka_unit_test(test_a_bin_that_overflows),
+        cmocka_unit_test(test_a_bin_drains_until_blocks_are_wanted_again),
         cmocka_unit_test(test_a_full_bin_becomes_the_magazine_and_comes_back),
         cmocka_unit_test(test_lowest_addresses_first),
         cmocka_unit_test(test_caps_grow_with_demand),

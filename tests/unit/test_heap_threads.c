@@ -554,6 +554,7 @@ static void test_threads_share_the_caps(void **state)
 
 int main(void)
 {
+    options.guest_calls = 0;
     heap_hooks_make();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_next_thread_gets_the_heap_of_the_last),

