@@ -64,11 +64,11 @@ double grid_value(const struct grid_row *row, int allocator, enum grid_figure fi
 }
 
 double grid_best_peer(const struct grid *grid, const struct grid_row *row, enum grid_figure figure,
-                      int *which)
+                      stats_reduce *reduce, int *which)
 {
     double best = FAILED;
     for (int a = 0; a < grid->bench->allocators.n; a++) {
-        double value = grid_value(row, a, figure, stats_median);
+        double value = grid_value(row, a, figure, reduce);
         if (a != grid->bench->ours && !isnan(value) && (isnan(best) || value < best)) {
             best = value;
             if (which != NULL) {
@@ -90,13 +90,13 @@ static bool is_complete(const struct grid *grid, const struct grid_row *row)
 }
 
 double grid_geomean(const struct grid *grid, int allocator, enum grid_figure figure,
-                    unsigned group_mask)
+                    stats_reduce *reduce, unsigned group_mask)
 {
     double values[N_ROWS_MAX];
     int n = 0;
     for (int r = 0; r < grid->n_rows; r++) {
         const struct grid_row *row = &grid->rows[r];
-        double value = grid_value(row, allocator, figure, stats_median);
+        double value = grid_value(row, allocator, figure, reduce);
         if ((group_mask >> row->group & 1) != 0 && is_complete(grid, row) && isfinite(value)) {
             values[n++] = value;
         }
@@ -108,6 +108,22 @@ double grid_geomean(const struct grid *grid, int allocator, enum grid_figure fig
 
 static struct table table; /* too big for the stack, and one at a time is enough */
 
+/* What the tables show of the samples. */
+static const struct view {
+    enum grid_figure figure;
+    stats_reduce *reduce;
+    const char *heading;
+    const char *unit;
+} views[] = {
+    {GRID_SECONDS, stats_median, "time, median", "seconds"},
+    {GRID_SECONDS, stats_min, "time, minimum", "seconds"},
+    {GRID_PEAK, stats_median, "peak memory, median", "MiB"},
+    {GRID_FREED, stats_median, "memory after all is freed, median", "MiB"},
+    {GRID_FAULTS, stats_median, "page faults, median", "faults"},
+};
+
+enum { N_VIEWS = sizeof views / sizeof views[0] };
+
 static void begin_table(const struct grid *grid)
 {
     table_init(&table, "");
@@ -118,71 +134,101 @@ static void begin_table(const struct grid *grid)
     (void)table_add_column(&table, "is");
 }
 
+/* The last cells of a line: the figure that the others are ratios to, and whose it is. */
+static void set_best(const struct grid *grid, int line, double best, int which, int n_decimals)
+{
+    int n = grid->bench->allocators.n;
+    table_set_number(&table, line, n + 1, best, n_decimals);
+    table_set_text(&table, line, n + 2,
+                   which >= 0 ? grid->bench->allocators.items[which].name : "-");
+}
+
 static void add_ratio_row(const struct grid *grid, const struct grid_row *row,
-                          enum grid_figure figure)
+                          const struct view *view)
 {
     int which = -1;
-    double best = grid_best_peer(grid, row, figure, &which);
+    double best = grid_best_peer(grid, row, view->figure, view->reduce, &which);
     if (isinf(best)) {
         return; /* a figure that such rows do not have */
     }
     int line = table_add_row(&table, row->name);
-    int n = grid->bench->allocators.n;
-    for (int a = 0; a < n; a++) {
-        double value = grid_value(row, a, figure, stats_median);
+    for (int a = 0; a < grid->bench->allocators.n; a++) {
+        double value = grid_value(row, a, view->figure, view->reduce);
         table_set_number(&table, line, a + 1, value / best, 3);
     }
-    table_set_number(&table, line, n + 1, best, grid_figures[figure].decimals);
-    table_set_text(&table, line, n + 2,
-                   which >= 0 ? grid->bench->allocators.items[which].name : "-");
+    set_best(grid, line, best, which, grid_figures[view->figure].decimals);
 }
 
 /* Each allocator's geometric mean by that of the peer whose own is best. */
-static void add_geomean_row(const struct grid *grid, enum grid_figure figure, enum group group)
+static void add_geomean_row(const struct grid *grid, const struct view *view, const char *name,
+                            unsigned group_mask)
 {
-    int line = table_add_row(&table, "geometric mean");
+    int line = table_add_row(&table, name);
     int n = grid->bench->allocators.n;
+    double means[N_ALLOCATORS_MAX];
     double best = FAILED;
     int which = -1;
     for (int a = 0; a < n; a++) {
-        double mean = grid_geomean(grid, a, figure, 1U << group);
-        if (a != grid->bench->ours && !isnan(mean) && (isnan(best) || mean < best)) {
-            best = mean;
+        means[a] = grid_geomean(grid, a, view->figure, view->reduce, group_mask);
+        if (a != grid->bench->ours && !isnan(means[a]) && (isnan(best) || means[a] < best)) {
+            best = means[a];
             which = a;
         }
     }
     for (int a = 0; a < n; a++) {
-        table_set_number(&table, line, a + 1, grid_geomean(grid, a, figure, 1U << group) / best, 3);
+        table_set_number(&table, line, a + 1, means[a] / best, 3);
     }
-    table_set_number(&table, line, n + 1, best, grid_figures[figure].decimals);
-    table_set_text(&table, line, n + 2,
-                   which >= 0 ? grid->bench->allocators.items[which].name : "-");
+    set_best(grid, line, best, which, grid_figures[view->figure].decimals);
 }
 
-static int count_rows(const struct grid *grid, enum group group)
+static bool has_rows(const struct grid *grid, unsigned group_mask)
 {
-    int n = 0;
     for (int r = 0; r < grid->n_rows; r++) {
-        n += grid->rows[r].group == group;
+        if ((group_mask >> grid->rows[r].group & 1) != 0) {
+            return true;
+        }
     }
-    return n;
+    return false;
 }
 
-static void print_figure(const struct grid *grid, enum group group, enum grid_figure figure)
+static void print_view(const struct grid *grid, enum group group, const struct view *view)
 {
-    static const char *const units[N_GRID_FIGURES] = {"seconds", "MiB", "MiB", "faults"};
     begin_table(grid);
     for (int r = 0; r < grid->n_rows; r++) {
         if (grid->rows[r].group == group) {
-            add_ratio_row(grid, &grid->rows[r], figure);
+            add_ratio_row(grid, &grid->rows[r], view);
         }
     }
     if (table.n_rows == 0) {
         return;
     }
-    add_geomean_row(grid, figure, group);
-    printf("%s workloads: %s, median of %d, ratio to the best peer (last columns: %s)\n",
-           group_names[group], grid_figures[figure].heading, grid->n_reps, units[figure]);
+    add_geomean_row(grid, view, "geometric mean", 1U << group);
+    printf("%s workloads: %s of %d, ratio to the best peer (last columns: %s)\n",
+           group_names[group], view->heading, grid->n_reps, view->unit);
+    table_print(&table);
+    printf("\n");
+}
+
+static void print_means(const struct grid *grid)
+{
+    static const struct {
+        const char *name;
+        unsigned groups;
+    } unions[] = {
+        {"synthetic and client", 1U << GROUP_SYNTHETIC | 1U << GROUP_CLIENT},
+        {"program", 1U << GROUP_PROGRAM},
+    };
+    begin_table(grid);
+    for (size_t u = 0; u < sizeof unions / sizeof unions[0]; u++) {
+        for (const struct view *view = views; view->figure <= GRID_PEAK; view++) {
+            char name[CELL_BYTES];
+            (void)snprintf(name, sizeof name, "%s: %s", unions[u].name, view->heading);
+            if (has_rows(grid, unions[u].groups)) {
+                add_geomean_row(grid, view, name, unions[u].groups);
+            }
+        }
+    }
+    printf("geometric means, ratio to the peer whose own is best\n");
     table_print(&table);
     printf("\n");
 }
@@ -212,12 +258,10 @@ static void print_details(const struct grid *grid)
 void grid_print(const struct grid *grid)
 {
     for (enum group group = 0; group < N_GROUPS; group++) {
-        if (count_rows(grid, group) == 0) {
-            continue;
-        }
-        for (enum grid_figure figure = 0; figure < N_GRID_FIGURES; figure++) {
-            print_figure(grid, group, figure);
+        for (int v = 0; v < N_VIEWS && has_rows(grid, 1U << group); v++) {
+            print_view(grid, group, &views[v]);
         }
     }
+    print_means(grid);
     print_details(grid);
 }

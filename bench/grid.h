@@ -50,12 +50,12 @@ double grid_value(const struct grid_row *row, int allocator, enum grid_figure fi
 
 /* The best value of all allocators but ours; FAILED when no peer has one. */
 double grid_best_peer(const struct grid *grid, const struct grid_row *row, enum grid_figure figure,
-                      int *which);
+                      stats_reduce *reduce, int *which);
 
-/* Geometric mean of the medians over the rows of the groups in the mask, of rows in which no
- * allocator failed. FAILED when there are none. */
+/* Geometric mean over the rows of the groups in the mask, of rows in which no allocator failed.
+ * FAILED when there are none. */
 double grid_geomean(const struct grid *grid, int allocator, enum grid_figure figure,
-                    unsigned group_mask);
+                    stats_reduce *reduce, unsigned group_mask);
 
 void grid_print(const struct grid *grid);
 

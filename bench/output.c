@@ -119,7 +119,7 @@ static double longest(const struct grid *grid, enum grid_figure figure, double b
 {
     double most = 0;
     for (int a = 0; a < grid->bench->allocators.n; a++) {
-        double value = grid_geomean(grid, a, figure, all_groups) / base;
+        double value = grid_geomean(grid, a, figure, stats_median, all_groups) / base;
         most = value > most ? value : most;
     }
     return most;
@@ -147,12 +147,13 @@ static void write_panel(FILE *file, const struct grid *grid, enum grid_figure fi
 {
     int glibc = allocators_index(&grid->bench->allocators, "glibc");
     int base_index = glibc >= 0 ? glibc : 0;
-    double base = grid_geomean(grid, base_index, figure, all_groups);
+    double base = grid_geomean(grid, base_index, figure, stats_median, all_groups);
     double scale = BAR_WIDTH / longest(grid, figure, base);
     (void)fprintf(file, "<text x=\"%d\" y=\"%d\" font-weight=\"bold\">%s</text>\n", x, TOP - 12,
                   title);
     for (int a = 0; a < grid->bench->allocators.n; a++) {
-        write_bar(file, grid, a, x, grid_geomean(grid, a, figure, all_groups) / base, scale);
+        write_bar(file, grid, a, x, grid_geomean(grid, a, figure, stats_median, all_groups) / base,
+                  scale);
     }
 }
 

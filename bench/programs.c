@@ -705,13 +705,28 @@ const struct program programs[] = {
                      "sha256sum <sorted\n",
     },
     {
+        .name = "true",
+        .about = "500 processes that only start and end",
+        .needs = "true",
+        .package = "coreutils",
+        .prepare = SETUP,
+        .run = SETUP "setting=${PRELOADED#env }\n"
+                     "test -z \"$setting\" || export $setting\n"
+                     "i=0\n"
+                     "while test $i -lt 500; do\n"
+                     "    /bin/true\n"
+                     "    i=$((i + 1))\n"
+                     "done\n"
+                     "echo $i\n",
+    },
+    {
         .name = "shell",
-        .about = "a shell script that starts 400 short processes",
+        .about = "a shell script that starts 1,000 short processes",
         .needs = "sh true expr cat awk",
         .package = "dash coreutils mawk",
         .prepare = SETUP "cat >work.sh <<'END'\n"
                          "i=0\n"
-                         "while test $i -lt 100; do\n"
+                         "while test $i -lt 250; do\n"
                          "    /bin/true\n"
                          "    i=$(expr $i + 1)\n"
                          "    echo \"$i\" | cat\n"
