@@ -10,7 +10,7 @@
 
 enum grid_figure { GRID_SECONDS, GRID_PEAK, GRID_FREED, GRID_FAULTS, N_GRID_FIGURES };
 
-enum { N_ROWS_MAX = 96, N_DETAILS_MAX = 8 };
+enum { N_ROWS_MAX = 96, N_DETAILS_MAX = 32 };
 
 extern const struct figure grid_figures[N_GRID_FIGURES];
 

@@ -191,7 +191,7 @@ double stats_max(const double *values, int n);
 double stats_median(const double *values, int n);
 double stats_geomean(const double *values, int n);
 
-enum { N_TABLE_ROWS_MAX = N_FIGURES_MAX + 2, N_TABLE_COLUMNS_MAX = N_FIGURES_MAX + 2 };
+enum { N_TABLE_ROWS_MAX = 128, N_TABLE_COLUMNS_MAX = N_FIGURES_MAX + 2 };
 
 /* Cells of text; column 0 is the row's name. A cell that nobody sets is "-". */
 struct table {

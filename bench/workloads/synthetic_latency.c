@@ -12,6 +12,8 @@
 #include <sched.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 
 enum {
     N_SIDES = 2,
@@ -142,13 +144,23 @@ static struct side {
     uint64_t random;
     uint32_t n_sent;
     uint32_t n_received;
-    struct histogram histogram;
+    struct histogram histograms[N_SIZE_OCTAVES]; /* by the size of the block */
 } sides[N_SIDES];
 
-static void count_call(struct side *side, uint32_t n_before, uint64_t start, uint64_t end)
+/* Octave o has the sizes up to 16 << o. */
+static uint32_t octave_of(uint32_t n_bytes)
+{
+    uint32_t octave = 0;
+    while ((uint32_t)BLOCK_BYTES_MIN << octave < n_bytes) {
+        octave++;
+    }
+    return octave;
+}
+
+static void count_call(struct side *side, uint32_t n_before, uint32_t n_bytes, uint64_t ticks)
 {
     if (n_before >= N_WARM_UP) {
-        histogram_count(&side->histogram, end - start);
+        histogram_count(&side->histograms[octave_of(n_bytes)], ticks);
     }
 }
 
@@ -158,7 +170,7 @@ static void send_message(struct side *side)
     uint32_t n_bytes = random_between(&side->random, BLOCK_BYTES_MIN, most);
     uint64_t start = read_ticks();
     void *bytes = child_opaque(malloc(n_bytes));
-    count_call(side, side->n_sent, start, read_ticks());
+    count_call(side, side->n_sent, n_bytes, read_ticks() - start);
     side->out->places[side->n_sent % RING_MESSAGES] = block_stamp(bytes, n_bytes, side->n_sent);
     side->n_sent++;
     atomic_store_explicit(&side->out->n_put, side->n_sent, memory_order_release);
@@ -168,9 +180,10 @@ static void receive_message(struct side *side)
 {
     struct block *block = side->in->places[side->n_received % RING_MESSAGES];
     block_check(block, side->n_received);
+    uint32_t n_bytes = block->n_bytes;
     uint64_t start = read_ticks();
     free(block);
-    count_call(side, side->n_received, start, read_ticks());
+    count_call(side, side->n_received, n_bytes, read_ticks() - start);
     side->n_received++;
     atomic_store_explicit(&side->in->n_taken, side->n_received, memory_order_release);
 }
@@ -211,6 +224,22 @@ static void *converse(void *argument)
 
 /* ---- the workload ---- */
 
+static void report_sizes(double ns)
+{
+    for (uint32_t octave = 0; octave < N_SIZE_OCTAVES; octave++) {
+        static struct histogram sum;
+        char key[24];
+        memset(&sum, 0, sizeof sum);
+        for (int i = 0; i < N_SIDES; i++) {
+            histogram_add(&sum, &sides[i].histograms[octave]);
+        }
+        (void)snprintf(key, sizeof key, "%u_p999", (uint32_t)BLOCK_BYTES_MIN << octave);
+        measure_detail(key, histogram_ticks(&sum, 0.999) * ns);
+        (void)snprintf(key, sizeof key, "%u_p9999", (uint32_t)BLOCK_BYTES_MIN << octave);
+        measure_detail(key, histogram_ticks(&sum, 0.9999) * ns);
+    }
+}
+
 static void report_latencies(const struct histogram *histogram, double ns)
 {
     measure_set(histogram_ticks(histogram, 0.999) * ns / 1e9);
@@ -233,8 +262,11 @@ void run_latency(void)
     run_threads(N_SIDES, converse, sides, sizeof sides[0]);
     double ns = ns_per_tick();
     for (int i = 0; i < N_SIDES; i++) {
-        histogram_add(&sum, &sides[i].histogram);
+        for (uint32_t octave = 0; octave < N_SIZE_OCTAVES; octave++) {
+            histogram_add(&sum, &sides[i].histograms[octave]);
+        }
     }
     report_latencies(&sum, ns);
+    report_sizes(ns);
     measure_freed();
 }
