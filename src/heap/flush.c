@@ -9,10 +9,11 @@
 #include "base/check.h"
 #include "conf/options.h"
 #include "heap/heap.h"
+#include "mem/arena.h"
 #include "mem/slab.h"
 #include "os/panic.h"
 
-enum { DRAIN_BLOCKS = 32 };
+enum { DRAIN_BLOCKS_MAX = 32, LOOKS_PER_PURGE = 64 };
 
 void heap_list_add(struct heap *heap, struct span *slab)
 {
@@ -39,6 +40,7 @@ static void slab_retire(struct heap *heap, struct span *slab)
 {
     if (slab->slab.in_list)
         heap_list_remove(heap, slab);
+    heap->shelves[slab->class].n_slabs--;
     map_clear_slab(slab->base);
     slab_delete(slab);
 }
@@ -76,6 +78,19 @@ void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head
         send_block_home(heap, head, class);
         head = next;
     }
+}
+
+/* The current slab becomes one among others; or the arena's, when it is empty. */
+static void current_slab_release_locked(struct heap *heap, unsigned class)
+{
+    struct span *slab = heap->shelves[class].slab;
+    heap->shelves[class].slab = NULL;
+    if (slab == NULL)
+        return;
+    if (slab_is_empty(slab))
+        slab_retire(heap, slab);
+    else if (slab_has_free(slab) || slab_has_fresh(slab))
+        heap_list_add(heap, slab);
 }
 
 static void magazine_send_home_locked(struct heap *heap, unsigned class)
@@ -121,6 +136,7 @@ static void bin_overflow(struct heap *heap, unsigned class, size_t n)
     }
     if (shelf->is_draining) {
         heap_send_home_locked(heap, class, bin->head, n);
+        current_slab_release_locked(heap, class);
     } else {
         shelf->magazine = bin->head;
         shelf->n_magazine = (uint32_t)n;
@@ -133,10 +149,13 @@ static void bin_overflow(struct heap *heap, unsigned class, size_t n)
 }
 
 /* Blocks in the bin before it overflows. While draining few enough to be in the processor's cache
- * still. */
+ * still, and too few to hold on to many of the slabs. */
 static size_t bin_limit(const struct shelf *shelf)
 {
-    return shelf->is_draining ? min_size(shelf->cap, DRAIN_BLOCKS) : shelf->cap;
+    size_t limit = shelf->cap;
+    if (UNLIKELY(shelf->is_draining))
+        limit = min_size(limit, max_size(min_size(shelf->n_slabs / 2, DRAIN_BLOCKS_MAX), 1));
+    return limit;
 }
 
 void heap_look_at_bin(struct heap *heap, unsigned class)
@@ -146,6 +165,9 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
         heap_open_shelf(heap, class);
         return;
     }
+    /* A thread that finds all it needs in its bins comes here, but never to the arena. */
+    if (UNLIKELY(++heap->n_looks % LOOKS_PER_PURGE == 0))
+        arena_purge_due();
     size_t n = bin_count(heap, class);
     if (n >= bin_limit(shelf)) {
         bin_overflow(heap, class, n);
@@ -171,14 +193,7 @@ static void flush_class_locked(struct heap *heap, unsigned class)
     magazine_send_home_locked(heap, class);
     struct chain left = inbox_take(&heap->inboxes[class], class_bytes(class));
     heap_send_home_locked(heap, class, left.head, left.n);
-    if (shelf->slab == NULL)
-        return;
-    struct span *slab = shelf->slab;
-    shelf->slab = NULL;
-    if (slab_is_empty(slab))
-        slab_retire(heap, slab);
-    else if (slab_has_free(slab) || slab_has_fresh(slab))
-        heap_list_add(heap, slab);
+    current_slab_release_locked(heap, class);
 }
 
 void heap_flush(struct heap *heap)

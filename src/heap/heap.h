@@ -56,6 +56,7 @@ struct shelf {
     struct span *slab;       /* [lock] the current one, in no list */
     struct span *partial;    /* [lock] other slabs that have free blocks */
     uint32_t n_magazine;     /* [lock] */
+    uint32_t n_slabs;        /* [lock] */
     uint32_t cap;            /* [owner] blocks in the bin before it overflows */
     int64_t balance;         /* [owner] blocks in the bin - (frees - allocs) */
     bool refilled_from_slab; /* [owner] since the last overflow: the cap was too small */
@@ -89,6 +90,7 @@ struct heap {
     _Atomic uint32_t state;   /* enum heap_state */
     struct heap *next_parked; /* [lock: threads] */
     bool is_hooked;           /* [owner] its thread's end will be noticed, or never can be */
+    uint32_t n_looks;         /* [owner] at bins, since ever */
     size_t caps_bytes;        /* [owner] sum of the caps of all classes in use */
     struct shelf shelves[N_CLASSES];
     struct outbox outboxes[N_OUTBOXES];

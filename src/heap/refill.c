@@ -14,6 +14,7 @@
 
 enum {
     CARVE_MAX_BYTES = PAGE_BYTES, /* fresh memory is touched a page at a time, not sooner */
+    POPULATE_MIN_SLABS = 16,      /* of the class, and one more will be used up as well */
     PARTIAL_LOOKS = 4,            /* slabs compared to find a full one */
     PARKED_LOOKS = 4,             /* parked heaps asked for a slab before one is made */
 };
@@ -64,6 +65,8 @@ static struct span *slab_from(struct heap *parked, struct heap *heap, unsigned c
     struct span *slab = parked->shelves[class].partial;
     if (slab != NULL) {
         heap_list_remove(parked, slab);
+        parked->shelves[class].n_slabs--;
+        heap->shelves[class].n_slabs++;
         map_set_slab(slab->base, class, heap->front.tag);
     }
     return slab;
@@ -85,8 +88,11 @@ static struct span *slab_from_parked(struct heap *heap, unsigned class)
 static struct span *slab_made(struct heap *heap, unsigned class)
 {
     struct span *slab = slab_new(class);
-    if (slab != NULL)
-        map_set_slab(slab->base, class, heap->front.tag);
+    if (slab == NULL)
+        return NULL;
+    if (heap->shelves[class].n_slabs++ >= POPULATE_MIN_SLABS)
+        slab_populate(slab);
+    map_set_slab(slab->base, class, heap->front.tag);
     return slab;
 }
 

@@ -5,6 +5,7 @@
 #include "conf/classes.h"
 #include "mem/arena.h"
 #include "mem/meta.h"
+#include "os/pages.h"
 #include "os/panic.h"
 
 #include <string.h>
@@ -46,14 +47,28 @@ struct span *slab_new(unsigned class)
     return span;
 }
 
+void slab_populate(struct span *slab)
+{
+    if (!slab->slab.is_zero)
+        return; /* most of them are there */
+    os_pages_populate((void *)slab->base, span_bytes(slab));
+    slab->slab.is_populated = true;
+}
+
+static size_t touched_pages(const struct span *slab)
+{
+    if (slab->slab.is_populated)
+        return slab->n_pages;
+    return div_round_up((size_t)slab->slab.n_carved * class_bytes(slab->class), PAGE_BYTES);
+}
+
 void slab_delete(struct span *slab)
 {
     struct slab_part *part = &slab->slab;
     ASSERT(part->n_out == 0 && !part->in_list);
     if (part->bitmap != &part->own_word)
         meta_give(part->bitmap, bitmap_words(slab) * sizeof(uint64_t));
-    size_t touched_bytes = (size_t)part->n_carved * class_bytes(slab->class);
-    arena_give(slab, div_round_up(touched_bytes, PAGE_BYTES));
+    arena_give(slab, touched_pages(slab));
 }
 
 static struct block *block_at(const struct span *slab, size_t index)

@@ -16,6 +16,9 @@
  * M1). NULL when there is no memory. */
 struct span *slab_new(unsigned class);
 
+/* Gets all pages of a new slab from the kernel at once. */
+void slab_populate(struct span *slab);
+
 /* Gives an empty slab back to the arena. The caller has cleared the map word. */
 void slab_delete(struct span *slab);
 

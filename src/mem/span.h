@@ -39,7 +39,8 @@ struct slab_part {
     uint16_t n_carved; /* blocks from here on were never used */
     uint16_t n_out;    /* carved blocks that are not in the bitmap */
     uint8_t in_list;
-    uint8_t is_zero; /* pages beyond the carved blocks read as zero */
+    uint8_t is_populated; /* all pages are present */
+    uint8_t is_zero;      /* pages beyond the carved blocks read as zero */
 };
 
 struct span {

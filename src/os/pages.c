@@ -39,6 +39,11 @@ bool os_pages_discard(void *p, size_t bytes)
     return sys_discard(p, bytes) == 0;
 }
 
+void os_pages_populate(void *p, size_t bytes)
+{
+    (void)sys_populate(p, bytes);
+}
+
 void os_pages_guard(void *p, size_t bytes)
 {
     (void)sys_protect_none(p, bytes);

@@ -40,6 +40,12 @@ long sys_discard(void *p, size_t bytes)
     return RAW(SYS_madvise, p, bytes, MADV_DONTNEED);
 }
 
+long sys_populate(void *p, size_t bytes)
+{
+    enum { POPULATE_WRITE = 23 }; /* since Linux 5.14; libc's headers may be older */
+    return RAW(SYS_madvise, p, bytes, POPULATE_WRITE);
+}
+
 long sys_resize(void *p, size_t old_bytes, size_t new_bytes)
 {
     return RAW(SYS_mremap, p, old_bytes, new_bytes, 0L);

@@ -15,6 +15,7 @@ long sys_map(void *hint, size_t bytes);                       /* private, anonym
 long sys_unmap(void *p, size_t bytes);                        /* munmap */
 long sys_protect_none(void *p, size_t bytes);                 /* mprotect to PROT_NONE */
 long sys_discard(void *p, size_t bytes);                      /* MADV_DONTNEED */
+long sys_populate(void *p, size_t bytes);                     /* MADV_POPULATE_WRITE */
 long sys_resize(void *p, size_t old_bytes, size_t new_bytes); /* mremap that stays where it is */
 /* mremap onto the mapping at `to`, which is replaced. */
 long sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
