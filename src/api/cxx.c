@@ -3,6 +3,16 @@
  * operator new and delete under their mangled names, at addresses of their own (tools tell C from
  * C++ by them).
  *
+ * A program may replace any of them, and most that do replace two: new(size_t) and delete(void *).
+ * With the C++ runtime all other forms then end up in these, so with us they must as well:
+ *
+ *     new[]     -> new         delete[]                  -> delete         and the same of
+ *     nothrow   -> throwing    sized, nothrow            -> unsized        the aligned ones
+ *
+ * An arrow is a jump to the definition that the loader finds first (see OPERATOR). Only a nothrow
+ * new cannot jump: it has to catch, which C cannot do. It allocates itself if what it would call is
+ * ours, and otherwise leaves it to the runtime.
+ *
  * Only success is handled here. When memory runs out the next definition of the same operator,
  * which is the C++ runtime's, takes over: it calls the new-handler, comes back through malloc or
  * through us, and throws a real std::bad_alloc. This file is compiled with -fexceptions so that it
@@ -12,10 +22,55 @@
 #include "os/panic.h"
 #include "os/process.h"
 
+/* Weak: the compiler must not assume that a call reaches our definition, and where all is linked
+ * into one program, the program's own comes before ours. Those called from here are also listed in
+ * replaceable.list: to the linker all else that the library exports is its own. */
+#define OPERATOR(name, ...) EXPORT __attribute__((weak)) __VA_ARGS__ __asm__(name)
+
 typedef void *new_function(size_t);
 typedef void *new_nothrow_function(size_t, const void *);
 typedef void *new_aligned_function(size_t, size_t);
 typedef void *new_aligned_nothrow_function(size_t, size_t, const void *);
+
+#define NEW                       "_Znwm"
+#define NEW_ARRAY                 "_Znam"
+#define NEW_NOTHROW               "_ZnwmRKSt9nothrow_t"
+#define NEW_ARRAY_NOTHROW         "_ZnamRKSt9nothrow_t"
+#define NEW_ALIGNED               "_ZnwmSt11align_val_t"
+#define NEW_ARRAY_ALIGNED         "_ZnamSt11align_val_t"
+#define NEW_ALIGNED_NOTHROW       "_ZnwmSt11align_val_tRKSt9nothrow_t"
+#define NEW_ARRAY_ALIGNED_NOTHROW "_ZnamSt11align_val_tRKSt9nothrow_t"
+
+OPERATOR(NEW, new_function new_plain);
+OPERATOR(NEW_ARRAY, new_function new_array);
+OPERATOR(NEW_NOTHROW, new_nothrow_function new_nothrow);
+OPERATOR(NEW_ARRAY_NOTHROW, new_nothrow_function new_array_nothrow);
+OPERATOR(NEW_ALIGNED, new_aligned_function new_aligned);
+OPERATOR(NEW_ARRAY_ALIGNED, new_aligned_function new_array_aligned);
+OPERATOR(NEW_ALIGNED_NOTHROW, new_aligned_nothrow_function new_aligned_nothrow);
+OPERATOR(NEW_ARRAY_ALIGNED_NOTHROW, new_aligned_nothrow_function new_array_aligned_nothrow);
+
+/* Sizes, alignments and tags that delete is told are not needed: the map knows. */
+#define SIZE    __attribute__((unused)) size_t bytes
+#define ALIGN   __attribute__((unused)) size_t align
+#define NOTHROW __attribute__((unused)) const void *nothrow
+
+OPERATOR("_ZdlPv", void delete_plain(void *p));
+OPERATOR("_ZdaPv", void delete_array(void *p));
+OPERATOR("_ZdlPvm", void delete_sized(void *p, SIZE));
+OPERATOR("_ZdaPvm", void delete_array_sized(void *p, SIZE));
+OPERATOR("_ZdlPvRKSt9nothrow_t", void delete_nothrow(void *p, NOTHROW));
+OPERATOR("_ZdaPvRKSt9nothrow_t", void delete_array_nothrow(void *p, NOTHROW));
+OPERATOR("_ZdlPvSt11align_val_t", void delete_aligned(void *p, ALIGN));
+OPERATOR("_ZdaPvSt11align_val_t", void delete_array_aligned(void *p, ALIGN));
+OPERATOR("_ZdlPvmSt11align_val_t", void delete_aligned_sized(void *p, SIZE, ALIGN));
+OPERATOR("_ZdaPvmSt11align_val_t", void delete_array_aligned_sized(void *p, SIZE, ALIGN));
+OPERATOR("_ZdlPvSt11align_val_tRKSt9nothrow_t",
+         void delete_aligned_nothrow(void *p, ALIGN, NOTHROW));
+OPERATOR("_ZdaPvSt11align_val_tRKSt9nothrow_t",
+         void delete_array_aligned_nothrow(void *p, ALIGN, NOTHROW));
+
+/* ---- new ---- */
 
 NORETURN COLD static void no_runtime(void)
 {
@@ -29,107 +84,186 @@ static size_t sane(size_t bytes)
     return min_size(bytes, PTRDIFF_MAX);
 }
 
-NOINLINE static void *new_slow(const char *name, size_t bytes)
+NOINLINE static void *new_slow(size_t bytes)
 {
     void *p = alloc_slow(bytes);
     if (LIKELY(p != NULL))
         return p;
     new_function *next;
-    *(void **)&next = os_next_definition(name);
+    *(void **)&next = os_next_definition(NEW);
     if (next == NULL)
         no_runtime();
     return next(sane(bytes));
 }
 
-NOINLINE static void *new_nothrow_slow(const char *name, size_t bytes, const void *nothrow)
+void *new_plain(size_t bytes)
 {
-    void *p = alloc_slow(bytes);
-    if (LIKELY(p != NULL))
-        return p;
-    new_nothrow_function *next;
-    *(void **)&next = os_next_definition(name);
-    return next != NULL ? next(sane(bytes), nothrow) : NULL;
+    void *p = heap_alloc_fast(bytes);
+    return LIKELY(p != NULL) ? p : new_slow(bytes);
 }
 
-COLD static void *new_aligned_failed(const char *name, size_t bytes, size_t align)
+void *new_array(size_t bytes)
+{
+    return new_plain(bytes);
+}
+
+COLD static void *new_aligned_failed(size_t bytes, size_t align)
 {
     new_aligned_function *next;
-    *(void **)&next = os_next_definition(name);
+    *(void **)&next = os_next_definition(NEW_ALIGNED);
     if (next == NULL)
         no_runtime();
     return next(sane(bytes), align);
 }
 
-COLD static void *new_aligned_nothrow_failed(const char *name, size_t bytes, size_t align,
-                                             const void *nothrow)
+void *new_aligned(size_t bytes, size_t align)
+{
+    void *p = heap_alloc_aligned(align, bytes);
+    return LIKELY(p != NULL) ? p : new_aligned_failed(bytes, align);
+}
+
+void *new_array_aligned(size_t bytes, size_t align)
+{
+    return new_aligned(bytes, align);
+}
+
+/* ---- new that returns NULL ---- */
+
+/* Our definitions, whichever the loader finds first. */
+static new_function our_new_plain __attribute__((alias(NEW)));
+static new_function our_new_array __attribute__((alias(NEW_ARRAY)));
+static new_aligned_function our_new_aligned __attribute__((alias(NEW_ALIGNED)));
+static new_aligned_function our_new_array_aligned __attribute__((alias(NEW_ARRAY_ALIGNED)));
+
+static bool plain_is_ours(void)
+{
+    return LIKELY(new_plain == our_new_plain);
+}
+
+static bool array_is_ours(void)
+{
+    return LIKELY(new_array == our_new_array) && plain_is_ours();
+}
+
+static bool aligned_is_ours(void)
+{
+    return LIKELY(new_aligned == our_new_aligned);
+}
+
+static bool array_aligned_is_ours(void)
+{
+    return LIKELY(new_array_aligned == our_new_array_aligned) && aligned_is_ours();
+}
+
+COLD static void *next_nothrow(const char *name, size_t bytes, const void *nothrow)
+{
+    new_nothrow_function *next;
+    *(void **)&next = os_next_definition(name);
+    return next != NULL ? next(sane(bytes), nothrow) : NULL;
+}
+
+NOINLINE static void *new_nothrow_slow(const char *name, size_t bytes, const void *nothrow)
+{
+    void *p = alloc_slow(bytes);
+    return LIKELY(p != NULL) ? p : next_nothrow(name, bytes, nothrow);
+}
+
+void *new_nothrow(size_t bytes, const void *nothrow)
+{
+    if (!plain_is_ours())
+        return next_nothrow(NEW_NOTHROW, bytes, nothrow);
+    void *p = heap_alloc_fast(bytes);
+    return LIKELY(p != NULL) ? p : new_nothrow_slow(NEW_NOTHROW, bytes, nothrow);
+}
+
+void *new_array_nothrow(size_t bytes, const void *nothrow)
+{
+    if (!array_is_ours())
+        return next_nothrow(NEW_ARRAY_NOTHROW, bytes, nothrow);
+    void *p = heap_alloc_fast(bytes);
+    return LIKELY(p != NULL) ? p : new_nothrow_slow(NEW_ARRAY_NOTHROW, bytes, nothrow);
+}
+
+COLD static void *next_aligned_nothrow(const char *name, size_t bytes, size_t align,
+                                       const void *nothrow)
 {
     new_aligned_nothrow_function *next;
     *(void **)&next = os_next_definition(name);
     return next != NULL ? next(sane(bytes), align, nothrow) : NULL;
 }
 
-#define OPERATOR_NEW(name)                                                                         \
-    new_function name;                                                                             \
-    EXPORT void *name(size_t bytes)                                                                \
-    {                                                                                              \
-        void *p = heap_alloc_fast(bytes);                                                          \
-        return LIKELY(p != NULL) ? p : new_slow(#name, bytes);                                     \
-    }
+void *new_aligned_nothrow(size_t bytes, size_t align, const void *nothrow)
+{
+    void *p = aligned_is_ours() ? heap_alloc_aligned(align, bytes) : NULL;
+    return LIKELY(p != NULL) ? p : next_aligned_nothrow(NEW_ALIGNED_NOTHROW, bytes, align, nothrow);
+}
 
-#define OPERATOR_NEW_NOTHROW(name)                                                                 \
-    new_nothrow_function name;                                                                     \
-    EXPORT void *name(size_t bytes, const void *nothrow)                                           \
-    {                                                                                              \
-        void *p = heap_alloc_fast(bytes);                                                          \
-        return LIKELY(p != NULL) ? p : new_nothrow_slow(#name, bytes, nothrow);                    \
-    }
+void *new_array_aligned_nothrow(size_t bytes, size_t align, const void *nothrow)
+{
+    void *p = array_aligned_is_ours() ? heap_alloc_aligned(align, bytes) : NULL;
+    return LIKELY(p != NULL)
+               ? p
+               : next_aligned_nothrow(NEW_ARRAY_ALIGNED_NOTHROW, bytes, align, nothrow);
+}
 
-#define OPERATOR_NEW_ALIGNED(name)                                                                 \
-    new_aligned_function name;                                                                     \
-    EXPORT void *name(size_t bytes, size_t align)                                                  \
-    {                                                                                              \
-        void *p = heap_alloc_aligned(align, bytes);                                                \
-        return LIKELY(p != NULL) ? p : new_aligned_failed(#name, bytes, align);                    \
-    }
+/* ---- delete ---- */
 
-#define OPERATOR_NEW_ALIGNED_NOTHROW(name)                                                         \
-    new_aligned_nothrow_function name;                                                             \
-    EXPORT void *name(size_t bytes, size_t align, const void *nothrow)                             \
-    {                                                                                              \
-        void *p = heap_alloc_aligned(align, bytes);                                                \
-        return LIKELY(p != NULL) ? p : new_aligned_nothrow_failed(#name, bytes, align, nothrow);   \
-    }
+void delete_plain(void *p)
+{
+    heap_free(p);
+}
 
-/* Sizes, alignments and tags that delete is told are not needed: the map knows. */
-#define OPERATOR_DELETE(name, ...)                                                                 \
-    void name(void *p __VA_ARGS__);                                                                \
-    EXPORT void name(void *p __VA_ARGS__)                                                          \
-    {                                                                                              \
-        heap_free(p);                                                                              \
-    }
+void delete_array(void *p)
+{
+    delete_plain(p);
+}
 
-#define SIZE    , __attribute__((unused)) size_t bytes
-#define ALIGN   , __attribute__((unused)) size_t align
-#define NOTHROW , __attribute__((unused)) const void *nothrow
+void delete_sized(void *p, SIZE)
+{
+    delete_plain(p);
+}
 
-OPERATOR_NEW(_Znwm)
-OPERATOR_NEW(_Znam)
-OPERATOR_NEW_NOTHROW(_ZnwmRKSt9nothrow_t)
-OPERATOR_NEW_NOTHROW(_ZnamRKSt9nothrow_t)
-OPERATOR_NEW_ALIGNED(_ZnwmSt11align_val_t)
-OPERATOR_NEW_ALIGNED(_ZnamSt11align_val_t)
-OPERATOR_NEW_ALIGNED_NOTHROW(_ZnwmSt11align_val_tRKSt9nothrow_t)
-OPERATOR_NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
+void delete_array_sized(void *p, SIZE)
+{
+    delete_array(p);
+}
 
-OPERATOR_DELETE(_ZdlPv)
-OPERATOR_DELETE(_ZdaPv)
-OPERATOR_DELETE(_ZdlPvm, SIZE)
-OPERATOR_DELETE(_ZdaPvm, SIZE)
-OPERATOR_DELETE(_ZdlPvRKSt9nothrow_t, NOTHROW)
-OPERATOR_DELETE(_ZdaPvRKSt9nothrow_t, NOTHROW)
-OPERATOR_DELETE(_ZdlPvSt11align_val_t, ALIGN)
-OPERATOR_DELETE(_ZdaPvSt11align_val_t, ALIGN)
-OPERATOR_DELETE(_ZdlPvmSt11align_val_t, SIZE ALIGN)
-OPERATOR_DELETE(_ZdaPvmSt11align_val_t, SIZE ALIGN)
-OPERATOR_DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, ALIGN NOTHROW)
-OPERATOR_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, ALIGN NOTHROW)
+void delete_nothrow(void *p, NOTHROW)
+{
+    delete_plain(p);
+}
+
+void delete_array_nothrow(void *p, NOTHROW)
+{
+    delete_array(p);
+}
+
+void delete_aligned(void *p, ALIGN)
+{
+    heap_free(p);
+}
+
+void delete_array_aligned(void *p, ALIGN)
+{
+    delete_aligned(p, align);
+}
+
+void delete_aligned_sized(void *p, SIZE, ALIGN)
+{
+    delete_aligned(p, align);
+}
+
+void delete_array_aligned_sized(void *p, SIZE, ALIGN)
+{
+    delete_array_aligned(p, align);
+}
+
+void delete_aligned_nothrow(void *p, ALIGN, NOTHROW)
+{
+    delete_aligned(p, align);
+}
+
+void delete_array_aligned_nothrow(void *p, ALIGN, NOTHROW)
+{
+    delete_array_aligned(p, align);
+}
