@@ -18,6 +18,7 @@
  * through us, and throws a real std::bad_alloc. This file is compiled with -fexceptions so that it
  * may.
  */
+#include "base/bits.h"
 #include "heap/alloc.h"
 #include "os/panic.h"
 #include "os/process.h"
@@ -107,6 +108,12 @@ void *new_array(size_t bytes)
     return new_plain(bytes);
 }
 
+/* NULL as well for an alignment that is none: the runtime decides what comes of it. */
+static void *alloc_aligned(size_t bytes, size_t align)
+{
+    return LIKELY(is_power_of_two(align)) ? heap_alloc_aligned(align, bytes) : NULL;
+}
+
 COLD static void *new_aligned_failed(size_t bytes, size_t align)
 {
     new_aligned_function *next;
@@ -118,7 +125,7 @@ COLD static void *new_aligned_failed(size_t bytes, size_t align)
 
 void *new_aligned(size_t bytes, size_t align)
 {
-    void *p = heap_alloc_aligned(align, bytes);
+    void *p = alloc_aligned(bytes, align);
     return LIKELY(p != NULL) ? p : new_aligned_failed(bytes, align);
 }
 
@@ -194,13 +201,13 @@ COLD static void *next_aligned_nothrow(const char *name, size_t bytes, size_t al
 
 void *new_aligned_nothrow(size_t bytes, size_t align, const void *nothrow)
 {
-    void *p = aligned_is_ours() ? heap_alloc_aligned(align, bytes) : NULL;
+    void *p = aligned_is_ours() ? alloc_aligned(bytes, align) : NULL;
     return LIKELY(p != NULL) ? p : next_aligned_nothrow(NEW_ALIGNED_NOTHROW, bytes, align, nothrow);
 }
 
 void *new_array_aligned_nothrow(size_t bytes, size_t align, const void *nothrow)
 {
-    void *p = array_aligned_is_ours() ? heap_alloc_aligned(align, bytes) : NULL;
+    void *p = array_aligned_is_ours() ? alloc_aligned(bytes, align) : NULL;
     return LIKELY(p != NULL)
                ? p
                : next_aligned_nothrow(NEW_ARRAY_ALIGNED_NOTHROW, bytes, align, nothrow);

@@ -122,6 +122,86 @@ void test_aligned_operators()
     }
 }
 
+bool throws_bad_alloc(const std::function<void *()> &allocate)
+{
+    try {
+        (void)allocate();
+    } catch (const std::bad_alloc &) {
+        return true;
+    }
+    return false;
+}
+
+// What is no power of two is no alignment: nothing such can be had, whatever the size.
+void test_alignments_that_are_none()
+{
+    for (std::size_t alignment : {0, 3, 17, 24, 100, 4097, 65537}) {
+        const std::align_val_t align{alignment};
+        for (std::size_t bytes : {0, 1, 100, 5000, 300000}) {
+            CHECK(throws_bad_alloc([&] { return ::operator new(bytes, align); }));
+            CHECK(throws_bad_alloc([&] { return ::operator new[](bytes, align); }));
+            CHECK(::operator new(bytes, align, std::nothrow) == nullptr);
+            CHECK(::operator new[](bytes, align, std::nothrow) == nullptr);
+        }
+    }
+}
+
+const std::align_val_t wide{256};
+
+// Every operator delete, each with the new it belongs to.
+const struct {
+    std::function<void *(std::size_t)> take;
+    std::function<void(void *, std::size_t)> give;
+} pairs[] = {
+    {[](std::size_t bytes) { return ::operator new(bytes); },
+     [](void *p, std::size_t) { ::operator delete(p); }},
+    {[](std::size_t bytes) { return ::operator new(bytes); },
+     [](void *p, std::size_t bytes) { ::operator delete(p, bytes); }},
+    {[](std::size_t bytes) { return ::operator new(bytes, std::nothrow); },
+     [](void *p, std::size_t) { ::operator delete(p, std::nothrow); }},
+    {[](std::size_t bytes) { return ::operator new[](bytes); },
+     [](void *p, std::size_t) { ::operator delete[](p); }},
+    {[](std::size_t bytes) { return ::operator new[](bytes); },
+     [](void *p, std::size_t bytes) { ::operator delete[](p, bytes); }},
+    {[](std::size_t bytes) { return ::operator new[](bytes, std::nothrow); },
+     [](void *p, std::size_t) { ::operator delete[](p, std::nothrow); }},
+    {[](std::size_t bytes) { return ::operator new(bytes, wide); },
+     [](void *p, std::size_t) { ::operator delete(p, wide); }},
+    {[](std::size_t bytes) { return ::operator new(bytes, wide); },
+     [](void *p, std::size_t bytes) { ::operator delete(p, bytes, wide); }},
+    {[](std::size_t bytes) { return ::operator new(bytes, wide, std::nothrow); },
+     [](void *p, std::size_t) { ::operator delete(p, wide, std::nothrow); }},
+    {[](std::size_t bytes) { return ::operator new[](bytes, wide); },
+     [](void *p, std::size_t) { ::operator delete[](p, wide); }},
+    {[](std::size_t bytes) { return ::operator new[](bytes, wide); },
+     [](void *p, std::size_t bytes) { ::operator delete[](p, bytes, wide); }},
+    {[](std::size_t bytes) { return ::operator new[](bytes, wide, std::nothrow); },
+     [](void *p, std::size_t) { ::operator delete[](p, wide, std::nothrow); }},
+};
+
+// A block that was freed is handed out again, and long before this much memory has been.
+void test_every_delete_frees()
+{
+    const std::size_t enough_bytes = 64 << 20;
+    for (const auto &pair : pairs) {
+        for (std::size_t bytes : {1, 100, 5000, 40000, 3000000}) {
+            const std::size_t n_enough = std::min<std::size_t>(enough_bytes / bytes, 10000);
+            void *given = pair.take(bytes);
+            const auto address = reinterpret_cast<std::uintptr_t>(given);
+            pair.give(given, bytes);
+            std::vector<void *> taken;
+            bool again = false;
+            while (!again && taken.size() < n_enough) {
+                taken.push_back(pair.take(bytes));
+                again = reinterpret_cast<std::uintptr_t>(taken.back()) == address;
+            }
+            CHECK(again);
+            for (void *block : taken)
+                pair.give(block, bytes);
+        }
+    }
+}
+
 // delete must leave errno alone as free does: destructors run between a call and its error check.
 void test_delete_preserves_errno()
 {
@@ -134,7 +214,6 @@ void test_delete_preserves_errno()
 }
 
 const std::size_t impossible = static_cast<std::size_t>(PTRDIFF_MAX);
-const std::align_val_t wide{256};
 
 // Every operator new that throws, and every one that returns null.
 const std::function<void *()> throwing[] = {
@@ -382,6 +461,8 @@ int main()
     test_plain_operators();
     test_nothrow_operators();
     test_aligned_operators();
+    test_alignments_that_are_none();
+    test_every_delete_frees();
     test_delete_preserves_errno();
     test_failure_throws_bad_alloc();
     test_handler_is_called_until_it_gives_up();
