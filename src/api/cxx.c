@@ -73,8 +73,13 @@ OPERATOR("_ZdaPvSt11align_val_tRKSt9nothrow_t",
 
 /* ---- new ---- */
 
-NORETURN COLD static void no_runtime(void)
+/* The runtime's, for static programs: they have no next definition, and no new-handler with us. */
+NORETURN __attribute__((weak)) void throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv");
+
+NORETURN COLD static void no_next(void)
 {
+    if (throw_bad_alloc != NULL)
+        throw_bad_alloc();
     panic("out of memory in operator new, and no C++ runtime to throw bad_alloc", NULL, 0);
 }
 
@@ -93,7 +98,7 @@ NOINLINE static void *new_slow(size_t bytes)
     new_function *next;
     *(void **)&next = os_next_definition(NEW);
     if (next == NULL)
-        no_runtime();
+        no_next();
     return next(sane(bytes));
 }
 
@@ -119,7 +124,7 @@ COLD static void *new_aligned_failed(size_t bytes, size_t align)
     new_aligned_function *next;
     *(void **)&next = os_next_definition(NEW_ALIGNED);
     if (next == NULL)
-        no_runtime();
+        no_next();
     return next(sane(bytes), align);
 }
 
@@ -134,7 +139,11 @@ void *new_array_aligned(size_t bytes, size_t align)
     return new_aligned(bytes, align);
 }
 
-/* ---- new that returns NULL ---- */
+/* ---- new that returns NULL ----
+ *
+ * The static library goes without these: linked into one program, the runtime's call its operators
+ * or ours, and can catch.
+ */
 
 /* Our definitions, whichever the loader finds first. */
 static new_function our_new_plain __attribute__((alias(NEW)));
