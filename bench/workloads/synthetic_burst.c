@@ -45,7 +45,7 @@ static void burst(const struct worker *worker)
     for (uint32_t n_bytes = 0; n_bytes < WORKER_BYTES;) {
         struct chained **first = &chains[random_below(&random, N_CHAINS)];
         uint32_t size = draw_small_size(&random, CHAINED_BYTES_MIN);
-        struct chained *chained = (struct chained *)block_make(size, worker->number);
+        struct chained *chained = (struct chained *)(void *)block_make(size, worker->number);
         chained->next = *first;
         *first = chained;
         n_bytes += size;

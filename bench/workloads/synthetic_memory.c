@@ -116,7 +116,7 @@ static void begin_life(uint32_t step)
     uint32_t end = step + draw_lifetime(&wheel.random);
     struct living **first = &wheel.ends[end % WHEEL_STEPS];
     uint32_t n_bytes = draw_power_law_size(&wheel.random);
-    struct living *living = (struct living *)block_make(n_bytes, end);
+    struct living *living = (struct living *)(void *)block_make(n_bytes, end);
     living->next = *first;
     *first = living;
     wheel.n_bytes_live += n_bytes;

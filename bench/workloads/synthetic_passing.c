@@ -152,7 +152,7 @@ static struct chained *make_chain(struct peer *self, uint32_t chain, struct chai
     for (uint32_t i = 0; i < CHAIN_BLOCKS; i++) {
         uint32_t n_bytes = random_between(&self->random, CHAINED_BYTES_MIN, CHAINED_BYTES_MAX);
         uint32_t key = (chain * CHAIN_BLOCKS + i) * N_PEERS + self->number;
-        struct chained *chained = (struct chained *)block_make(n_bytes, key);
+        struct chained *chained = (struct chained *)(void *)block_make(n_bytes, key);
         self->sum_sent += key;
         chained->next = first;
         first = chained;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is done once, when the loader runs our constructor: options. Everything works without it and
- * before it, and a process that sets no options pays for nothing here.
+ * What is done once, when the loader runs our constructor, which is the first of all (linked with
+ * -z initfirst): handlers of fork and options. malloc works before it.
  */
 #include "conf/options.h"
+#include "heap/heap.h"
 #include "obs/dump.h"
 #include "os/process.h"
 
@@ -13,6 +14,7 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
 {
     (void)argc;
     (void)argv;
+    heap_fork_init();
     const char *conf = os_env(envp, "POOLALLOC_CONF");
     if (conf == NULL || os_is_privileged())
         return;

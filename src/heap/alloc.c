@@ -36,7 +36,7 @@ static void *alloc_from(struct heap *heap, unsigned class)
 /* Some host's: a thread's first blocks come from where other threads' do. */
 NOINLINE static void *alloc_as_guest(unsigned class)
 {
-    struct heap *host = heap_visit(0);
+    struct heap *host = heap_visit();
     if (host == NULL)
         return NULL;
     void *block = alloc_from(host, class);
@@ -119,7 +119,7 @@ static void free_into_bin(struct heap *heap, struct block *block, unsigned class
 
 NOINLINE static void free_as_guest(struct block *block, struct place place)
 {
-    struct heap *host = heap_visit(place.owner);
+    struct heap *host = heap_visit();
     if (host == NULL)
         return; /* no memory even for one heap: the block is lost, the program goes on */
     if (host->number == place.owner)

@@ -3,9 +3,14 @@
  * fork(2) in a threaded process.
  *
  * Prepare takes every lock in rank order (the heaps' by number), so that whatever locks guard is
- * whole in the child. Handlers of other libraries that run after it, in any of the three phases, may
- * call malloc while we hold everything: the forking thread passes every lock (os/lock.h).
- * The handlers may be registered more than once (heap/thread.c, hooks_make): they nest.
+ * whole in the child. Our handlers are registered before all others, by a constructor that the
+ * loader runs first (api/init.c), so that prepare comes last: other libraries' handlers may take
+ * their own locks, whose holders may be waiting for ours. Should a library have been faster after
+ * all, its handlers may call malloc while we hold everything: the forking thread passes every lock
+ * (os/lock.h).
+ *
+ * A process of one thread has nothing to fear, and touches nothing: each page it wrote to would be
+ * copied for the child.
  *
  * In the child the other threads' heaps become ORPHANs: their bins were in use without a lock and
  * may be torn, so nobody touches them again; what they hold is lost to the child. Parked heaps are
@@ -18,13 +23,13 @@
 #include "mem/meta.h"
 #include "os/process.h"
 
-/* How many more times than once the handlers of this fork have been prepared. [lock: all] */
-static uint32_t nested;
+/* This fork needs no care. Written by a thread that is alone, or that holds all locks. */
+static bool is_alone;
 
 static void fork_prepare(void)
 {
-    if (lock_is_fork_thread()) {
-        nested++;
+    if (os_is_single_threaded()) {
+        is_alone = true;
         return;
     }
     heap_threads_fork_prepare();
@@ -35,19 +40,12 @@ static void fork_prepare(void)
     arena_fork_prepare();
     meta_fork_prepare();
     lock_fork_begin();
-}
-
-static bool is_nested(void)
-{
-    if (nested == 0)
-        return false;
-    nested--;
-    return true;
+    is_alone = false;
 }
 
 static void fork_parent(void)
 {
-    if (is_nested())
+    if (is_alone)
         return;
     lock_fork_end();
     meta_fork_parent();
@@ -66,7 +64,7 @@ static bool is_torn(const struct heap *heap)
 
 static void fork_child(void)
 {
-    if (is_nested())
+    if (is_alone)
         return;
     meta_fork_child();
     arena_fork_child();

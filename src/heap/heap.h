@@ -89,7 +89,6 @@ struct heap {
     uint32_t number;          /* [const] */
     _Atomic uint32_t state;   /* enum heap_state */
     struct heap *next_parked; /* [lock: threads] */
-    bool is_hooked;           /* [owner] its thread's end will be noticed, or never can be */
     uint32_t n_looks;         /* [owner] at bins, since ever */
     size_t caps_bytes;        /* [owner] sum of the caps of all classes in use */
     struct shelf shelves[N_CLASSES];
@@ -191,17 +190,17 @@ void heap_push(uint32_t owner, unsigned class, const struct chain *chain);
 
 /* ---- thread.c: heaps and threads ---- */
 
-/* From then on threads that end give their heaps back, and forks leave them whole. The first thread but the
- * main one that needs a heap does this by itself. */
-void heap_hooks_make(void);
+/* From then on threads that end give their heaps back. The first thread but the main one that calls
+ * does this by itself. */
+void heap_end_hook_make(void);
 
 /* This thread's heap, given to it now if it is its turn. NULL: the thread is a guest, or there is no
  * memory for a heap. */
 struct heap *heap_attach(void);
 
-/* A heap that the caller has to itself until heap_leave: the parked heap with the preferred number,
- * if that can be (0: none is preferred). NULL: there is no memory for any. */
-struct heap *heap_visit(uint32_t preferred);
+/* A parked heap that the caller has to itself until heap_leave; the same as before, if that can be.
+ * NULL: there is no memory for any. */
+struct heap *heap_visit(void);
 void heap_leave(struct heap *host);
 
 /* Some parked heap other than the one the caller visits, locked; NULL: none at hand. */
@@ -219,6 +218,7 @@ void heap_threads_fork_child(void);
 
 /* ---- fork.c ---- */
 
+/* From then on forks leave heaps whole. */
 void heap_fork_init(void);
 
 #endif

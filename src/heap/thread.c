@@ -4,8 +4,8 @@
  *
  *   T1 adopt      a thread takes a parked heap, slabs and all, or makes a new one. It waits for the
  *                 guest inside, if there is one           [threads lock; then guest, heap's lock]
- *   T2 park       the thread's key destructor empties outboxes, bins, magazines and inboxes, and
- *                 parks the heap. The state changes under the guest lock and the heap's lock, so
+ *   T2 park       the thread's end hook empties outboxes, bins, magazines and inboxes, and parks
+ *                 the heap. The state changes under the guest lock and the heap's lock, so
  *                 that who holds either and sees PARKED sees all of that; only then the heap goes
  *                 to the list                             [guest, heap's lock; threads lock]
  *   T3 visit      a thread without a heap is a guest: for the time of one call it works in a parked
@@ -18,8 +18,9 @@
  * and those that could not get a heap. Their front is front_empty: malloc and free take the slow
  * path. The main thread has a heap at once.
  *
- * The destructor asks to be called again twice before T2: other keys' destructors that malloc in
- * the same or the next round still find a fast heap.
+ * The end hook is the destructor of a thread-specific value, and asks to be called again twice
+ * before T2: other keys' destructors that malloc in the same or the next round still find a fast
+ * heap. Guests have it too, so that none adopts a heap while its thread ends.
  * A heap is made once and lives for ever: whoever holds its number may push to its inbox at any
  * time. Fork: see fork.c. Tests: tests/unit/test_heap_threads.c, test_heap_guests.c,
  * tests/race/race_adoption.c.
@@ -27,7 +28,6 @@
 #include "base/check.h"
 #include "conf/options.h"
 #include "heap/heap.h"
-#include "mem/meta.h"
 #include "os/process.h"
 
 enum {
@@ -37,7 +37,7 @@ enum {
     PARKED_FOR_GUESTS = 16, /* none is made for guests from then on */
 };
 
-enum hooks { HOOKS_NONE, HOOKS_HALF, HOOKS_READY };
+enum end_hook { HOOK_NONE, HOOK_FAILED, HOOK_READY };
 
 static struct {
     struct lock lock;
@@ -45,10 +45,10 @@ static struct {
     struct heap *parked;        /* [lock] by next_parked, parked last first */
     _Atomic uint32_t n_parked;  /* changes under the lock */
     _Atomic uint32_t n_numbers; /* changes under the lock: numbers given out */
-    _Atomic uint32_t hooks;     /* enum hooks, leaves HOOKS_NONE once: see hooks_make */
+    _Atomic uint32_t end_hook;  /* enum end_hook, leaves HOOK_NONE once: see thread_hook */
 } threads = {.lock = LOCK_INIT(LOCK_THREADS)};
 
-static THREAD_LOCAL bool thread_makes_hooks;
+static THREAD_LOCAL bool thread_is_hooked;
 
 /* How often this thread's destructor has run, or THREAD_OVER. */
 static THREAD_LOCAL uint8_t thread_rounds;
@@ -149,13 +149,23 @@ static void state_set(struct heap *heap, enum heap_state state)
     lock_release(&heap->guest_lock);
 }
 
+/* When no more can be made, the last parked one stays: it is the guests'. */
+static bool has_heaps_to_spare_locked(void)
+{
+    uint32_t n_parked = atomic_get_relaxed(&threads.n_parked);
+    return n_parked > 1 ||
+           (n_parked == 1 && atomic_get_relaxed(&threads.n_numbers) + 1 < HEAPS_MAX);
+}
+
 /* T1 */
 static struct heap *heap_for_thread(void)
 {
     lock_take(&threads.lock);
-    struct heap *heap = parked_pop_locked();
-    bool adopted = heap != NULL;
-    if (!adopted)
+    struct heap *heap = NULL;
+    bool adopted = has_heaps_to_spare_locked();
+    if (adopted)
+        heap = parked_pop_locked();
+    else
         heap = heap_make_locked();
     lock_release(&threads.lock);
     if (adopted)
@@ -176,7 +186,6 @@ static void heap_park(struct heap *heap)
     heap_flush_outboxes(heap);
     heap_flush(heap);
     caps_reset(heap);
-    heap->is_hooked = false;
     state_set(heap, HEAP_PARKED);
     lock_take(&threads.lock);
     parked_push_locked(heap);
@@ -228,13 +237,11 @@ static struct heap *host_wait(struct heap *busy)
     return NULL;
 }
 
-struct heap *heap_visit(uint32_t preferred)
+struct heap *heap_visit(void)
 {
-    struct heap *host = heap_by_number(preferred);
-    if (host != NULL && guest_enters(host))
+    struct heap *host = guest_host;
+    if (LIKELY(host != NULL && guest_enters(host)))
         return host;
-    if (guest_host != NULL && guest_enters(guest_host))
-        return guest_host;
     do {
         struct heap *busy;
         host = host_find(&busy);
@@ -254,59 +261,59 @@ void heap_leave(struct heap *host)
 
 /* ---- threads ---- */
 
-static void thread_leave(struct heap *heap)
+/* From then on the thread is a guest for the rest of its life. */
+static void thread_leave(void)
 {
+    struct front *front = front_mine;
     front_mine = (struct front *)&front_empty;
     thread_rounds = THREAD_OVER;
-    heap_park(heap);
+    if (front != &front_empty)
+        heap_park(heap_of(front));
 }
 
 static void thread_end(void *value)
 {
     if (thread_rounds++ < DESTRUCTOR_ROUNDS && os_thread_at_exit(value))
         return;
-    thread_leave(value);
+    thread_leave();
 }
 
-/* The hooks are the destructor of ended threads and the handlers around fork. A process with one thread
- * needs neither and shall not pay for them, so the first other thread that calls makes them, before
- * it takes any lock. Several threads may do so at once: both hooks bear that. */
-static void hooks_make(void)
+void heap_end_hook_make(void)
 {
-    if (LIKELY(atomic_get_acquire(&threads.hooks) != HOOKS_NONE) || thread_makes_hooks ||
-        os_is_main_thread())
-        return;
-    thread_makes_hooks = true; /* libc may call malloc meanwhile */
-    heap_hooks_make();
-    thread_makes_hooks = false;
-}
-
-void heap_hooks_make(void)
-{
-    heap_fork_init();
     bool works = os_thread_at_exit_init(thread_end);
-    atomic_put_release(&threads.hooks, works ? HOOKS_READY : HOOKS_HALF);
+    atomic_put_release(&threads.end_hook, works ? HOOK_READY : HOOK_FAILED);
 }
 
-/* False: the thread's end would go unnoticed. */
-static bool hook_thread(struct heap *heap)
+/* The end hook is the destructor of a thread-specific value. A process with one thread needs none
+ * and shall not pay for it, so the first other thread that calls makes it, before it takes any
+ * lock. Several threads may do so at once: it bears that. */
+static bool end_hook_exists(void)
 {
-    heap->is_hooked = true; /* first, for libc may call malloc */
-    return atomic_get_acquire(&threads.hooks) != HOOKS_READY || os_thread_at_exit(heap);
+    if (LIKELY(atomic_get_acquire(&threads.end_hook) != HOOK_NONE))
+        return true;
+    /* Who has a heap already is the main thread. */
+    if (front_mine != &front_empty || os_is_main_thread())
+        return false;
+    heap_end_hook_make();
+    return true;
+}
+
+/* Sees to it that the thread's end will be noticed. A thread whose end would not be must not have a
+ * heap: it would never come back. The main thread's end is nearly always that of the process. */
+static void thread_hook(void)
+{
+    if (thread_rounds == THREAD_OVER || !end_hook_exists())
+        return;
+    thread_is_hooked = true; /* first, for libc may call malloc */
+    if (!os_thread_at_exit(&threads) && !os_is_main_thread())
+        thread_leave();
 }
 
 static struct heap *attach_new(void)
 {
     struct heap *heap = heap_for_thread();
-    if (heap == NULL)
-        return NULL;
-    front_mine = &heap->front;
-    if (atomic_get_acquire(&threads.hooks) == HOOKS_NONE)
-        return heap; /* the main thread, or a call from within hooks_make */
-    if (!hook_thread(heap)) {
-        thread_leave(heap);
-        return NULL;
-    }
+    if (heap != NULL)
+        front_mine = &heap->front;
     return heap;
 }
 
@@ -322,14 +329,11 @@ static bool is_guest(void)
 
 struct heap *heap_attach(void)
 {
-    if (UNLIKELY(front_mine == &front_empty)) {
-        hooks_make();
+    if (UNLIKELY(!thread_is_hooked))
+        thread_hook();
+    if (UNLIKELY(front_mine == &front_empty))
         return is_guest() ? NULL : attach_new();
-    }
-    struct heap *heap = heap_of(front_mine);
-    if (UNLIKELY(!heap->is_hooked) && atomic_get_acquire(&threads.hooks) != HOOKS_NONE)
-        (void)hook_thread(heap); /* it was alone when it came */
-    return heap;
+    return heap_of(front_mine);
 }
 
 /* ---- fork ---- */

@@ -13,8 +13,8 @@ enum {
     STEP_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT,
     STEP_SHARE = 8,    /* a step is this part of what is mapped already */
     ALIGNED_TRIES = 8, /* spans looked at for an aligned run before asking for a surely large one */
-    SPAN_PAGES_MAX = INT32_MAX,
     REGRET_HALVED_MS = 1000,
+    REGRET_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT,
     PURGE_MIN_PAGES = MIB >> PAGE_SHIFT, /* over the limit: a system call is worth so much */
 };
 
@@ -119,16 +119,18 @@ static void regret_note(size_t n_fresh_pages)
 {
     size_t n = min_size(n_fresh_pages, arena.regret.purged_pages);
     arena.regret.purged_pages -= n;
-    arena.regret.needed_pages += n;
+    arena.regret.needed_pages = min_size(arena.regret.needed_pages + n, REGRET_MAX_PAGES);
 }
 
 static void regret_fade(uint32_t now)
 {
-    uint32_t elapsed = (now - arena.regret.halved_ms) / REGRET_HALVED_MS;
-    if (LIKELY(elapsed == 0))
+    /* Another thread may have read the clock later and been here first. */
+    int32_t elapsed_ms = (int32_t)(now - arena.regret.halved_ms);
+    if (LIKELY(elapsed_ms < REGRET_HALVED_MS))
         return;
-    arena.regret.purged_pages >>= min_size(elapsed, 63);
-    arena.regret.needed_pages >>= min_size(elapsed, 63);
+    size_t n_halvings = min_size((size_t)elapsed_ms / REGRET_HALVED_MS, 63);
+    arena.regret.purged_pages >>= n_halvings;
+    arena.regret.needed_pages >>= n_halvings;
     arena.regret.halved_ms = now;
 }
 
@@ -157,7 +159,7 @@ static struct span *take_locked(enum span_kind kind, size_t n_pages, size_t alig
 
 static struct span *take(enum span_kind kind, size_t n_pages, size_t align_pages, bool may_grow)
 {
-    if (n_pages > SPAN_PAGES_MAX || align_pages > SPAN_PAGES_MAX)
+    if (n_pages > SPAN_PAGES_MAX / 2 || align_pages > SPAN_PAGES_MAX / 2)
         return NULL;
     size_t pages = to_kernel_pages(n_pages);
     lock_take(&arena.lock);
@@ -228,12 +230,16 @@ static bool purge_span(struct span *span, size_t n_touched_max)
 
 /* Some slack and, since a program that works on some set frees and takes parts of it in turn, a
  * share of what is in use. */
-static size_t dirty_pages_max(void)
+static size_t dirty_pages_wanted(void)
 {
     size_t in_use =
         arena.mapped_pages - free_spans.free_pages + (arena.stats.direct_bytes >> PAGE_SHIFT);
-    size_t regretted = options.dirty_percent > 0 ? arena.regret.needed_pages : 0;
-    return (options.dirty_bytes >> PAGE_SHIFT) + in_use * options.dirty_percent / 100 + regretted;
+    return (options.dirty_bytes >> PAGE_SHIFT) + in_use * options.dirty_percent / 100;
+}
+
+static size_t dirty_pages_max(void)
+{
+    return dirty_pages_wanted() + (options.dirty_percent > 0 ? arena.regret.needed_pages : 0);
 }
 
 /* How much of the oldest free span is to be discarded now. */
@@ -264,6 +270,26 @@ void arena_purge_due(void)
     lock_take(&arena.lock);
     purge_due_locked(now_ms());
     lock_release(&arena.lock);
+}
+
+void arena_unmap_free(void)
+{
+    lock_take(&arena.lock);
+    struct span *span = tree_at_least(&free_spans.tree, 0, 0);
+    while (span != NULL) {
+        (void)free_cut(span, span->base, span_end(span));
+        arena.mapped_pages -= span->n_pages;
+        os_pages_unmap((void *)span->base, span_bytes(span));
+        map_touched_clear(span->base, span->n_pages);
+        spare_put(span);
+        span = tree_at_least(&free_spans.tree, 0, 0);
+    }
+    lock_release(&arena.lock);
+}
+
+bool arena_zero(struct span *span)
+{
+    return span->was_zero || os_pages_discard((void *)span->base, span_bytes(span));
 }
 
 bool arena_purge_all(void)
@@ -417,7 +443,6 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
         span->kind = SPAN_DIRECT;
         span->was_zero = true;
         direct_register_locked(span, base, all);
-        regret_note(span->n_pages);
         arena.stats.n_large_allocs++;
     }
     lock_release(&arena.lock);
@@ -449,6 +474,8 @@ bool arena_resize_direct(struct span *span, size_t bytes)
     if (base == 0)
         return false;
     lock_take(&arena.lock);
+    if (span_bytes(span) > all)
+        arena.stats.purged_bytes += span_bytes(span) - all;
     direct_unregister_locked(span);
     direct_register_locked(span, base, all);
     lock_release(&arena.lock);
@@ -461,7 +488,7 @@ bool arena_resize_direct(struct span *span, size_t bytes)
  * like everything else. False: it would be discarded at once, or there is no memory to know it. */
 static bool direct_join_locked(struct span *span)
 {
-    if (free_spans.dirty_pages + span->n_pages > dirty_pages_max() ||
+    if (free_spans.dirty_pages + span->n_pages > dirty_pages_wanted() ||
         !map_cover(span->base, span_bytes(span)))
         return false;
     arena.mapped_pages += span->n_pages;
@@ -480,7 +507,7 @@ bool arena_free_large(void *p)
         direct_unregister_locked(span);
     if (is_direct && !direct_join_locked(span)) {
         bytes_to_unmap = span_bytes(span);
-        arena.regret.purged_pages += span->n_pages;
+        arena.stats.purged_bytes += bytes_to_unmap;
         arena.stats.n_large_frees++;
         spare_put(span);
     } else if (span != NULL) {

@@ -58,12 +58,24 @@ static void age_remove(struct span *span)
         span->free.older;
 }
 
-static void age_append(struct span *span)
+/* Into the list right after `older`, or as the oldest of all. */
+static void age_put_after(struct span *span, struct span *older)
 {
-    span->free.older = free_spans.newest;
-    span->free.newer = NULL;
-    *(free_spans.newest != NULL ? &free_spans.newest->free.newer : &free_spans.oldest) = span;
-    free_spans.newest = span;
+    struct span *newer = older != NULL ? older->free.newer : free_spans.oldest;
+    span->free.older = older;
+    span->free.newer = newer;
+    *(older != NULL ? &older->free.newer : &free_spans.oldest) = span;
+    *(newer != NULL ? &newer->free.older : &free_spans.newest) = span;
+}
+
+/* Keeps the list sorted: from the young end, past those that became free later. What becomes free
+ * now is not held up. */
+static void age_put_sorted(struct span *span)
+{
+    struct span *older = free_spans.newest;
+    while (older != NULL && (int32_t)(older->free.freed_ms - span->free.freed_ms) > 0)
+        older = older->free.older;
+    age_put_after(span, older);
 }
 
 /* Into the tree. Its place in the order of age is the caller's affair. */
@@ -96,16 +108,23 @@ struct span *free_neighbour_after(uintptr_t end)
 }
 
 /* Joins `other`, a free neighbour, to `span`, which is in no tree. The whole is as old as the
- * larger part with touched pages: a trickle of small frees beside a large old span must not keep it
- * young. */
+ * larger part with touched pages, and takes its place in the list: a trickle of small frees beside
+ * a large old span must not keep it young. */
 static void free_absorb(struct span *span, struct span *other)
 {
     free_remove(other);
-    if (other->free.n_touched > 0)
+    if (other->free.n_touched > 0) {
+        struct span *older = other->free.older;
         age_remove(other);
-    bool is_other_older = span->free.n_touched == 0 || other->n_pages > span->n_pages;
-    if (other->free.n_touched > 0 && is_other_older)
-        span->free.freed_ms = other->free.freed_ms;
+        if (span->free.n_touched == 0 || other->n_pages > span->n_pages) {
+            if (span->free.n_touched > 0)
+                age_remove(span);
+            if (older == span)
+                older = span->free.older;
+            span->free.freed_ms = other->free.freed_ms;
+            age_put_after(span, older);
+        }
+    }
     if (other->base < span->base)
         span->base = other->base;
     span->n_pages += other->n_pages;
@@ -113,40 +132,29 @@ static void free_absorb(struct span *span, struct span *other)
     spare_put(other);
 }
 
-/* Keeps the list sorted: from the young end, past those that became free later. */
-static void age_insert(struct span *span)
+static bool may_join(const struct span *span, const struct span *other)
 {
-    struct span *after = free_spans.newest;
-    while (after != NULL && (int32_t)(after->free.freed_ms - span->free.freed_ms) > 0)
-        after = after->free.older;
-    if (after == free_spans.newest) {
-        age_append(span);
-        return;
-    }
-    struct span *before = after != NULL ? after->free.newer : free_spans.oldest;
-    span->free.older = after;
-    span->free.newer = before;
-    *(after != NULL ? &after->free.newer : &free_spans.oldest) = span;
-    before->free.older = span;
+    return other != NULL && span->n_pages <= SPAN_PAGES_MAX - other->n_pages;
 }
 
 void free_merge_and_insert(struct span *span)
 {
+    if (span->free.n_touched > 0)
+        age_put_sorted(span);
     struct span *before = free_neighbour_before(span->base);
-    if (before != NULL)
+    if (may_join(span, before))
         free_absorb(span, before);
     struct span *after = free_neighbour_after(span_end(span));
-    if (after != NULL)
+    if (may_join(span, after))
         free_absorb(span, after);
     free_insert(span);
-    if (span->free.n_touched > 0)
-        age_insert(span);
 }
 
 /* ---- cutting ---- */
 
 /* What is left over of a free span on one side of a run that was cut out of it. */
-static void free_put_rest(uintptr_t base, uintptr_t end, const struct span *of, size_t n_touched)
+static void free_put_rest(uintptr_t base, uintptr_t end, const struct span *of, size_t n_touched,
+                          struct span *older)
 {
     if (base == end)
         return;
@@ -157,7 +165,7 @@ static void free_put_rest(uintptr_t base, uintptr_t end, const struct span *of, 
     rest->free.freed_ms = of->free.freed_ms;
     free_insert(rest);
     if (n_touched > 0)
-        age_insert(rest);
+        age_put_after(rest, older);
 }
 
 static size_t touched_in(const struct span *span, uintptr_t base, uintptr_t end)
@@ -170,6 +178,7 @@ static size_t touched_in(const struct span *span, uintptr_t base, uintptr_t end)
 
 size_t free_cut(struct span *span, uintptr_t base, uintptr_t end)
 {
+    struct span *older = span->free.n_touched > 0 ? span->free.older : NULL;
     free_remove(span);
     if (span->free.n_touched > 0)
         age_remove(span);
@@ -177,8 +186,8 @@ size_t free_cut(struct span *span, uintptr_t base, uintptr_t end)
     uintptr_t old_end = span_end(span);
     size_t before = touched_in(span, old_base, base);
     size_t inside = touched_in(span, base, end);
-    free_put_rest(old_base, base, span, before);
-    free_put_rest(end, old_end, span, span->free.n_touched - before - inside);
+    free_put_rest(old_base, base, span, before, older);
+    free_put_rest(end, old_end, span, span->free.n_touched - before - inside, older);
     span->base = base;
     span->n_pages = (uint32_t)((end - base) >> PAGE_SHIFT);
     span->was_zero = inside == 0;

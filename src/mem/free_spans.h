@@ -11,6 +11,8 @@
 #include "mem/span.h"
 #include "mem/tree.h"
 
+enum { SPAN_PAGES_MAX = INT32_MAX };
+
 struct free_spans {
     struct tree tree;
     struct span *oldest; /* those with touched pages, by the time they became free */

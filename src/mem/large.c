@@ -24,6 +24,10 @@ static struct span *take(size_t bytes, size_t align_bytes)
      * again. */
     if (span == NULL && arena_purge_all())
         span = arena_take(SPAN_LARGE, n_pages, align_pages);
+    if (UNLIKELY(span == NULL)) {
+        arena_unmap_free();
+        span = arena_take_direct(bytes, align_bytes);
+    }
     return span;
 }
 
@@ -39,7 +43,12 @@ void *large_alloc_zeroed(size_t bytes)
     if (span == NULL)
         return NULL;
     void *p = (void *)span->base;
-    return span->was_zero ? p : memset(p, 0, bytes);
+    if (span->was_zero)
+        return p;
+    /* Whoever wants so much of it may not use most of it. */
+    if (bytes >= options.direct_bytes && arena_zero(span))
+        return p;
+    return memset(p, 0, bytes);
 }
 
 bool large_free(void *p)

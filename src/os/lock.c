@@ -29,7 +29,8 @@ void lock_fork_end(void)
 
 void lock_reset(struct lock *lock)
 {
-    atomic_put_relaxed(&lock->word, 0);
+    if (atomic_swap_release(&lock->word, 0) == 2)
+        lock_wake(lock);
 }
 
 void lock_take_slow(struct lock *lock)

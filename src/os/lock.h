@@ -43,7 +43,8 @@ void lock_debug_release(const struct lock *lock);
 void lock_fork_begin(void);
 void lock_fork_end(void);
 
-/* In the child: nobody holds or waits for it any more. */
+/* In the child: nobody holds it any more. A thread that another library's handler has started may
+ * wait for it already. */
 void lock_reset(struct lock *lock);
 
 ALWAYS_INLINE bool lock_try(struct lock *lock)

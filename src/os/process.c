@@ -67,6 +67,14 @@ bool os_is_main_thread(void)
     return sys_gettid() == sys_getpid();
 }
 
+/* Since glibc 2.32. */
+extern char __libc_single_threaded __attribute__((weak));
+
+bool os_is_single_threaded(void)
+{
+    return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
+}
+
 bool os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
     return pthread_atfork(prepare, parent, child) == 0;

@@ -27,6 +27,9 @@ bool os_thread_at_exit(const void *value);
 
 bool os_is_main_thread(void);
 
+/* Certainly no other thread: libc knows of none. */
+bool os_is_single_threaded(void);
+
 /* Handlers around fork(2) as libc does it. False: libc had no memory for them. */
 bool os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 

@@ -51,10 +51,11 @@ static void others_between(size_t bytes)
     take_until_death(bytes);
 }
 
+/* So much was freed that blocks go home at once, and this one for the second time. */
 static void at_home(size_t bytes)
 {
     void *p = take_with_many(bytes);
-    expect(NOT_AS_WE_LEFT_IT, p, bytes);
+    expect(DOUBLE_FREE, p, bytes);
     give_with_many(p);
     free(opaque(p));
     take_until_death(bytes);

@@ -216,7 +216,8 @@ int main(void)
     pthread_t thread;
     options.dirty_bytes = MIB;
     options.guest_calls = GUEST_CALLS;
-    heap_hooks_make();
+    heap_fork_init();
+    heap_end_hook_make();
     race_check(pthread_key_create(&end_key, live_late) == 0);
     struct random dice = {1};
     leave(item_new(&dice), &dice);

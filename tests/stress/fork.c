@@ -2,7 +2,8 @@
 /*
  * fork() while other threads allocate, hand over, are born and die. The child is left with one
  * thread and whatever state the others were in; it must find its own blocks whole and go on. The
- * handlers of fork allocate too, as those of other libraries do while our locks are held.
+ * handlers of fork allocate too, as those of other libraries do; they take a lock whose holders
+ * allocate; and one starts a thread in the child. One thread has large blocks only.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -75,6 +76,44 @@ static void *breed(void *argument)
     return NULL;
 }
 
+static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void *use_the_library(void *argument)
+{
+    struct worker *worker = argument;
+    while (!atomic_load_explicit(&is_over, memory_order_relaxed)) {
+        void *blocks[8];
+        stress_check(pthread_mutex_lock(&library_lock) == 0);
+        for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+            blocks[i] = malloc(40000 + random_below(&worker->random, 100000));
+            stress_check(blocks[i] != NULL);
+        }
+        for (size_t i = 0; i < COUNT_OF(blocks); i++)
+            free(blocks[i]);
+        stress_check(pthread_mutex_unlock(&library_lock) == 0);
+    }
+    return NULL;
+}
+
+static void lock_the_library(void)
+{
+    stress_check(pthread_mutex_lock(&library_lock) == 0);
+}
+
+static void unlock_the_library(void)
+{
+    stress_check(pthread_mutex_unlock(&library_lock) == 0);
+}
+
+static pthread_t child_thread;
+
+/* It may be there before other handlers have run. */
+static void start_in_child(void)
+{
+    static uint64_t seed = 77;
+    stress_check(pthread_create(&child_thread, NULL, be_brief, &seed) == 0);
+}
+
 static void step_in_handler(void)
 {
     struct block block = {NULL, 0, 0, 0};
@@ -107,6 +146,7 @@ static _Noreturn void be_a_child(size_t operations)
     use_my_blocks(operations);
     /* A thread sanitizer does not let the child of a threaded program start threads. */
     if (!UNDER_SANITIZER) {
+        stress_check(pthread_join(child_thread, NULL) == 0);
         uint64_t seed = random_next(&my_random);
         pthread_t thread;
         stress_check(pthread_create(&thread, NULL, be_brief, &seed) == 0);
@@ -140,7 +180,7 @@ static void start_workers(size_t seed, size_t n_workers)
         workers[i].random.state = seed * 1000 + i;
         for (size_t j = 0; j < N_RECORDS; j++)
             workers[i].records[j] = next++;
-        void *(*run)(void *) = i == 0 ? breed : work;
+        void *(*run)(void *) = i == 0 ? breed : i == 1 ? use_the_library : work;
         stress_check(pthread_create(&workers[i].thread, NULL, run, &workers[i]) == 0);
     }
 }
@@ -151,9 +191,12 @@ int main(int argc, char **argv)
     size_t n_workers = argument_number(argc, argv, 2, USAGE);
     size_t n_children = argument_number(argc, argv, 3, USAGE);
     size_t operations = argument_number(argc, argv, 4, USAGE);
-    stress_check(n_workers > 1 && n_workers <= N_WORKERS_MAX);
+    stress_check(n_workers > 2 && n_workers <= N_WORKERS_MAX);
     my_random.state = seed;
     stress_check(pthread_atfork(step_in_handler, step_in_handler, step_in_handler) == 0);
+    stress_check(pthread_atfork(lock_the_library, unlock_the_library, unlock_the_library) == 0);
+    if (!UNDER_SANITIZER)
+        stress_check(pthread_atfork(NULL, NULL, start_in_child) == 0);
     start_workers(seed, n_workers);
     use_my_blocks(operations);
     for (size_t i = 0; i < n_children; i++)

@@ -51,7 +51,8 @@ static int register_handlers(void **state)
 {
     (void)state;
     void (*handler)(void) = use_the_heap_in_a_handler;
-    heap_hooks_make();
+    heap_fork_init();
+    heap_end_hook_make();
     check(pthread_atfork(handler, handler, handler) == 0);
     check(pthread_atfork(handler, handler, handler) == 0);
     options.dirty_bytes = MIB;

@@ -27,7 +27,7 @@ struct late {
 
 static void check_host(uint32_t number)
 {
-    struct heap *host = heap_visit(number);
+    struct heap *host = heap_visit();
     check(host != NULL && host->number == number);
     heap_check(host);
     heap_leave(host);
@@ -164,7 +164,7 @@ static void *visit_inside(void *argument)
 
 static void *visit_outside(void *argument)
 {
-    struct heap *host = heap_visit(0);
+    struct heap *host = heap_visit();
     check(host != NULL);
     thread_run(visit_inside, host);
     heap_leave(host);
@@ -197,7 +197,7 @@ static _Atomic int n_inside;
 static void *wait_for_a_host(void *argument)
 {
     struct heap *awaited = argument;
-    struct heap *host = heap_visit(0);
+    struct heap *host = heap_visit();
     check(host == awaited);
     check_equal((unsigned)atomic_load(&n_inside), 0);
     heap_leave(host);
@@ -209,7 +209,7 @@ static void *leave_last_host(void *argument)
     struct heap *hosts[HOSTS_MAX];
     pthread_t thread;
     for (size_t i = 0; i < HOSTS_MAX; i++) {
-        hosts[i] = heap_visit(0);
+        hosts[i] = heap_visit();
         check(hosts[i] != NULL);
         check_equal(hosts[i]->number, 2 + i);
     }
@@ -314,7 +314,8 @@ static void test_a_thread_for_which_there_is_no_heap(void **state)
 int main(void)
 {
     options.guest_calls = 0;
-    heap_hooks_make();
+    heap_fork_init();
+    heap_end_hook_make();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_after_its_last_destructor_a_thread_is_a_guest),
         cmocka_unit_test(test_a_thread_is_a_guest_in_its_first_calls_and_adopts_its_host),

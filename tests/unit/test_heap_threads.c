@@ -555,7 +555,8 @@ static void test_threads_share_the_caps(void **state)
 int main(void)
 {
     options.guest_calls = 0;
-    heap_hooks_make();
+    heap_fork_init();
+    heap_end_hook_make();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_next_thread_gets_the_heap_of_the_last),
         cmocka_unit_test(test_threads_at_the_same_time_have_different_heaps),

@@ -131,7 +131,8 @@ static void test_reading_while_another_thread_works(void **state)
 int main(void)
 {
     options.guest_calls = 0;
-    heap_hooks_make();
+    heap_fork_init();
+    heap_end_hook_make();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts_are_exact_over_all_threads),
         cmocka_unit_test(test_large_blocks),
