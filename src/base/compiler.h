@@ -8,15 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LIKELY(x)         __builtin_expect(!!(x), 1)
-#define UNLIKELY(x)       __builtin_expect(!!(x), 0)
-#define ALWAYS_INLINE     static inline __attribute__((always_inline))
-#define NOINLINE          __attribute__((noinline))
-#define COLD              __attribute__((cold, noinline))
-#define NORETURN          __attribute__((noreturn))
-#define EXPORT            __attribute__((visibility("default")))
-#define ALIGNED(n)        __attribute__((aligned(n)))
-#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+#define LIKELY(x)     __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)   __builtin_expect(!!(x), 0)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define NOINLINE      __attribute__((noinline))
+#define COLD          __attribute__((cold, noinline))
+#define NORETURN      __attribute__((noreturn))
+#define EXPORT        __attribute__((visibility("default")))
+#define ALIGNED(n)    __attribute__((aligned(n)))
 
 /* The compiler must have `x` in a register here and knows nothing of its value: keeps it from
  * undoing an order of operations that makes shorter code. */

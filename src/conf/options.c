@@ -54,7 +54,7 @@ static const struct option table[] = {
     {FIELD(purge_ms), .type = OPTION_NUMBER, .min = 0, .max = 3600000, .unit = "milliseconds",
      .help = "free memory older than this goes back to the kernel"},
     {FIELD(direct_bytes), .type = OPTION_BYTES, .min = MIB, .max = 1024 * GIB, .unit = "bytes",
-     .help = "blocks of this size are mapped, and unmapped when freed, one by one"},
+     .help = "blocks of this size get a mapping of their own if nothing free fits"},
     {FIELD(guest_calls), .type = OPTION_NUMBER, .min = 0, .max = UINT32_MAX - 1, .unit = "calls",
      .help = "a thread shares caches with others before it gets its own"},
     {FIELD(foreign), .type = OPTION_CHOICE, .choices = foreign_choices,

@@ -24,7 +24,7 @@ struct options {
     uint64_t dirty_bytes;        /* free memory held back from the kernel */
     uint64_t dirty_percent;      /* of what is in use: as much on top */
     uint64_t purge_ms;           /* and for how long */
-    uint64_t direct_bytes;       /* blocks from here on are mapped and unmapped one by one */
+    uint64_t direct_bytes;       /* blocks from here on are mapped if nothing free fits */
     uint64_t guest_calls;        /* of a new thread, before it gets a heap of its own */
     uint64_t foreign;            /* enum foreign_action */
     char dump[OPTION_TEXT_MAX];  /* where the dump at exit goes; empty: no dump */
@@ -36,7 +36,7 @@ extern struct options options;
  * each on fd 2 and change nothing. */
 void options_parse(const char *conf);
 
-/* Every option with default, range and effective value, on fd 2. */
+/* Every option with its range and effective value, on fd 2. */
 void options_print_help(void);
 
 #endif

@@ -197,10 +197,15 @@ static void *realloc_by_copy(void *p, size_t old_bytes, size_t bytes)
      * then. */
     if (bytes > CLASS_MAX_BYTES && bytes > old_bytes && bytes < PTRDIFF_MAX / 2)
         to = large_alloc(bytes + bytes / 8, 1);
+    int saved_errno = errno;
     if (to == NULL)
         to = heap_alloc(bytes);
+    if (to == NULL && bytes <= old_bytes) {
+        errno = saved_errno; /* it fits where it is */
+        return p;
+    }
     if (to == NULL)
-        return bytes <= old_bytes ? p : NULL;
+        return NULL;
     memcpy(to, p, min_size(old_bytes, bytes));
     heap_free(p);
     return to;

@@ -4,15 +4,15 @@
  *
  *   heap_alloc(n)
  *     table: the class's bin -> pop its head, check and clear the seal, count      20 instructions
- *     alloc_slow                       over 4096 bytes, first call, bin empty, link overwritten
- *       heap_attach                      the thread's first: gets a heap            thread.c
+ *     alloc_slow                       over 4096 bytes, no heap, bin empty, link overwritten
+ *       heap_attach                      gets a heap; or heap_visit, as a guest     thread.c
  *       heap_refill                      magazine, inbox, slab, other's slab, new   refill.c
  *       large_alloc                      over 32 KiB                                mem/large.c
  *
  *   heap_free(p)
  *     map word: mine? class, offset -> a block's start? -> seal and push, count     24 instructions
- *     free_slow                        NULL, large, other's, no block, thread's first, foreign
- *       heap_look_at_bin                 the countdown ran out: over the cap?       flush.c
+ *     free_look_at_bin                 the countdown ran out: over the cap?       flush.c
+ *     free_slow                        NULL, large, other's, no block, no heap, foreign
  *       heap_free_remote                 a block of another heap                    remote.c
  *       large_free                                                                  mem/large.c
  *

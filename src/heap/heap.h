@@ -97,7 +97,7 @@ struct heap {
     ALIGNED(CACHE_LINE_BYTES) struct inbox inboxes[N_CLASSES]; /* [atomic] */
 };
 
-/* What a thread has before its first malloc and after its last destructor: bins that are empty and
+/* What a thread has while it is a guest, before its first call above all: bins that are empty and
  * a tag that no slab has, so that every fast path fails and no test for NULL is needed. Read-only.
  */
 extern const struct front front_empty;
@@ -194,8 +194,8 @@ void heap_push(uint32_t owner, unsigned class, const struct chain *chain);
  * does this by itself. */
 void heap_end_hook_make(void);
 
-/* This thread's heap, given to it now if it is its turn. NULL: the thread is a guest, or there is no
- * memory for a heap. */
+/* This thread's heap, given to it now if it is its turn. NULL: the thread is a guest, or there is
+ * no memory for a heap. */
 struct heap *heap_attach(void);
 
 /* A parked heap that the caller has to itself until heap_leave; the same as before, if that can be.

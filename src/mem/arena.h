@@ -3,17 +3,17 @@
  * The arena: supplies runs of pages for slabs and large blocks, and gives memory back to the
  * kernel.
  *
- * Regions are mapped in growing steps, unmapped only when address space is short, and cut into spans.
- * Direct blocks have mappings of their own, and join the arena when they are freed, if they fit. A free span merges with
- * free neighbours; the smallest that fits is taken, lowest address first. Which pages may hold
- * something else than zeroes is known page by page (map.h), so fresh memory is never cleared again
- * and what is held back from the kernel is known exactly.
+ * Regions are mapped in growing steps, unmapped only when address space is short, and cut into
+ * spans. Direct blocks have mappings of their own, and join the arena when they are freed, if they
+ * fit. A free span merges with free neighbours; the smallest that fits is taken, lowest address
+ * first. Which pages may hold something else than zeroes is known page by page (map.h), so fresh
+ * memory is never cleared again and what is held back from the kernel is known exactly.
  *
  * Giving back: free spans with touched pages wait in the order they became free. The oldest are
  * discarded (MADV_DONTNEED) when they are older than purge_ms, or when together they hold more than
- * dirty_bytes, dirty_percent of what is in use, and what was discarded and needed again lately. That
- * happens in whatever thread gives a span, or looks at a bin for a while, with the lock released around the system call: the span is SPAN_PURGING then, and
- * neighbours leave it alone.
+ * dirty_bytes, dirty_percent of what is in use, and what was discarded and needed again lately.
+ * That happens in whatever thread gives a span, or looks at its bins often enough, with the lock
+ * released around the system call: the span is SPAN_PURGING then, and neighbours leave it alone.
  *
  * All functions may be called from any thread and take the arena lock themselves.
  * Deliberately not here: what the pages are used for (slab.h, large.h), caching (heap/).

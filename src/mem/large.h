@@ -2,8 +2,8 @@
 /*
  * Large blocks: more than CLASS_MAX_BYTES, or an alignment that slabs cannot give.
  *
- * Whole pages of the arena, best fit; from direct_bytes on, and once a block of a MiB or more has
- * had to move to grow, a mapping of its own, which then grows by mremap. Any thread; no lock held.
+ * Whole pages of the arena, best fit. Where nothing free fits, blocks from direct_bytes on, and
+ * those of a MiB or more that must move to grow, get a mapping of their own, which grows by mremap. Any thread; no lock held.
  */
 #ifndef POOLALLOC_MEM_LARGE_H
 #define POOLALLOC_MEM_LARGE_H

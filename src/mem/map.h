@@ -137,7 +137,8 @@ size_t map_touched_count(uintptr_t base, size_t n_pages);
 void map_touched_set(uintptr_t base, size_t n_pages);
 void map_touched_clear(uintptr_t base, size_t n_pages);
 
-/* The page from which on n of these pages are touched; n is from 1 to their number. [lock: arena] */
+/* The page from which on n of these pages are touched; n is from 1 to their number.
+ * [lock: arena] */
 uintptr_t map_touched_from_end(uintptr_t base, size_t n_pages, size_t n);
 
 #endif

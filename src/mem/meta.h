@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory for our own records: heaps, spans, bitmaps. Far from the program's blocks, between guard
- * pages. Zeroed when new; a multiple of 64 bytes, aligned to 64. Never returned to the kernel, so a
- * stale pointer to a record still points to a record of the same kind.
+ * Memory for our own records: heaps, spans, bitmaps. Far from the program's blocks: the first
+ * 32 KiB in our own data, the rest between guard pages. Zeroed when new; a multiple of 64 bytes,
+ * aligned to 64. Never returned to the kernel, so a stale pointer to a record still points to some
+ * record.
  * Callable from any thread; takes the meta lock.
  */
 #ifndef POOLALLOC_MEM_META_H

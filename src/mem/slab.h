@@ -28,7 +28,7 @@ void slab_take_free(struct span *slab, struct chain *chain, size_t max);
 /* The same with blocks that were never used. */
 void slab_carve(struct span *slab, struct chain *chain, size_t max);
 
-/* One never used block that reads as zero but for nothing, or NULL. */
+/* One never used block that reads as zero, or NULL. */
 void *slab_carve_zeroed(struct span *slab);
 
 /* Takes a block home; ends the process if it is home already or never was out. */

@@ -18,7 +18,7 @@
 #include "base/atomic.h"
 #include "base/check.h"
 
-enum lock_rank { LOCK_THREADS = 1, LOCK_GUEST, LOCK_HEAP, LOCK_ARENA, LOCK_META, LOCK_LEAF };
+enum lock_rank { LOCK_THREADS = 1, LOCK_GUEST, LOCK_HEAP, LOCK_ARENA, LOCK_META };
 
 struct lock {
     _Atomic uint32_t word;

@@ -20,8 +20,8 @@ bool os_is_privileged(void);
 /* The value of `name` in the environment block `envp`, or NULL. */
 const char *os_env(const char *const *envp, const char *name);
 
-/* `destructor(value)` runs when a thread ends that called os_thread_at_exit(value). Made once, however
- * often and by however many threads it is asked for. False: libc has no key left. */
+/* `destructor(value)` runs when a thread ends that called os_thread_at_exit(value). Made once,
+ * however often and by however many threads it is asked for. False: libc has no key left. */
 bool os_thread_at_exit_init(void (*destructor)(void *));
 bool os_thread_at_exit(const void *value);
 
