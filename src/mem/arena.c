@@ -124,6 +124,10 @@ static void regret_note(size_t n_fresh_pages)
 
 static void regret_fade(uint32_t now)
 {
+    if (arena.regret.purged_pages == 0 && arena.regret.needed_pages == 0) {
+        arena.regret.halved_ms = now; /* what it was may be half a round of the clock away */
+        return;
+    }
     /* Another thread may have read the clock later and been here first. */
     int32_t elapsed_ms = (int32_t)(now - arena.regret.halved_ms);
     if (LIKELY(elapsed_ms < REGRET_HALVED_MS))
@@ -216,14 +220,16 @@ static bool purge_span(struct span *span, size_t n_touched_max)
 
     lock_take(&arena.lock);
     purging_remove(span);
+    uint32_t now = now_ms();
     if (done) {
+        regret_fade(now);
         arena.stats.n_purges++;
         arena.stats.purged_bytes += (uint64_t)n_touched << PAGE_SHIFT;
         arena.regret.purged_pages += n_touched;
         map_touched_clear(span->base, span->n_pages);
         span->free.n_touched = 0;
     }
-    span->free.freed_ms = now_ms(); /* if it could not be discarded, it is tried again later */
+    span->free.freed_ms = now; /* if it could not be discarded, it is tried again later */
     free_merge_and_insert(span);
     return done;
 }
