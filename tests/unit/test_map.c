@@ -265,6 +265,43 @@ static void test_touched_bits_outside_stay(void **state)
     map_touched_clear(pages_base, N_PAGES);
 }
 
+/* The page from which on n of the pages before `end` are touched. */
+static size_t nth_from_end(const bool *touched, size_t end, size_t n)
+{
+    size_t page = end;
+    while (n > 0)
+        n -= touched[--page];
+    return page;
+}
+
+static void test_the_nth_touched_page_from_the_end(void **state)
+{
+    (void)state;
+    bool touched[N_PAGES] = {false};
+    struct random random = {3};
+    for (int i = 0; i < 4000; i++) {
+        /* Every density, from a few pages to all but a few. */
+        size_t page = random_below(&random, N_PAGES);
+        size_t n_set = min_size(random_bytes(&random, 64), N_PAGES - page);
+        bool set = random_below(&random, 16) >= (size_t)i / 256;
+        (set ? map_touched_set : map_touched_clear)(pages_base + page * PAGE_BYTES, n_set);
+        memset(touched + page, set, n_set);
+        size_t first = random_below(&random, N_PAGES);
+        size_t n_pages = random_below(&random, N_PAGES - first) + 1;
+        uintptr_t base = pages_base + first * PAGE_BYTES;
+        size_t n_touched = map_touched_count(base, n_pages);
+        if (n_touched == 0)
+            continue;
+        size_t ns[] = {1, random_below(&random, n_touched) + 1, n_touched};
+        for (size_t j = 0; j < ARRAY_LEN(ns); j++) {
+            size_t found = nth_from_end(touched, first + n_pages, ns[j]);
+            check_equal(map_touched_from_end(base, n_pages, ns[j]),
+                        pages_base + found * PAGE_BYTES);
+        }
+    }
+    map_touched_clear(pages_base, N_PAGES);
+}
+
 #define map_test(f) cmocka_unit_test_teardown(f, clear_bases)
 
 int main(void)
@@ -282,6 +319,7 @@ int main(void)
         map_test(test_no_memory_for_a_leaf),
         map_test(test_touched_bits_over_a_border),
         map_test(test_touched_bits_outside_stay),
+        map_test(test_the_nth_touched_page_from_the_end),
     };
     return cmocka_run_group_tests(tests, cover_bases, NULL);
 }
