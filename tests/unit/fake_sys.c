@@ -15,6 +15,7 @@ long __real_sys_map(void *hint, size_t bytes);
 long __real_sys_unmap(void *p, size_t bytes);
 long __real_sys_protect_none(void *p, size_t bytes);
 long __real_sys_discard(void *p, size_t bytes);
+long __real_sys_populate(void *p, size_t bytes);
 long __real_sys_resize(void *p, size_t old_bytes, size_t new_bytes);
 long __real_sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long __real_sys_write(int fd, const void *text, size_t bytes);
@@ -26,6 +27,7 @@ long __wrap_sys_map(void *hint, size_t bytes);
 long __wrap_sys_unmap(void *p, size_t bytes);
 long __wrap_sys_protect_none(void *p, size_t bytes);
 long __wrap_sys_discard(void *p, size_t bytes);
+long __wrap_sys_populate(void *p, size_t bytes);
 long __wrap_sys_resize(void *p, size_t old_bytes, size_t new_bytes);
 long __wrap_sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long __wrap_sys_write(int fd, const void *text, size_t bytes);
@@ -44,6 +46,7 @@ static struct {
 } plans[N_FAKE_CALLS];
 
 static _Atomic size_t map_max_bytes = SIZE_MAX;
+static _Atomic size_t map_left_bytes = SIZE_MAX / 2;
 static _Atomic uintptr_t map_hint;
 
 static void plan(enum fake_call call, size_t first, size_t last, int error)
@@ -69,11 +72,17 @@ void fake_fail_none(void)
     for (int call = 0; call < N_FAKE_CALLS; call++)
         plan((enum fake_call)call, 0, 0, 0);
     fake_map_max(SIZE_MAX);
+    fake_map_left(SIZE_MAX / 2);
 }
 
 void fake_map_max(size_t bytes)
 {
     atomic_put_relaxed(&map_max_bytes, bytes);
+}
+
+void fake_map_left(size_t bytes)
+{
+    atomic_put_relaxed(&map_left_bytes, bytes);
 }
 
 void fake_map_hint(uintptr_t hint)
@@ -128,10 +137,12 @@ long __wrap_sys_map(void *hint, size_t bytes)
 {
     check_pages(hint, bytes);
     long error = planned(FAKE_MAP);
-    if (error == 0 && bytes > atomic_get_relaxed(&map_max_bytes))
+    if (error == 0 &&
+        (bytes > atomic_get_relaxed(&map_max_bytes) || bytes > atomic_get_relaxed(&map_left_bytes)))
         error = -ENOMEM;
     if (error != 0)
         return error;
+    (void)atomic_sub_relaxed(&map_left_bytes, bytes);
     void *other_hint = (void *)atomic_swap_acquire(&map_hint, 0);
     long result = __real_sys_map(other_hint != NULL ? other_hint : hint, bytes);
     if (is_error(result) || (uintptr_t)result % os_page_bytes() == 0)
@@ -144,7 +155,10 @@ long __wrap_sys_unmap(void *p, size_t bytes)
 {
     check_pages(p, bytes);
     long error = planned(FAKE_UNMAP);
-    return error != 0 ? error : __real_sys_unmap(p, bytes);
+    if (error != 0)
+        return error;
+    (void)atomic_add_relaxed(&map_left_bytes, bytes);
+    return __real_sys_unmap(p, bytes);
 }
 
 long __wrap_sys_protect_none(void *p, size_t bytes)
@@ -169,6 +183,13 @@ long __wrap_sys_discard(void *p, size_t bytes)
     if (hook != NULL)
         hook();
     return error != 0 ? error : __real_sys_discard(p, bytes);
+}
+
+long __wrap_sys_populate(void *p, size_t bytes)
+{
+    check_pages(p, bytes);
+    long error = planned(FAKE_POPULATE);
+    return error != 0 ? error : __real_sys_populate(p, bytes);
 }
 
 long __wrap_sys_resize(void *p, size_t old_bytes, size_t new_bytes)

@@ -20,6 +20,7 @@ enum fake_call {
     FAKE_UNMAP,
     FAKE_PROTECT_NONE,
     FAKE_DISCARD,
+    FAKE_POPULATE,
     FAKE_RESIZE,
     FAKE_MOVE,
     FAKE_WRITE,          /* while capturing */
@@ -38,6 +39,10 @@ void fake_fail_none(void);
 
 /* sys_map of more than this many bytes fails. */
 void fake_map_max(size_t bytes);
+
+/* As if there were no more address space than for so many bytes on top of what is mapped now: a
+ * sys_map that needs more fails; sys_unmap makes room. */
+void fake_map_left(size_t bytes);
 
 /* The next sys_map gets this hint instead of its own. */
 void fake_map_hint(uintptr_t hint);

@@ -437,6 +437,37 @@ static void test_steps_get_as_small_as_they_must(void **state)
     child_passes(body_pressure, NULL);
 }
 
+/* What was let go and is mapped anew at the same place is as new. */
+static void body_unmap_free(void *argument)
+{
+    (void)argument;
+    options.dirty_bytes = GIB;
+    struct span *span = arena_take(SPAN_LARGE, 256, 1);
+    uintptr_t base = span->base;
+    pattern_fill(start_of(span), span_bytes(span), 1);
+    arena_give(span, 256);
+    size_t n_unmaps = fake_count(FAKE_UNMAP);
+    arena_unmap_free();
+    check_equal(fake_count(FAKE_UNMAP), n_unmaps + 1);
+    struct arena_stats stats;
+    arena_get_stats(&stats);
+    check_equal(stats.mapped_bytes + stats.free_bytes + stats.dirty_bytes, 0);
+    fake_map_hint(base);
+    span = arena_take(SPAN_LARGE, 256, 1);
+    check_equal(span->base, base);
+    check(span->was_zero && is_zero(start_of(span), span_bytes(span)));
+    arena_give(span, 3);
+    arena_check();
+    arena_get_stats(&stats);
+    check_equal(stats.dirty_bytes, (size_t)3 * PAGE_BYTES);
+}
+
+static void test_free_address_space_is_let_go(void **state)
+{
+    (void)state;
+    child_passes(body_unmap_free, NULL);
+}
+
 /* The first region lies just above a border: the next needs a second leaf, which cannot be had. */
 static void body_no_leaf(void *argument)
 {
@@ -668,6 +699,7 @@ int main(void)
         cmocka_unit_test(test_sizes_that_no_machine_has),
         cmocka_unit_test(test_no_memory_from_the_nth_map_on),
         cmocka_unit_test(test_steps_get_as_small_as_they_must),
+        cmocka_unit_test(test_free_address_space_is_let_go),
         cmocka_unit_test(test_no_memory_for_the_map),
         cmocka_unit_test(test_spans_over_a_border_of_the_map),
         cmocka_unit_test(test_a_region_that_begins_at_an_odd_page),

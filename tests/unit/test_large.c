@@ -108,6 +108,46 @@ static void test_sizes_that_no_machine_has(void **state)
     child_passes(body_too_large, NULL);
 }
 
+/* Free memory of the arena that holds something else than zeroes. */
+static void make_dirty(size_t bytes)
+{
+    char *p = alloc_filled(bytes, 1);
+    check_equal(span_of(p)->kind, SPAN_LARGE);
+    check(large_free(p));
+    check_equal(stats_now().dirty_bytes, bytes);
+}
+
+static void body_zeroed_dirty(void *argument)
+{
+    size_t bytes = *(size_t *)argument;
+    options.dirty_bytes = GIB;
+    options.direct_bytes = 32 * MIB;
+    make_dirty(8 * MIB);
+    options.direct_bytes = 2 * MIB;
+    bool discards = bytes >= options.direct_bytes;
+    size_t n_discards = fake_count(FAKE_DISCARD);
+    char *p = large_alloc_zeroed(bytes);
+    check(p != NULL && is_zero(p, bytes));
+    check_equal(span_of(p)->kind, SPAN_LARGE);
+    check_equal(fake_count(FAKE_DISCARD), n_discards + discards);
+    check_equal(stats_now().dirty_bytes, 8 * MIB - bytes);
+    pattern_fill(p, bytes, 2);
+    check(large_free(p));
+    fake_fail_from(FAKE_DISCARD, 1, EINVAL);
+    p = large_alloc_zeroed(bytes);
+    check(p != NULL && is_zero(p, bytes));
+    check_equal(fake_count(FAKE_DISCARD), n_discards + (discards ? 2 : 0));
+}
+
+/* Pages of a block that large may never be used; of a smaller one they are at hand already. */
+static void test_zeroed_blocks_of_used_memory_are_discarded_if_large(void **state)
+{
+    (void)state;
+    size_t sizes[] = {2 * MIB - PAGE_BYTES, 2 * MIB, 5 * MIB, 8 * MIB};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        child_passes(body_zeroed_dirty, &sizes[i]);
+}
+
 /* ---- out of memory ---- */
 
 static void body_no_memory(void *argument)
@@ -165,6 +205,46 @@ static void test_a_block_that_the_arena_cannot_hold_is_mapped(void **state)
 {
     (void)state;
     child_passes(body_mapping_helps_arena, NULL);
+}
+
+enum { N_SCATTERED = 64, SCATTERED_BYTES = 600 * 1024 };
+
+/* Of what the arena has no more than seven blocks' worth is in one piece, and there is little more
+ * address space: what is free makes room for a mapping. */
+static void body_unmap_free(void *argument)
+{
+    (void)argument;
+    char *blocks[N_SCATTERED];
+    for (size_t i = 0; i < N_SCATTERED; i++)
+        blocks[i] = alloc_filled(SCATTERED_BYTES, i);
+    for (size_t i = 0; i < N_SCATTERED; i++) {
+        if (i % 8 != 0)
+            check(large_free(blocks[i]));
+    }
+    size_t bytes = 20 * MIB;
+    check(stats_now().free_bytes > bytes);
+    fake_map_left(MIB);
+    char *p = large_alloc(bytes, 1);
+    check(p != NULL && is_zero(p, bytes));
+    pattern_fill(p, bytes, 99);
+    check_equal(stats_now().free_bytes, 0);
+    check_equal(stats_now().mapped_bytes, N_SCATTERED / 8 * (size_t)SCATTERED_BYTES);
+    for (size_t i = 0; i < N_SCATTERED; i += 8) {
+        check(pattern_holds(blocks[i], SCATTERED_BYTES, i));
+        check(large_free(blocks[i]));
+    }
+    check(pattern_holds(p, bytes, 99));
+    check(large_alloc(bytes + 8 * MIB, 1) == NULL);
+    check_equal(stats_now().mapped_bytes, 0);
+    fake_fail_none();
+    check(large_alloc(bytes, 1) != NULL && large_alloc(SCATTERED_BYTES, 1) != NULL);
+    (void)stats_now();
+}
+
+static void test_free_address_space_is_let_go_when_there_is_no_other(void **state)
+{
+    (void)state;
+    child_passes(body_unmap_free, NULL);
 }
 
 /* ---- realloc ---- */
@@ -309,10 +389,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes_and_alignments),
         cmocka_unit_test(test_zeroed_blocks),
+        cmocka_unit_test(test_zeroed_blocks_of_used_memory_are_discarded_if_large),
         cmocka_unit_test(test_sizes_that_no_machine_has),
         cmocka_unit_test(test_no_memory_is_null),
         cmocka_unit_test(test_what_the_arena_has_is_used_for_a_block_that_cannot_be_mapped),
         cmocka_unit_test(test_a_block_that_the_arena_cannot_hold_is_mapped),
+        cmocka_unit_test(test_free_address_space_is_let_go_when_there_is_no_other),
         cmocka_unit_test(test_resizing_in_place),
         cmocka_unit_test(test_a_small_block_that_cannot_grow_stays),
         cmocka_unit_test(test_a_block_of_a_mib_that_must_move_gets_a_mapping),
