@@ -4,10 +4,12 @@
  * in a child, which finds an allocator that was never used.
  */
 #include "conf/options.h"
+#include "fake_sys.h"
 #include "mem/arena.h"
 #include "mem/slab.h"
 #include "model.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -324,6 +326,103 @@ static void test_lowest_addresses_first(void **state)
     child_passes(body_lowest_first, NULL);
 }
 
+/* ---- slabs of a class of which there are many ---- */
+
+enum { MANY_SLABS = 16, KIB_BYTES = 1024, SLAB_BLOCKS = UNIT_BYTES / KIB_BYTES };
+
+static size_t dirty_bytes(void)
+{
+    struct arena_stats stats;
+    arena_check();
+    arena_get_stats(&stats);
+    return stats.dirty_bytes;
+}
+
+static void body_populated(void *argument)
+{
+    (void)argument;
+    size_t n = (size_t)MANY_SLABS * SLAB_BLOCKS;
+    options.dirty_bytes = GIB;
+    options.purge_ms = 3600000;
+    alloc_blocks(n, KIB_BYTES);
+    check_equal(arena_bytes_in_use(), MANY_SLABS * (size_t)UNIT_BYTES);
+    check_equal(fake_count(FAKE_POPULATE), 0);
+    /* One block more, and all of its slab is there. */
+    blocks[n] = heap_alloc(KIB_BYTES);
+    check_equal(fake_count(FAKE_POPULATE), 1);
+    /* Other classes begin with their own count. */
+    blocks[n + 1] = heap_alloc(2 * KIB_BYTES);
+    check_equal(fake_count(FAKE_POPULATE), 1);
+    free_blocks(n + 2);
+    heap_flush(my_heap());
+    check_equal(arena_bytes_in_use(), 0);
+    check_equal(dirty_bytes(), (MANY_SLABS + 1) * (size_t)UNIT_BYTES + PAGE_BYTES);
+    /* What is in use or was lately is there already. */
+    alloc_blocks(n + 1, KIB_BYTES);
+    check_equal(fake_count(FAKE_POPULATE), 1);
+    heap_check(my_heap());
+}
+
+static void body_not_populated(void *argument)
+{
+    (void)argument;
+    fake_fail_from(FAKE_POPULATE, 1, EINVAL); /* an older kernel */
+    alloc_blocks(2 * (size_t)MANY_SLABS * SLAB_BLOCKS, KIB_BYTES);
+    check_equal(fake_count(FAKE_POPULATE), MANY_SLABS);
+    for (size_t i = 0; i < 2 * (size_t)MANY_SLABS * SLAB_BLOCKS; i++)
+        pattern_fill(blocks[i], KIB_BYTES, i);
+    check(is_zero(heap_alloc_zeroed(KIB_BYTES), KIB_BYTES));
+    heap_check(my_heap());
+}
+
+static void test_a_slab_of_a_class_with_many_is_populated(void **state)
+{
+    (void)state;
+    child_passes(body_populated, NULL);
+    child_passes(body_not_populated, NULL);
+}
+
+/* ---- a thread that needs nothing of the arena ---- */
+
+static void give_old_memory(uint64_t now_ms)
+{
+    struct span *span = arena_take(SPAN_LARGE, 100, 1);
+    pattern_fill((void *)span->base, span_bytes(span), 1);
+    fake_clock_set(now_ms);
+    arena_give(span, 100);
+    check_equal(dirty_bytes(), (size_t)100 * PAGE_BYTES);
+}
+
+static void body_looks(void *argument)
+{
+    size_t bytes = *(size_t *)argument;
+    unsigned class = class_of(bytes);
+    enum { HITS_MAX = 1000000, YOUNG_HITS = 100000, START_MS = 1000000 };
+    heap_free(heap_alloc(bytes));
+    give_old_memory(START_MS);
+    size_t in_use = arena_bytes_in_use();
+    for (int i = 0; i < YOUNG_HITS; i++)
+        heap_free(heap_alloc(bytes));
+    fake_clock_set(START_MS + options.purge_ms - 1);
+    for (int i = 0; i < YOUNG_HITS; i++)
+        heap_free(heap_alloc(bytes));
+    check_equal(fake_count(FAKE_DISCARD), 0);
+    fake_clock_set(START_MS + options.purge_ms);
+    for (int i = 0; i < HITS_MAX && fake_count(FAKE_DISCARD) == 0; i++)
+        heap_free(heap_alloc(bytes));
+    check_equal(dirty_bytes(), 0);
+    check_equal(arena_bytes_in_use(), in_use);
+    check_equal(my_heap()->shelves[class].n_slabs, 1);
+}
+
+static void test_a_thread_whose_calls_are_all_hits_gives_old_memory_back(void **state)
+{
+    (void)state;
+    size_t sizes[] = {16, 1024, 8000};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        child_passes(body_looks, &sizes[i]);
+}
+
 /* ---- caps ---- */
 
 static void burst(size_t bytes, size_t total_bytes)
@@ -521,6 +620,8 @@ int main(void)
         cmocka_unit_test(test_a_bin_drains_until_blocks_are_wanted_again),
         cmocka_unit_test(test_a_full_bin_becomes_the_magazine_and_comes_back),
         cmocka_unit_test(test_lowest_addresses_first),
+        cmocka_unit_test(test_a_slab_of_a_class_with_many_is_populated),
+        cmocka_unit_test(test_a_thread_whose_calls_are_all_hits_gives_old_memory_back),
         cmocka_unit_test(test_caps_grow_with_demand),
         cmocka_unit_test(test_caps_are_bounded_by_the_options),
         cmocka_unit_test(test_realloc_keeps_the_contents),

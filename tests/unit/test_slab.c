@@ -241,6 +241,40 @@ static void test_only_carved_pages_count_as_touched(void **state)
     child_passes(body_untouched, NULL);
 }
 
+static size_t dirty_bytes(void)
+{
+    struct arena_stats stats;
+    arena_check();
+    arena_get_stats(&stats);
+    return stats.dirty_bytes;
+}
+
+static void body_populated(void *argument)
+{
+    (void)argument;
+    struct span *slab = slab_new(class_of(1024));
+    uintptr_t base = slab->base;
+    slab_populate(slab);
+    check_equal(fake_count(FAKE_POPULATE), 1);
+    const char *p = slab_carve_zeroed(slab);
+    check(p != NULL && is_zero(p, 1024));
+    put(slab, (struct block *)base);
+    slab_delete(slab);
+    check_equal(dirty_bytes(), UNIT_BYTES);
+    /* It is all there still: no call, and what is known of its pages does not change. */
+    slab = slab_new(class_of(1024));
+    check_equal(slab->base, base);
+    slab_populate(slab);
+    check_equal(fake_count(FAKE_POPULATE), 1);
+    check(slab_carve_zeroed(slab) == NULL);
+}
+
+static void test_all_pages_of_a_populated_slab_count_as_touched(void **state)
+{
+    (void)state;
+    child_passes(body_populated, NULL);
+}
+
 /* ---- out of memory ---- */
 
 static void body_no_memory(void *argument)
@@ -366,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_zeroed_blocks),
         cmocka_unit_test(test_a_slab_of_purged_pages_gives_zeroed_blocks),
         cmocka_unit_test(test_only_carved_pages_count_as_touched),
+        cmocka_unit_test(test_all_pages_of_a_populated_slab_count_as_touched),
         cmocka_unit_test(test_no_memory),
         /* These two leave a slab behind. */
         cmocka_unit_test(test_faults_end_the_process),
