@@ -57,10 +57,15 @@ static void live_as_guest(struct late *late)
 static void at_end(void *argument)
 {
     struct late *late = argument;
-    if (++late->round == LATE_ROUND)
+    if (++late->round == LATE_ROUND) {
         live_as_guest(late);
-    else
-        (void)pthread_setspecific(end_key, late);
+        return;
+    }
+    /* Until then it has its heap, and the fast paths. */
+    check_equal(my_heap()->number, thread_number);
+    heap_free(heap_alloc(100));
+    check_equal(atomic_get_relaxed(&my_heap()->state), HEAP_LIVE);
+    (void)pthread_setspecific(end_key, late);
 }
 
 static void *end_late(void *argument)
@@ -144,6 +149,156 @@ static void test_a_thread_is_a_guest_in_its_first_calls_and_adopts_its_host(void
 {
     (void)state;
     child_passes(body_first_calls, NULL);
+}
+
+/* ---- guests that end ---- */
+
+/* In which rounds of destructors calls are made, more than make a guest come of age. */
+struct ending {
+    bool calls_in_round[LATE_ROUND + 1];
+    int round;
+    char *kept;
+};
+
+static void end_calling(void *argument)
+{
+    struct ending *ending = argument;
+    if (ending->calls_in_round[++ending->round]) {
+        for (int i = 0; i < 2 * GUEST_CALLS; i++)
+            heap_free(heap_alloc(64));
+    }
+    if (ending->round < LATE_ROUND) {
+        (void)pthread_setspecific(end_key, ending);
+        return;
+    }
+    check(front_mine == &front_empty);
+    ending->kept = heap_alloc(64);
+    check(ending->kept != NULL && front_mine == &front_empty);
+}
+
+static void *end_as_guest(void *argument)
+{
+    heap_free(heap_alloc(64));
+    check(front_mine == &front_empty);
+    check(pthread_setspecific(end_key, argument) == 0);
+    return NULL;
+}
+
+static void body_ending(void *argument)
+{
+    struct ending *ending = argument;
+    attach();
+    options.guest_calls = GUEST_CALLS;
+    check(pthread_key_create(&end_key, end_calling) == 0);
+    for (int i = 0; i < 3; i++) {
+        ending->round = 0;
+        thread_run(end_as_guest, ending);
+        check_equal((unsigned)ending->round, LATE_ROUND);
+        check_equal(heap_live_count(), 1);
+        check_equal(heap_number_max(), 2);
+        check_parked(2);
+        check_host(2);
+        check_equal(owner_of(ending->kept), 2);
+        heap_free(ending->kept);
+    }
+    heap_flush_outboxes(my_heap());
+    check_equal(live_blocks(class_of(64)), 0);
+}
+
+/* Nobody would take it back from them. */
+static void test_a_guest_that_ends_leaves_no_heap_in_use(void **state)
+{
+    (void)state;
+    struct ending endings[] = {
+        {.calls_in_round = {[3] = true}},
+        {.calls_in_round = {[1] = true}},
+        {.calls_in_round = {[2] = true, [3] = true}},
+        {.calls_in_round = {[1] = true, [2] = true, [3] = true}},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(endings); i++)
+        child_passes(body_ending, &endings[i]);
+}
+
+/* ---- what guests free ---- */
+
+enum { N_LEFT = 4 * UNIT_BYTES / 1024 };
+
+static char *left[N_LEFT];
+
+static void *leave_blocks(void *argument)
+{
+    for (size_t i = 0; i < N_LEFT; i++)
+        left[i] = heap_alloc(1024);
+    *(uint32_t *)argument = my_heap()->number;
+    return NULL;
+}
+
+/* Parks after the other, so that its heap is the first that guests come to. */
+static void *leave_a_host(void *argument)
+{
+    attach();
+    thread_run(leave_blocks, argument);
+    return NULL;
+}
+
+static void *free_left_blocks(void *argument)
+{
+    uint32_t number = *(uint32_t *)argument;
+    for (size_t i = 0; i < N_LEFT; i++) {
+        heap_free(left[i]);
+        check(front_mine == &front_empty);
+        check_equal(inbox_count(number, class_of(1024)), 0);
+    }
+    struct heap *host = heap_visit();
+    check(host->number != number);
+    heap_leave(host);
+    check_parked(number);
+    return NULL;
+}
+
+static void body_guest_frees(void *argument)
+{
+    (void)argument;
+    uint32_t number = 0;
+    attach();
+    heap_flush(my_heap());
+    thread_run(leave_a_host, &number);
+    check_equal(arena_bytes_in_use(), (size_t)N_LEFT * 1024);
+    options.guest_calls = 2 * N_LEFT;
+    thread_run(free_left_blocks, &number);
+    check_equal(arena_bytes_in_use(), 0);
+    check_equal(live_blocks(class_of(1024)), 0);
+}
+
+static void test_what_a_guest_frees_of_another_parked_heap_goes_home(void **state)
+{
+    (void)state;
+    child_passes(body_guest_frees, NULL);
+}
+
+static void *free_one(void *argument)
+{
+    heap_free(argument);
+    check(front_mine == &front_empty);
+    return NULL;
+}
+
+static void body_guest_frees_of_live(void *argument)
+{
+    (void)argument;
+    options.guest_calls = GUEST_CALLS;
+    for (size_t i = 1; i <= 3; i++) {
+        thread_run(free_one, heap_alloc(1024));
+        check_equal(inbox_count(my_heap()->number, class_of(1024)), i);
+    }
+    check_equal(live_blocks(class_of(1024)), 0);
+}
+
+/* It may not come back to send more. */
+static void test_what_a_guest_frees_of_a_thread_s_heap_arrives_at_once(void **state)
+{
+    (void)state;
+    child_passes(body_guest_frees_of_live, NULL);
 }
 
 /* ---- more guests than one ---- */
@@ -311,6 +466,115 @@ static void test_a_thread_for_which_there_is_no_heap(void **state)
     child_passes(body_no_heap, NULL);
 }
 
+/* ---- no number for a heap ---- */
+
+struct heap *__real_heap_new(uint32_t number);
+struct heap *__wrap_heap_new(uint32_t number);
+
+static bool heaps_are_fake;
+
+/* A heap that is never used, but has a number. */
+struct heap *__wrap_heap_new(uint32_t number)
+{
+    static struct heap fake;
+    return heaps_are_fake ? &fake : __real_heap_new(number);
+}
+
+static void use_up_numbers(uint32_t n_left)
+{
+    attach();
+    struct front *mine = front_mine;
+    heaps_are_fake = true;
+    while (heap_number_max() < HEAPS_MAX - 1 - n_left) {
+        front_mine = (struct front *)&front_empty;
+        check(heap_attach() != NULL);
+    }
+    front_mine = mine;
+    heaps_are_fake = false;
+}
+
+static void *be_a_guest_of_the_last(void *argument)
+{
+    uint32_t host = *(uint32_t *)argument;
+    for (int i = 0; i < 1000; i++) {
+        char *p = heap_alloc(64);
+        check(p != NULL && front_mine == &front_empty);
+        check_equal(owner_of(p), host);
+        heap_free(p);
+    }
+    check_parked(host);
+    return NULL;
+}
+
+static void *two_guests_of_the_last(void *argument)
+{
+    (void)be_a_guest_of_the_last(argument);
+    thread_run(be_a_guest_of_the_last, argument);
+    return be_a_guest_of_the_last(argument);
+}
+
+static void *note_number(void *argument)
+{
+    attach();
+    *(uint32_t *)argument = my_heap()->number;
+    return NULL;
+}
+
+static void body_last_parked(void *argument)
+{
+    (void)argument;
+    uint32_t host = 0;
+    use_up_numbers(1);
+    thread_run(note_number, &host);
+    check_equal(host, HEAPS_MAX - 1);
+    thread_run(two_guests_of_the_last, &host);
+    thread_run(two_guests_of_the_last, &host);
+    check_equal(heap_number_max(), HEAPS_MAX - 1);
+    check_parked(host);
+}
+
+/* Or the next thread would find none at all. */
+static void test_when_no_more_heaps_can_be_made_guests_keep_the_last(void **state)
+{
+    (void)state;
+    child_passes(body_last_parked, NULL);
+}
+
+static void *note_two_numbers(void *argument)
+{
+    uint32_t *numbers = argument;
+    (void)note_number(&numbers[0]);
+    thread_run(note_number, &numbers[1]);
+    return NULL;
+}
+
+static void *adopt_one_of_two(void *argument)
+{
+    uint32_t *numbers = argument;
+    attach();
+    check_equal(my_heap()->number, numbers[0]);
+    thread_run(be_a_guest_of_the_last, &numbers[1]);
+    return NULL;
+}
+
+static void body_two_parked(void *argument)
+{
+    (void)argument;
+    uint32_t numbers[2] = {0, 0};
+    use_up_numbers(2);
+    thread_run(note_two_numbers, numbers);
+    thread_run(adopt_one_of_two, numbers);
+    check_equal(heap_number_max(), HEAPS_MAX - 1);
+    check_parked(numbers[0]);
+    check_parked(numbers[1]);
+}
+
+static void test_of_two_heaps_one_may_be_adopted(void **state)
+{
+    (void)state;
+    child_passes(body_two_parked, NULL);
+}
+
 int main(void)
 {
     options.guest_calls = 0;
@@ -319,10 +583,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_after_its_last_destructor_a_thread_is_a_guest),
         cmocka_unit_test(test_a_thread_is_a_guest_in_its_first_calls_and_adopts_its_host),
+        cmocka_unit_test(test_a_guest_that_ends_leaves_no_heap_in_use),
+        cmocka_unit_test(test_what_a_guest_frees_of_another_parked_heap_goes_home),
+        cmocka_unit_test(test_what_a_guest_frees_of_a_thread_s_heap_arrives_at_once),
         cmocka_unit_test(test_guests_do_not_wait_for_each_other_while_heaps_can_be_had),
         cmocka_unit_test(test_a_guest_waits_when_all_hosts_are_busy),
         cmocka_unit_test(test_a_thread_whose_end_cannot_be_seen_stays_a_guest),
         cmocka_unit_test(test_a_thread_for_which_there_is_no_heap),
+        cmocka_unit_test(test_when_no_more_heaps_can_be_made_guests_keep_the_last),
+        cmocka_unit_test(test_of_two_heaps_one_may_be_adopted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
