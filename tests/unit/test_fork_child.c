@@ -9,7 +9,9 @@
 #include "fake_sys.h"
 #include "mem/arena.h"
 #include "model.h"
+#include "os/process.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 enum { N_MINE = 200 };
@@ -80,6 +82,31 @@ static void test_the_child_goes_on(void **state)
     child_passes(go_on, NULL);
     use_my_blocks(1000);
     check_all();
+}
+
+static void find_the_lock_held(void *argument)
+{
+    (void)argument;
+    check(!lock_try(&my_heap()->lock));
+    check(!lock_is_fork_thread());
+}
+
+/* With a lock held for which prepare would wait. */
+static void fork_alone(void *argument)
+{
+    (void)argument;
+    lock_take(&my_heap()->lock);
+    child_passes(find_the_lock_held, NULL);
+    lock_release(&my_heap()->lock);
+    go_on(NULL);
+}
+
+static void test_a_process_of_one_thread_forks_without_a_lock(void **state)
+{
+    (void)state;
+    if (!os_is_single_threaded())
+        skip(); /* an older libc does not tell, and sanitizers have threads of their own */
+    child_passes(fork_alone, NULL);
 }
 
 static void fork_again(void *argument)
@@ -234,6 +261,54 @@ static void test_heaps_of_threads_that_are_not_forked_are_left_alone(void **stat
     check_equal(state_of(live_number), HEAP_PARKED);
 }
 
+/* ---- while a guest is inside a parked heap ---- */
+
+static _Atomic bool guest_is_inside;
+static _Atomic bool fork_is_over;
+static uint32_t host_number;
+
+static void *be_a_guest_during_fork(void *argument)
+{
+    struct heap *host = heap_visit();
+    check(host != NULL);
+    host_number = host->number;
+    atomic_store(&guest_is_inside, true);
+    (void)pthread_barrier_wait(&barrier);
+    /* Until the forking thread sleeps for the lock; if it does not wait, until it is through. */
+    while (atomic_get_relaxed(&host->guest_lock.word) != 2 && !atomic_load(&fork_is_over))
+        (void)sched_yield();
+    atomic_store(&guest_is_inside, false);
+    heap_leave(host);
+    return argument;
+}
+
+static void find_no_guest(void *argument)
+{
+    check(!atomic_load(&guest_is_inside));
+    check_parked(host_number);
+    /* The host is as good as before. */
+    struct heap *host = heap_by_number(host_number);
+    check(lock_try(&host->guest_lock));
+    heap_check(host);
+    heap_leave(host);
+    go_on(argument);
+}
+
+static void test_fork_waits_for_a_guest_to_leave(void **state)
+{
+    (void)state;
+    check(pthread_barrier_init(&barrier, NULL, 2) == 0);
+    pthread_t thread = thread_start(be_a_guest_during_fork, NULL);
+    (void)pthread_barrier_wait(&barrier);
+    struct child child = child_start(find_no_guest, NULL);
+    atomic_store(&fork_is_over, true);
+    child_join(child);
+    thread_join(thread);
+    check(!atomic_load(&guest_is_inside));
+    check_parked(host_number);
+    check_all();
+}
+
 /* ---- under load ---- */
 
 enum { N_WORKERS = 3, N_SLOTS = 64, N_FORKS = 15 };
@@ -331,10 +406,12 @@ int main(void)
     options.guest_calls = 0;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_child_goes_on),
+        cmocka_unit_test(test_a_process_of_one_thread_forks_without_a_lock),
         cmocka_unit_test(test_the_child_s_child_goes_on),
         cmocka_unit_test(test_handlers_may_allocate),
         cmocka_unit_test(test_the_parent_goes_on_while_the_child_lives),
         cmocka_unit_test(test_heaps_of_threads_that_are_not_forked_are_left_alone),
+        cmocka_unit_test(test_fork_waits_for_a_guest_to_leave),
         cmocka_unit_test(test_fork_while_other_threads_allocate),
         cmocka_unit_test(test_fork_while_a_span_is_being_discarded),
     };
