@@ -44,6 +44,29 @@ int pages = BITS; /* getenv("X") belongs here */'
 
 /* Never getenv("X") here. */
 #define ARENA BITS'
+    write src/conf/options.c 'struct options options = {
+    .size = 2 * MIB,
+    .mode = MODE_SLOW,
+};
+
+static const char *const modes[] = {"fast", "slow", NULL};
+
+static const struct option table[] = {
+    {FIELD(size), .type = OPTION_BYTES},
+    {FIELD(mode), .choices = modes, .type = OPTION_CHOICE},
+    {FIELD(dump), .type = OPTION_TEXT},
+    {FIELD(percent), .type = OPTION_NUMBER},
+};'
+    write README.md '| option | default | what it does |
+|---|---|---|
+| `dump` | none | write one |
+| `mode` | `slow` | how |
+| `percent` | 0 | of it |
+| `size` | 2 MiB | how much |
+
+| another | table |
+|---|---|
+| `of` | other things |'
     write src/api/libc.c '#include "mem/arena.h"
 #include "poolalloc.h"
 
@@ -60,6 +83,12 @@ run_check()
         fail "$1 ended with status $status: $(cat "$scratch/output")"
 }
 
+# Changes a file of the tree with a command of sed.
+edit()
+{
+    sed -i "$2" "$tree/$1"
+}
+
 # $1: check, $2: what its message must hold. The fault has been put into the tree.
 finds()
 {
@@ -72,7 +101,7 @@ finds()
 }
 
 write_clean_tree
-for check in layers headers system length spdx words format; do
+for check in layers headers system length spdx words options format; do
     run_check "$check"
     [ "$status" -ne 1 ] || fail "$check finds a fault where there is none: $(cat "$scratch/output")"
 done
@@ -132,6 +161,25 @@ run_check words
 [ "$status" -eq 0 ] || fail "words finds a part of a word: $(cat "$scratch/output")"
 write README.md "see /wo""rk/notes"
 finds words 'README.md:2:'
+
+edit README.md '/`percent`/d'
+finds options 'README.md has no row: `percent` 0'
+edit README.md 's/| `size`/| size/'
+finds options 'README.md has no row: `size` 2 MiB'
+edit README.md 's/2 MiB/2 GiB/'
+finds options 'README.md has a row for no option or default: `size` 2 GiB'
+edit README.md '/`mode`/p'
+finds options 'README.md has more than one row: `mode` `slow`'
+edit src/conf/options.c '/FIELD(dump)/d'
+finds options 'README.md has a row for no option or default: `dump` none'
+edit src/conf/options.c 's/MODE_SLOW/MODE_FAST/'
+finds options 'README.md has no row: `mode` `fast`'
+edit src/conf/options.c '/\.mode = /d'
+finds options 'README.md has no row: `mode` `fast`'
+edit src/conf/options.c 's/    \.size/    .percent = 7,\n    .size/'
+finds options 'README.md has no row: `percent` 7'
+rm "$tree/README.md"
+finds options 'there is no src/conf/options.c or no README.md'
 
 write src/mem/arena.c 'int   x;'
 finds format 'src/mem/arena.c:2'

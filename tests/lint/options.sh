@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# README.md's table of options has the rows of src/conf/options.c: the same names, in backquotes, and
+# the defaults that hold when nothing is set.
+. "$(dirname "$0")/lib.sh"
+
+options=src/conf/options.c
+readme=README.md
+[ -f "$options" ] && [ -f "$readme" ] || {
+    fault "there is no $options or no $readme"
+    verdict options 0
+}
+
+# "`name` default" for each FIELD(name): its line in the initialiser of `options`, or what is zero.
+awk '
+function number(text,    n, units) {
+    n = text
+    units = ""
+    if (match(text, / \* [KMG]IB$/)) {
+        n = substr(text, 1, RSTART - 1)
+        units = " " substr(text, RSTART + 3, 1) "iB"
+    }
+    return n units
+}
+function finish(    value, choice) {
+    if (name == "")
+        return
+    value = (name in set) ? set[name] : ""
+    if (type == "CHOICE") {
+        choice = choices[list "," 0]
+        for (i = 0; (list "," i) in choices; i++)
+            if (value ~ "_" toupper(choices[list "," i]) "$" || value == i "")
+                choice = choices[list "," i]
+        value = "`" choice "`"
+    } else if (type == "TEXT") {
+        value = value == "" ? "none" : value
+    } else {
+        value = value == "" ? "0" : number(value)
+    }
+    print "`" name "` " value
+    name = ""
+}
+/^struct options options = \{/ { in_defaults = 1; next }
+in_defaults && /^};/ { in_defaults = 0 }
+in_defaults && /^ *\.[a-z_]+ = .*,$/ {
+    key = $1
+    sub(/^\./, "", key)
+    value = $0
+    sub(/^[^=]*= /, "", value)
+    sub(/,$/, "", value)
+    set[key] = value
+}
+/^static const char \*const [a-z_]+\[\] = / {
+    n = split($0, words, "\"")
+    split($5, array, "[")
+    for (i = 2; i < n; i += 2)
+        choices[array[1] "," (i / 2 - 1)] = words[i]
+}
+/^static const struct option table\[\]/ { in_table = 1; next }
+in_table && /^};/ { finish(); in_table = 0 }
+in_table && match($0, /FIELD\([a-z_]+\)/) {
+    next_name = substr($0, RSTART + 6, RLENGTH - 7)
+    finish()
+    name = next_name
+    type = ""
+    list = ""
+}
+in_table && match($0, /OPTION_[A-Z]+/) { type = substr($0, RSTART + 7, RLENGTH - 7) }
+in_table && match($0, /\.choices = [a-z_]+/) { list = substr($0, RSTART + 11, RLENGTH - 11) }
+' "$options" | sort >"$scratch/defined"
+
+# The rows below the one that names the columns.
+awk -F ' *[|] *' '
+/^\| option \| default \|/ { in_table = 1; next }
+!/^\|/ { in_table = 0 }
+in_table && !/^\|-/ { print $2 " " $3 }
+' "$readme" | sort >"$scratch/described"
+
+comm -23 "$scratch/defined" "$scratch/described" | while read -r option; do
+    fault "$readme has no row: $option"
+done
+comm -13 "$scratch/defined" "$scratch/described" | while read -r option; do
+    fault "$readme has a row for no option or default: $option"
+done
+repeated=$(uniq -d "$scratch/described")
+[ -z "$repeated" ] || fault "$readme has more than one row: $repeated"
+verdict options "$(count_lines <"$scratch/defined")"
