@@ -328,6 +328,29 @@ static void test_what_was_discarded_long_ago_is_not_regretted(void **state)
     child_passes(body_purged_fades, NULL);
 }
 
+/* It begins to fade when it begins, however long ago there was any. */
+static void body_begins_late(void *argument)
+{
+    (void)argument;
+    begin(ALL, 1);
+    give(take(ALL));
+    fake_clock_set(START_MS + 10 * HALVED_MS);
+    check(arena_purge_all());
+    options.dirty_bytes = LIMIT * (size_t)PAGE_BYTES;
+    struct span *span = take(ALL);
+    fake_clock_add(HALVED_MS - 1);
+    give(span);
+    check_equal(dirty_pages(), ALL);
+    look_at(START_MS + 13 * HALVED_MS);
+    check_equal(dirty_pages(), LIMIT + ALL / 8);
+}
+
+static void test_regret_does_not_begin_faded(void **state)
+{
+    (void)state;
+    child_passes(body_begins_late, NULL);
+}
+
 /* As read by a thread that then waited for the lock. */
 static void body_old_reading(void *argument)
 {
@@ -483,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_without_a_share_there_is_no_regret),
         cmocka_unit_test(test_regret_is_halved_every_second),
         cmocka_unit_test(test_what_was_discarded_long_ago_is_not_regretted),
+        cmocka_unit_test(test_regret_does_not_begin_faded),
         cmocka_unit_test(test_an_old_reading_of_the_clock_fades_nothing),
         cmocka_unit_test(test_direct_blocks_join_the_arena_up_to_the_limit),
         cmocka_unit_test(test_a_direct_block_that_joined_is_found_again),
