@@ -44,10 +44,15 @@ NOINLINE static void *alloc_as_guest(unsigned class)
     return block;
 }
 
+/* In the thread's heap, or as a guest if that is NULL. */
+static void *alloc_in(struct heap *heap, unsigned class)
+{
+    return LIKELY(heap != NULL) ? alloc_from(heap, class) : alloc_as_guest(class);
+}
+
 static void *alloc_class(unsigned class)
 {
-    struct heap *heap = heap_attach();
-    return LIKELY(heap != NULL) ? alloc_from(heap, class) : alloc_as_guest(class);
+    return alloc_in(heap_attach(), class);
 }
 
 static void *or_no_memory(void *p)
@@ -74,7 +79,7 @@ static void *alloc_class_zeroed(size_t bytes)
         if (block != NULL)
             return block;
     }
-    void *block = heap != NULL ? alloc_from(heap, class) : alloc_as_guest(class);
+    void *block = alloc_in(heap, class);
     return block != NULL ? memset(block, 0, bytes) : NULL;
 }
 

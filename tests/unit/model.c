@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "model.h"
+#include "arena_now.h"
 
 #include "mem/arena.h"
 #include "obs/stats.h"
@@ -41,9 +42,7 @@ uint32_t owner_of(const void *p)
 
 size_t arena_bytes_in_use(void)
 {
-    struct arena_stats stats;
-    arena_check();
-    arena_get_stats(&stats);
+    struct arena_stats stats = arena_now();
     return stats.mapped_bytes - stats.free_bytes + stats.direct_bytes;
 }
 

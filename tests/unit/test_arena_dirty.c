@@ -7,6 +7,7 @@
  * new, by a clock that stands. Pages count as dirty because they are given as such; few are written
  * to.
  */
+#include "arena_now.h"
 #include "mem/arena.h"
 
 #include "conf/options.h"
@@ -25,22 +26,14 @@ static void begin(size_t dirty_pages, size_t dirty_percent)
     fake_clock_set(START_MS);
 }
 
-static struct arena_stats stats_now(void)
-{
-    struct arena_stats stats;
-    arena_check();
-    arena_get_stats(&stats);
-    return stats;
-}
-
 static size_t dirty_pages(void)
 {
-    return stats_now().dirty_bytes / PAGE_BYTES;
+    return arena_now().dirty_bytes / PAGE_BYTES;
 }
 
 static size_t in_use_pages(void)
 {
-    struct arena_stats stats = stats_now();
+    struct arena_stats stats = arena_now();
     return (stats.mapped_bytes - stats.free_bytes + stats.direct_bytes) / PAGE_BYTES;
 }
 
@@ -136,7 +129,7 @@ static void body_end(void *argument)
     check(pattern_holds(page_of(&low, 0), (size_t)(1000 - 256) * PAGE_BYTES, 1));
     check(is_zero(page_of(&low, 1000 - 256), PAGE_BYTES));
     check(pattern_holds(page_of(&other, 0), span_bytes(&other), 2));
-    check_equal(stats_now().purged_bytes, (1000 + 256) * (size_t)PAGE_BYTES);
+    check_equal(arena_now().purged_bytes, (1000 + 256) * (size_t)PAGE_BYTES);
 }
 
 static void test_of_the_oldest_span_the_end_goes_first(void **state)
@@ -385,10 +378,10 @@ static struct span *take_direct(size_t n_pages)
 static bool joins(struct span *span)
 {
     size_t bytes = span_bytes(span);
-    struct arena_stats before = stats_now();
+    struct arena_stats before = arena_now();
     size_t n_unmaps = fake_count(FAKE_UNMAP);
     check(arena_free_large((void *)span->base));
-    struct arena_stats after = stats_now();
+    struct arena_stats after = arena_now();
     bool joined = after.mapped_bytes != before.mapped_bytes;
     size_t gone = joined ? 0 : bytes;
     check_equal(after.mapped_bytes, before.mapped_bytes + bytes - gone);
@@ -445,7 +438,7 @@ static void body_found_again(void *argument)
     check_equal(dirty_pages(), 600);
     look_at(START_MS + options.purge_ms);
     check_equal(dirty_pages(), 0);
-    check_equal(stats_now().n_large_frees, 2);
+    check_equal(arena_now().n_large_frees, 2);
     check(arena_take_free(SPAN_LARGE, 600, 1)->was_zero);
 }
 

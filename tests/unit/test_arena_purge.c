@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the arena gives back to the kernel, when, and what it knows of it afterwards. Every test
  * runs in a child, where the arena is new, by a clock that stands. */
+#include "arena_now.h"
 #include "mem/arena.h"
 
 #include "conf/options.h"
@@ -21,10 +22,7 @@ static void begin_at(uint64_t ms)
 
 static size_t dirty_pages(void)
 {
-    struct arena_stats stats;
-    arena_check();
-    arena_get_stats(&stats);
-    return stats.dirty_bytes / PAGE_BYTES;
+    return arena_now().dirty_bytes / PAGE_BYTES;
 }
 
 /* Spans side by side, each followed by one page that stays in use, so that free ones do not merge.

@@ -3,6 +3,7 @@
  * One thread's heap. Threads: test_heap_threads.c; no memory: test_heap_memory.c. Every test runs
  * in a child, which finds an allocator that was never used.
  */
+#include "arena_now.h"
 #include "conf/options.h"
 #include "fake_sys.h"
 #include "mem/arena.h"
@@ -332,10 +333,7 @@ enum { MANY_SLABS = 16, KIB_BYTES = 1024, SLAB_BLOCKS = UNIT_BYTES / KIB_BYTES }
 
 static size_t dirty_bytes(void)
 {
-    struct arena_stats stats;
-    arena_check();
-    arena_get_stats(&stats);
-    return stats.dirty_bytes;
+    return arena_now().dirty_bytes;
 }
 
 static void body_populated(void *argument)

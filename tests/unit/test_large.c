@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Every test runs in a child, where the arena is new. */
+#include "arena_now.h"
 #include "mem/large.h"
 
 #include "conf/options.h"
@@ -8,14 +9,6 @@
 #include "unit.h"
 
 #include <errno.h>
-
-static struct arena_stats stats_now(void)
-{
-    struct arena_stats stats;
-    arena_check();
-    arena_get_stats(&stats);
-    return stats;
-}
 
 static struct span *span_of(const void *p)
 {
@@ -58,7 +51,7 @@ static void body_alloc(void *argument)
             check(arena_large_at(p) == NULL);
         }
     }
-    check_equal(stats_now().large_bytes, 0);
+    check_equal(arena_now().large_bytes, 0);
 }
 
 static void test_sizes_and_alignments(void **state)
@@ -99,7 +92,7 @@ static void body_too_large(void *argument)
     }
     check(large_alloc(1, (size_t)1 << 63) == NULL);
     check(large_alloc(1, (size_t)1 << 50) == NULL);
-    check_equal(stats_now().large_bytes, 0);
+    check_equal(arena_now().large_bytes, 0);
 }
 
 static void test_sizes_that_no_machine_has(void **state)
@@ -114,7 +107,7 @@ static void make_dirty(size_t bytes)
     char *p = alloc_filled(bytes, 1);
     check_equal(span_of(p)->kind, SPAN_LARGE);
     check(large_free(p));
-    check_equal(stats_now().dirty_bytes, bytes);
+    check_equal(arena_now().dirty_bytes, bytes);
 }
 
 static void body_zeroed_dirty(void *argument)
@@ -130,7 +123,7 @@ static void body_zeroed_dirty(void *argument)
     check(p != NULL && is_zero(p, bytes));
     check_equal(span_of(p)->kind, SPAN_LARGE);
     check_equal(fake_count(FAKE_DISCARD), n_discards + discards);
-    check_equal(stats_now().dirty_bytes, 8 * MIB - bytes);
+    check_equal(arena_now().dirty_bytes, 8 * MIB - bytes);
     pattern_fill(p, bytes, 2);
     check(large_free(p));
     fake_fail_from(FAKE_DISCARD, 1, EINVAL);
@@ -158,7 +151,7 @@ static void body_no_memory(void *argument)
     check(large_alloc(100000, 65536) == NULL);
     check(large_alloc_zeroed(100000) == NULL);
     check(large_alloc(64 * MIB, 1) == NULL);
-    check_equal(stats_now().large_bytes, 0);
+    check_equal(arena_now().large_bytes, 0);
     fake_fail_none();
     check(large_alloc(100000, 1) != NULL);
     check(large_alloc(64 * MIB, 1) != NULL);
@@ -182,7 +175,7 @@ static void body_arena_helps_direct(void *argument)
     void *p = large_alloc_zeroed(2 * MIB);
     check(p != NULL && is_zero(p, 2 * MIB));
     check_equal(span_of(p)->kind, SPAN_LARGE);
-    check(stats_now().dirty_bytes <= 2 * MIB); /* what is left of the 1000 pages */
+    check(arena_now().dirty_bytes <= 2 * MIB); /* what is left of the 1000 pages */
 }
 
 static void test_what_the_arena_has_is_used_for_a_block_that_cannot_be_mapped(void **state)
@@ -222,23 +215,23 @@ static void body_unmap_free(void *argument)
             check(large_free(blocks[i]));
     }
     size_t bytes = 20 * MIB;
-    check(stats_now().free_bytes > bytes);
+    check(arena_now().free_bytes > bytes);
     fake_map_left(MIB);
     char *p = large_alloc(bytes, 1);
     check(p != NULL && is_zero(p, bytes));
     pattern_fill(p, bytes, 99);
-    check_equal(stats_now().free_bytes, 0);
-    check_equal(stats_now().mapped_bytes, N_SCATTERED / 8 * (size_t)SCATTERED_BYTES);
+    check_equal(arena_now().free_bytes, 0);
+    check_equal(arena_now().mapped_bytes, N_SCATTERED / 8 * (size_t)SCATTERED_BYTES);
     for (size_t i = 0; i < N_SCATTERED; i += 8) {
         check(pattern_holds(blocks[i], SCATTERED_BYTES, i));
         check(large_free(blocks[i]));
     }
     check(pattern_holds(p, bytes, 99));
     check(large_alloc(bytes + 8 * MIB, 1) == NULL);
-    check_equal(stats_now().mapped_bytes, 0);
+    check_equal(arena_now().mapped_bytes, 0);
     fake_fail_none();
     check(large_alloc(bytes, 1) != NULL && large_alloc(SCATTERED_BYTES, 1) != NULL);
-    (void)stats_now();
+    (void)arena_now();
 }
 
 static void test_free_address_space_is_let_go_when_there_is_no_other(void **state)
@@ -260,9 +253,9 @@ static void body_in_place(void *argument)
     check(resize(p, 50000) == p);
     check_equal(span_bytes(span_of(p)), round_up(50000, PAGE_BYTES));
     check(pattern_holds(p, 50000, 2));
-    check_equal(stats_now().large_bytes, round_up(50000, PAGE_BYTES));
+    check_equal(arena_now().large_bytes, round_up(50000, PAGE_BYTES));
     check(large_free(p));
-    check_equal(stats_now().large_bytes, 0);
+    check_equal(arena_now().large_bytes, 0);
 }
 
 static void test_resizing_in_place(void **state)
@@ -299,13 +292,13 @@ static void body_move_to_direct(void *argument)
     check(pattern_holds(to, 2 * MIB, 1));
     check(is_zero(to + 2 * MIB, MIB));
     check(arena_large_at(p) == NULL);
-    check_equal(stats_now().direct_bytes, 3 * MIB);
+    check_equal(arena_now().direct_bytes, 3 * MIB);
     /* From now on it grows without copying: by mremap alone. */
     size_t n_resizes = fake_count(FAKE_RESIZE);
     to = resize(to, 20 * MIB);
     check(to != NULL && pattern_holds(to, 2 * MIB, 1));
     check_equal(fake_count(FAKE_RESIZE), n_resizes + 1);
-    check_equal(stats_now().direct_bytes, 20 * MIB);
+    check_equal(arena_now().direct_bytes, 20 * MIB);
 }
 
 static void test_a_block_of_a_mib_that_must_move_gets_a_mapping(void **state)
@@ -319,7 +312,7 @@ static void check_stays(char *p, size_t bytes, size_t wanted)
     check(resize(p, wanted) == NULL);
     check(pattern_holds(p, bytes, 1));
     check_equal(span_bytes(span_of(p)), bytes);
-    (void)stats_now();
+    (void)arena_now();
 }
 
 static void body_failures(void *argument)
@@ -339,7 +332,7 @@ static void body_failures(void *argument)
     fake_fail_from(FAKE_RESIZE, 1, ENOMEM);
     fake_fail_from(FAKE_MOVE, 1, ENOMEM);
     check_stays(direct, 40 * MIB, 50 * MIB);
-    check_equal(stats_now().direct_bytes, 40 * MIB);
+    check_equal(arena_now().direct_bytes, 40 * MIB);
 }
 
 static void test_a_failed_realloc_leaves_the_block(void **state)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Every test runs in a child, where the arena is new. */
+#include "arena_now.h"
 #include "mem/slab.h"
 
 #include "conf/classes.h"
@@ -243,10 +244,7 @@ static void test_only_carved_pages_count_as_touched(void **state)
 
 static size_t dirty_bytes(void)
 {
-    struct arena_stats stats;
-    arena_check();
-    arena_get_stats(&stats);
-    return stats.dirty_bytes;
+    return arena_now().dirty_bytes;
 }
 
 static void body_populated(void *argument)
