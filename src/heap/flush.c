@@ -13,7 +13,7 @@
 #include "mem/slab.h"
 #include "os/panic.h"
 
-enum { DRAIN_BLOCKS_MAX = 32, LOOKS_PER_PURGE = 64 };
+enum { DRAIN_BLOCKS_MIN = 8, DRAIN_BLOCKS_MAX = 32, LOOKS_PER_PURGE = 64 };
 
 void heap_list_add(struct heap *heap, struct span *slab)
 {
@@ -45,19 +45,17 @@ static void slab_retire(struct heap *heap, struct span *slab)
     slab_delete(slab);
 }
 
-static void send_block_home(struct heap *heap, struct block *block, unsigned class)
+static struct place home_of(const struct block *block, unsigned class)
 {
     struct place place = map_place((uintptr_t)block);
     if (UNLIKELY(!place.is_slab || place.class != class))
         panic("double free", block, class_bytes(class));
-    if (UNLIKELY(place.owner != heap->number)) {
-        struct chain chain = {block, block, 1};
-        heap_push(place.owner, class, &chain);
-        return;
-    }
-    struct span *slab = map_slab_span((uintptr_t)block);
-    slab_put(slab, block);
-    if (slab == heap->shelves[class].slab)
+    return place;
+}
+
+static void slab_settle(struct heap *heap, struct span *slab)
+{
+    if (slab == heap->shelves[slab->class].slab)
         return;
     if (slab_is_empty(slab))
         slab_retire(heap, slab);
@@ -65,18 +63,31 @@ static void send_block_home(struct heap *heap, struct block *block, unsigned cla
         heap_list_add(heap, slab);
 }
 
+static const struct block *send_on(struct chain *chain, unsigned class, uint32_t owner)
+{
+    struct block *block = chain->head;
+    struct chain one = {block, block, 1};
+    chain->head = block_next_checked(block, class_bytes(class));
+    chain->n--;
+    heap_push(owner, class, &one);
+    return block;
+}
+
 void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head, size_t n)
 {
-    size_t bytes = class_bytes(class);
+    struct chain chain = {head, NULL, n};
     const struct block *last = head;
-    for (; n > 0; n--) {
-        if (UNLIKELY(head == BLOCK_END))
-            block_corrupted(last, bytes); /* freed twice, so that the chain is cut short */
-        struct block *next = block_next_checked(head, bytes);
-        last = head;
-        __builtin_prefetch(next);
-        send_block_home(heap, head, class);
-        head = next;
+    while (chain.n > 0) {
+        if (UNLIKELY(chain.head == BLOCK_END))
+            block_corrupted(last, class_bytes(class)); /* freed twice: the chain is cut short */
+        struct place home = home_of(chain.head, class);
+        if (LIKELY(home.owner == heap->number)) {
+            struct span *slab = map_slab_span((uintptr_t)chain.head);
+            last = slab_put_run(slab, &chain);
+            slab_settle(heap, slab);
+        } else {
+            last = send_on(&chain, class, home.owner);
+        }
     }
 }
 
@@ -154,7 +165,8 @@ static size_t bin_limit(const struct shelf *shelf)
 {
     size_t limit = shelf->cap;
     if (UNLIKELY(shelf->is_draining))
-        limit = min_size(limit, max_size(min_size(shelf->n_slabs / 2, DRAIN_BLOCKS_MAX), 1));
+        limit = min_size(
+            limit, min_size(max_size(shelf->n_slabs / 2, DRAIN_BLOCKS_MIN), DRAIN_BLOCKS_MAX));
     return limit;
 }
 

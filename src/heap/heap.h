@@ -28,9 +28,11 @@
 #include "os/lock.h"
 
 enum {
-    N_OUTBOXES = 16,
+    N_OUTBOXES = 128,
+    OUTBOX_STRIDE = 24, /* classes that one owner's blocks have, mostly */
     OUTBOX_MAX_BLOCKS = 64,
-    OUTBOX_MAX_BYTES = 16 * 1024,
+    OUTBOX_MAX_BYTES = 4 * 1024,
+    OUTBOXES_MAX_BYTES = 32 * 1024, /* all of a heap together */
     HEAPS_MAX = 1 << 15, /* heap numbers are 15 bits of a slab word; 0 is the empty heap's */
 };
 
@@ -65,10 +67,12 @@ struct shelf {
 
 /* Blocks of one class for one other heap, collected until it is worth a push. [owner] */
 struct outbox {
+    struct block *head;
+    struct block *tail;
     uint32_t owner;
-    uint32_t class;
-    uint32_t capacity; /* blocks that make a push worth it */
-    struct chain chain;
+    uint16_t n;
+    uint8_t class;
+    uint8_t capacity; /* blocks that make a push worth it */
 };
 
 /* All that the fast paths know of a heap. */
@@ -93,6 +97,7 @@ struct heap {
     size_t caps_bytes;        /* [owner] sum of the caps of all classes in use */
     struct shelf shelves[N_CLASSES];
     struct outbox outboxes[N_OUTBOXES];
+    size_t outbox_bytes; /* [owner] in all of them */
 
     ALIGNED(CACHE_LINE_BYTES) struct inbox inboxes[N_CLASSES]; /* [atomic] */
 };

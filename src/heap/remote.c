@@ -28,14 +28,17 @@ static void push_and_tidy(uint32_t owner, unsigned class, const struct chain *ch
         heap_tidy_parked(heap, class);
 }
 
-static void outbox_flush(struct outbox *outbox)
+static void outbox_flush(struct heap *heap, struct outbox *outbox)
 {
+    if (outbox->n == 0)
+        return;
     /* Freed twice, and handed out or linked anew since: the push would write into it. */
-    const struct block *tail = outbox->chain.tail;
-    if (UNLIKELY(!block_is_sealed(tail, BLOCK_END, block_secret)))
-        block_corrupted(tail, class_bytes(outbox->class));
-    push_and_tidy(outbox->owner, outbox->class, &outbox->chain);
-    outbox->chain.n = 0;
+    if (UNLIKELY(!block_is_sealed(outbox->tail, BLOCK_END, block_secret)))
+        block_corrupted(outbox->tail, class_bytes(outbox->class));
+    struct chain chain = {outbox->head, outbox->tail, outbox->n};
+    push_and_tidy(outbox->owner, outbox->class, &chain);
+    heap->outbox_bytes -= chain.n * class_bytes(outbox->class);
+    outbox->n = 0;
 }
 
 /* A free of this class that did not come into the bin. */
@@ -47,30 +50,33 @@ static void count_free(struct heap *heap, unsigned class)
 
 static void outbox_add(struct outbox *outbox, struct block *block)
 {
-    bool is_first = outbox->chain.n++ == 0;
+    bool is_first = outbox->n++ == 0;
     if (is_first)
-        outbox->chain.tail = block;
-    block_link(block, is_first ? BLOCK_END : outbox->chain.head, block_secret);
-    outbox->chain.head = block;
+        outbox->tail = block;
+    block_link(block, is_first ? BLOCK_END : outbox->head, block_secret);
+    outbox->head = block;
 }
 
-static void outbox_readdress(struct outbox *outbox, uint32_t owner, unsigned class)
+static void outbox_readdress(struct heap *heap, struct outbox *outbox, uint32_t owner,
+                             unsigned class)
 {
-    if (outbox->chain.n > 0)
-        outbox_flush(outbox);
+    outbox_flush(heap, outbox);
     outbox->owner = owner;
-    outbox->class = class;
-    outbox->capacity = outbox_capacity(class);
+    outbox->class = (uint8_t) class;
+    outbox->capacity = (uint8_t)outbox_capacity(class);
 }
 
 void heap_free_remote(struct heap *heap, struct block *block, unsigned class, uint32_t owner)
 {
-    struct outbox *outbox = &heap->outboxes[(owner * 5 + class) % N_OUTBOXES];
+    struct outbox *outbox = &heap->outboxes[(owner * OUTBOX_STRIDE + class) % N_OUTBOXES];
     if (UNLIKELY(outbox->owner != owner || outbox->class != class))
-        outbox_readdress(outbox, owner, class);
+        outbox_readdress(heap, outbox, owner, class);
     outbox_add(outbox, block);
-    if (outbox->chain.n >= outbox->capacity)
-        outbox_flush(outbox);
+    heap->outbox_bytes += class_bytes(class);
+    if (outbox->n >= outbox->capacity)
+        outbox_flush(heap, outbox);
+    else if (UNLIKELY(heap->outbox_bytes > OUTBOXES_MAX_BYTES))
+        heap_flush_outboxes(heap);
     count_free(heap, class);
 }
 
@@ -83,8 +89,6 @@ void heap_free_remote_now(struct heap *heap, struct block *block, unsigned class
 
 void heap_flush_outboxes(struct heap *heap)
 {
-    for (size_t i = 0; i < N_OUTBOXES; i++) {
-        if (heap->outboxes[i].chain.n > 0)
-            outbox_flush(&heap->outboxes[i]);
-    }
+    for (size_t i = 0; i < N_OUTBOXES; i++)
+        outbox_flush(heap, &heap->outboxes[i]);
 }

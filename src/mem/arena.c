@@ -115,7 +115,7 @@ static struct span *find_fit(size_t n_pages, size_t align_pages)
     return tree_at_least(&free_spans.tree, (uint32_t)(n_pages + align_pages - 1), 0);
 }
 
-static void regret_note(size_t n_fresh_pages)
+static void regret_note_need(size_t n_fresh_pages)
 {
     size_t n = min_size(n_fresh_pages, arena.regret.purged_pages);
     arena.regret.purged_pages -= n;
@@ -138,6 +138,12 @@ static void regret_fade(uint32_t now)
     arena.regret.halved_ms = now;
 }
 
+static void regret_note_purge(size_t n_pages, uint32_t now)
+{
+    regret_fade(now);
+    arena.regret.purged_pages += n_pages;
+}
+
 static size_t to_kernel_pages(size_t n_pages)
 {
     return round_up(n_pages, os_page_bytes() >> PAGE_SHIFT);
@@ -155,7 +161,7 @@ static struct span *take_locked(enum span_kind kind, size_t n_pages, size_t alig
         span = find_fit(n_pages, align_pages);
     }
     uintptr_t base = aligned_start(span, n_pages, align_pages);
-    regret_note(n_pages - free_cut(span, base, base + (n_pages << PAGE_SHIFT)));
+    regret_note_need(n_pages - free_cut(span, base, base + (n_pages << PAGE_SHIFT)));
     span->kind = (uint8_t)kind;
     span_register(span);
     return span;
@@ -222,10 +228,9 @@ static bool purge_span(struct span *span, size_t n_touched_max)
     purging_remove(span);
     uint32_t now = now_ms();
     if (done) {
-        regret_fade(now);
+        regret_note_purge(n_touched, now);
         arena.stats.n_purges++;
         arena.stats.purged_bytes += (uint64_t)n_touched << PAGE_SHIFT;
-        arena.regret.purged_pages += n_touched;
         map_touched_clear(span->base, span->n_pages);
         span->free.n_touched = 0;
     }
@@ -353,7 +358,7 @@ static bool extend_locked(struct span *span, size_t n_pages)
     struct span *after = free_neighbour_after(span_end(span));
     if (after == NULL || span_end(after) < end || !spares_fill())
         return false;
-    regret_note(n_pages - span->n_pages - free_cut(after, after->base, end));
+    regret_note_need(n_pages - span->n_pages - free_cut(after, after->base, end));
     span->n_pages = (uint32_t)n_pages;
     span_register(span);
     spare_put(after);
@@ -449,6 +454,7 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
         span->kind = SPAN_DIRECT;
         span->was_zero = true;
         direct_register_locked(span, base, all);
+        regret_note_need(span->n_pages);
         arena.stats.n_large_allocs++;
     }
     lock_release(&arena.lock);
@@ -494,7 +500,7 @@ bool arena_resize_direct(struct span *span, size_t bytes)
  * like everything else. False: it would be discarded at once, or there is no memory to know it. */
 static bool direct_join_locked(struct span *span)
 {
-    if (free_spans.dirty_pages + span->n_pages > dirty_pages_wanted() ||
+    if (free_spans.dirty_pages + span->n_pages > dirty_pages_max() ||
         !map_cover(span->base, span_bytes(span)))
         return false;
     arena.mapped_pages += span->n_pages;
@@ -514,6 +520,7 @@ bool arena_free_large(void *p)
     if (is_direct && !direct_join_locked(span)) {
         bytes_to_unmap = span_bytes(span);
         arena.stats.purged_bytes += bytes_to_unmap;
+        regret_note_purge(span->n_pages, now);
         arena.stats.n_large_frees++;
         spare_put(span);
     } else if (span != NULL) {

@@ -110,19 +110,33 @@ void *slab_carve_zeroed(struct span *slab)
     return block_at(slab, slab->slab.n_carved++);
 }
 
-void slab_put(struct span *slab, struct block *block)
+static void put(struct span *slab, const struct block *block, unsigned index)
 {
-    unsigned class = slab->class;
-    uint32_t offset = (uint32_t)((uintptr_t)block - slab->base);
-    unsigned index = class_index_of_offset(class, offset);
     if (UNLIKELY(index >= slab->slab.n_carved))
-        panic("free of a pointer that is no block", block, class_bytes(class));
+        panic("free of a pointer that is no block", block, class_bytes(slab->class));
     uint64_t *word = &slab->slab.bitmap[index / 64];
     uint64_t bit = UINT64_C(1) << index % 64;
     if (UNLIKELY((*word & bit) != 0))
-        panic("double free", block, class_bytes(class));
+        panic("double free", block, class_bytes(slab->class));
     *word |= bit;
     slab->slab.n_out--;
+}
+
+const struct block *slab_put_run(struct span *slab, struct chain *chain)
+{
+    unsigned class = slab->class;
+    uintptr_t offset = (uintptr_t)chain->head - slab->base;
+    const struct block *last;
+    do {
+        last = chain->head;
+        struct block *next = block_next_checked(last, class_bytes(class));
+        __builtin_prefetch(next);
+        put(slab, last, class_index_of_offset(class, (uint32_t)offset));
+        offset = (uintptr_t)next - slab->base;
+        chain->head = next;
+        chain->n--;
+    } while (chain->n > 0 && offset < UNIT_BYTES);
+    return last;
 }
 
 void slab_check(const struct span *slab)

@@ -31,8 +31,10 @@ void slab_carve(struct span *slab, struct chain *chain, size_t max);
 /* One never used block that reads as zero, or NULL. */
 void *slab_carve_zeroed(struct span *slab);
 
-/* Takes a block home; ends the process if it is home already or never was out. */
-void slab_put(struct span *slab, struct block *block);
+/* Takes blocks home from the head of the chain, the first one and those after it that are of this
+ * slab too, and returns the last of them. Ends the process if one is home already or never was out.
+ */
+const struct block *slab_put_run(struct span *slab, struct chain *chain);
 
 /* Verifies the record against the bitmap; traps if they disagree. */
 void slab_check(const struct span *slab);

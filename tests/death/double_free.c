@@ -51,14 +51,19 @@ static void others_between(size_t bytes)
     take_until_death(bytes);
 }
 
-/* So much was freed that blocks go home at once, and this one for the second time. */
+/* So much was freed that blocks go home soon, and this one for the second time. */
 static void at_home(size_t bytes)
 {
+    enum { N_MORE = 64 };
+    void *more[N_MORE];
     void *p = take_with_many(bytes);
+    for (int i = 0; i < N_MORE; i++)
+        more[i] = block_take(bytes);
     expect(DOUBLE_FREE, p, bytes);
     give_with_many(p);
     free(opaque(p));
-    take_until_death(bytes);
+    for (int i = 0; i < N_MORE; i++)
+        block_give(more[i]);
 }
 
 /* realloc looks at the block. */

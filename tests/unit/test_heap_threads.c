@@ -321,9 +321,9 @@ static void test_blocks_go_to_their_owner_in_batches(void **state)
     (void)state;
     size_t n_and_bytes[][2] = {
         {OUTBOX_MAX_BLOCKS, 16},
-        {OUTBOX_MAX_BLOCKS, 256},
+        {OUTBOX_MAX_BLOCKS, OUTBOX_MAX_BYTES / OUTBOX_MAX_BLOCKS},
         {OUTBOX_MAX_BYTES / 1024, 1024},
-        {OUTBOX_MAX_BYTES / 8192, 8192},
+        {1, OUTBOX_MAX_BYTES},
         {1, 32768},
     };
     for (size_t i = 0; i < ARRAY_LEN(n_and_bytes); i++)
@@ -354,8 +354,6 @@ static void test_outboxes_are_flushed(void **state)
     run_child(body_flush_outboxes, NULL);
 }
 
-/* As many classes as there are outboxes and more: some outboxes must be emptied for another class.
- */
 static void *own_a_block_of_each_class(void *argument)
 {
     n_blocks = N_CLASSES;
@@ -370,19 +368,22 @@ static void *own_a_block_of_each_class(void *argument)
     return argument;
 }
 
+/* What outboxes hold together is bounded too. */
 static void body_all_classes(void *argument)
 {
     (void)argument;
     attach();
     pthread_t thread = thread_start(own_a_block_of_each_class, NULL);
     meet();
-    size_t n_in_inboxes = 0;
     for (unsigned class = 0; class < N_CLASSES; class ++)
         heap_free(blocks[class]);
+    size_t bytes = 0;
     for (unsigned class = 0; class < N_CLASSES; class ++)
-        n_in_inboxes += inbox_count(thread_number, class);
-    check(n_in_inboxes >= N_CLASSES - N_OUTBOXES);
+        bytes += (1 - inbox_count(thread_number, class)) * class_bytes(class);
+    check(bytes > 0 && bytes <= OUTBOXES_MAX_BYTES);
+    check_equal(bytes, my_heap()->outbox_bytes);
     heap_flush_outboxes(my_heap());
+    check_equal(my_heap()->outbox_bytes, 0);
     meet();
     thread_join(thread);
     for (unsigned class = 0; class < N_CLASSES; class ++)
@@ -391,10 +392,71 @@ static void body_all_classes(void *argument)
     check_equal(arena_bytes_in_use(), 0);
 }
 
-static void test_an_outbox_holds_one_class_of_one_owner(void **state)
+static void test_outboxes_hold_little_together(void **state)
 {
     (void)state;
     run_child(body_all_classes, NULL);
+}
+
+/* Two owners, and two classes that share an outbox when they are of the one and of the other. */
+enum { CLASS_HIGH = OUTBOX_STRIDE + 6, CLASS_LOW = 6 };
+
+static struct owner {
+    uint32_t number;
+    char *high;
+    char *low;
+} owners[2];
+
+static pthread_barrier_t barrier_of_three;
+
+static void meet_three(void)
+{
+    (void)pthread_barrier_wait(&barrier_of_three);
+}
+
+static void *own_two_blocks(void *argument)
+{
+    struct owner *owner = argument;
+    owner->high = heap_alloc(class_bytes(CLASS_HIGH));
+    owner->low = heap_alloc(class_bytes(CLASS_LOW));
+    owner->number = my_heap()->number;
+    meet_three();
+    meet_three();
+    return NULL;
+}
+
+static void body_shared_outbox(void *argument)
+{
+    (void)argument;
+    attach();
+    check(pthread_barrier_init(&barrier_of_three, NULL, 3) == 0);
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        threads[i] = thread_start(own_two_blocks, &owners[i]);
+    meet_three();
+    bool in_order = owners[0].number < owners[1].number;
+    const struct owner *first = &owners[in_order ? 0 : 1];
+    const struct owner *second = &owners[in_order ? 1 : 0];
+    check_equal(first->number + 1, second->number);
+    heap_free(first->high);
+    check_equal(inbox_count(first->number, CLASS_HIGH), 0);
+    heap_free(second->low);
+    check_equal(inbox_count(first->number, CLASS_HIGH), 1);
+    check_equal(inbox_count(second->number, CLASS_LOW), 0);
+    heap_free(first->low);
+    check_equal(inbox_count(second->number, CLASS_LOW), 0);
+    heap_flush_outboxes(my_heap());
+    check_equal(inbox_count(second->number, CLASS_LOW), 1);
+    check_equal(inbox_count(first->number, CLASS_LOW), 1);
+    meet_three();
+    for (int i = 0; i < 2; i++)
+        thread_join(threads[i]);
+}
+
+static void test_an_outbox_holds_one_class_of_one_owner(void **state)
+{
+    (void)state;
+    run_child(body_shared_outbox, NULL);
 }
 
 static void body_tidy(void *argument)
@@ -566,6 +628,7 @@ int main(void)
         cmocka_unit_test(test_slabs_of_live_heaps_are_not_taken),
         cmocka_unit_test(test_blocks_go_to_their_owner_in_batches),
         cmocka_unit_test(test_outboxes_are_flushed),
+        cmocka_unit_test(test_outboxes_hold_little_together),
         cmocka_unit_test(test_an_outbox_holds_one_class_of_one_owner),
         cmocka_unit_test(test_what_is_sent_to_a_parked_heap_goes_home_at_once),
         cmocka_unit_test(test_nobody_waits_for_the_lock_of_a_parked_heap),

@@ -57,7 +57,9 @@ static struct span *slab_all_out(unsigned class)
 static void put(struct span *slab, struct block *block)
 {
     block_link(block, BLOCK_END, block_secret);
-    slab_put(slab, block);
+    struct chain chain = {block, NULL, 1};
+    check(slab_put_run(slab, &chain) == block);
+    check(chain.head == BLOCK_END && chain.n == 0);
 }
 
 /* ---- carving, taking and putting, for every class ---- */
