@@ -7,6 +7,7 @@
 #include "heap/heap.h"
 #include "obs/dump.h"
 #include "os/process.h"
+#include "os/text.h"
 
 /* glibc passes main's arguments to constructors. */
 __attribute__((constructor(101))) static void init(int argc, const char *const *argv,
@@ -19,5 +20,11 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
     if (conf == NULL || os_is_privileged())
         return;
     options_parse(conf);
+    if (os_is_bypassed()) {
+        if (options.verbose)
+            text_warn("the program has a malloc of its own, which serves instead of this one", NULL,
+                      NULL);
+        return;
+    }
     dump_init();
 }

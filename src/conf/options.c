@@ -59,6 +59,8 @@ static const struct option table[] = {
      .help = "a thread shares caches with others before it gets its own"},
     {FIELD(foreign), .type = OPTION_CHOICE, .choices = foreign_choices,
      .help = "what to do with blocks of libc's own allocator"},
+    {FIELD(deepbind), .type = OPTION_CHOICE, .choices = switch_choices,
+     .help = "let dlopen bind libraries to libc's malloc where the program asks for it"},
 };
 
 static uint64_t *number_field(const struct option *option)

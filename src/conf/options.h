@@ -3,7 +3,7 @@
  * Run-time options, from POOLALLOC_CONF="key=value,key=value".
  *
  * The table in options.c has one row an option; parser, help and tests come from it. Values are
- * read-only after start; before it, and where a value is refused, the defaults hold.
+ * read-only after start, but for two; before it, and where a value is refused, the defaults hold.
  */
 #ifndef POOLALLOC_CONF_OPTIONS_H
 #define POOLALLOC_CONF_OPTIONS_H
@@ -27,10 +27,22 @@ struct options {
     uint64_t direct_bytes;       /* blocks from here on are mapped if nothing free fits */
     uint64_t guest_calls;        /* of a new thread, before it gets a heap of its own */
     uint64_t foreign;            /* enum foreign_action */
+    uint64_t deepbind;           /* leave the program's RTLD_DEEPBIND alone */
     char dump[OPTION_TEXT_MAX];  /* where the dump at exit goes; empty: no dump */
 };
 
 extern struct options options;
+
+/* For the two that mallopt may change later: dirty_bytes and direct_bytes. */
+ALWAYS_INLINE uint64_t option_get(const uint64_t *option)
+{
+    return __atomic_load_n(option, __ATOMIC_RELAXED);
+}
+
+ALWAYS_INLINE void option_put(uint64_t *option, uint64_t value)
+{
+    __atomic_store_n(option, value, __ATOMIC_RELAXED);
+}
 
 /* Reads the value of POOLALLOC_CONF (may be NULL). Unknown keys and bad values get one warning line
  * each on fd 2 and change nothing. */

@@ -194,18 +194,23 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
 
 /* ---- all of it ---- */
 
-static void flush_class_locked(struct heap *heap, unsigned class)
+/* What the heap's lock guards of a class; its thread may go on meanwhile. */
+static void flush_shared_locked(struct heap *heap, unsigned class)
 {
-    struct bin *bin = &heap->front.bins[class];
-    struct shelf *shelf = &heap->shelves[class];
-    size_t n = bin_count(heap, class);
-    heap_send_home_locked(heap, class, bin->head, n);
-    bin->head = BLOCK_END;
-    shelf->balance -= (int64_t)n;
     magazine_send_home_locked(heap, class);
     struct chain left = inbox_take(&heap->inboxes[class], class_bytes(class));
     heap_send_home_locked(heap, class, left.head, left.n);
     current_slab_release_locked(heap, class);
+}
+
+static void flush_class_locked(struct heap *heap, unsigned class)
+{
+    struct bin *bin = &heap->front.bins[class];
+    size_t n = bin_count(heap, class);
+    heap_send_home_locked(heap, class, bin->head, n);
+    bin->head = BLOCK_END;
+    heap->shelves[class].balance -= (int64_t)n;
+    flush_shared_locked(heap, class);
 }
 
 void heap_flush(struct heap *heap)
@@ -214,6 +219,31 @@ void heap_flush(struct heap *heap)
     for (unsigned class = 0; class < N_CLASSES; class ++)
         flush_class_locked(heap, class);
     lock_release(&heap->lock);
+}
+
+static void flush_live(struct heap *heap)
+{
+    lock_take(&heap->lock);
+    for (unsigned class = 0; class < N_CLASSES; class ++)
+        flush_shared_locked(heap, class);
+    lock_release(&heap->lock);
+}
+
+void heap_flush_all(void)
+{
+    if (front_mine != &front_empty) {
+        heap_flush_outboxes(heap_of(front_mine));
+        heap_flush(heap_of(front_mine));
+    }
+    for (uint32_t i = 1; i <= heap_number_max(); i++) {
+        struct heap *heap = heap_by_number(i);
+        lock_take(&heap->guest_lock); /* so that the state stays what it is */
+        if (atomic_get_relaxed(&heap->state) == HEAP_PARKED)
+            heap_flush(heap);
+        else if (atomic_get_relaxed(&heap->state) == HEAP_LIVE)
+            flush_live(heap);
+        lock_release(&heap->guest_lock);
+    }
 }
 
 void heap_tidy_parked(struct heap *heap, unsigned class)

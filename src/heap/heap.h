@@ -171,6 +171,9 @@ void heap_look_at_bin(struct heap *heap, unsigned class);
 /* Every free block of bins, magazines and inboxes goes home; empty slabs go to the arena. */
 void heap_flush(struct heap *heap);
 
+/* Of every heap, but for the bins of other threads'. */
+void heap_flush_all(void);
+
 /* The same for the inbox of one class of a parked heap, unless somebody else is at it. */
 void heap_tidy_parked(struct heap *heap, unsigned class);
 

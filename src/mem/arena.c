@@ -32,6 +32,7 @@ static struct {
     struct span *purging; /* linked by .newer */
     uintptr_t lowest;     /* base of the region mapped last; the next is asked for below */
     size_t mapped_pages;
+    size_t mapped_peak_pages;
     struct regret regret;
     struct arena_stats stats;
 } arena = {.lock = LOCK_INIT(LOCK_ARENA)};
@@ -50,6 +51,12 @@ static uintptr_t first_region_end(void)
     uintptr_t end = round_down(libraries - distance, MIB);
     return end % (UINT64_C(1) << LEAF_SHIFT) >= GIB ? end
                                                     : round_down(end, UINT64_C(1) << LEAF_SHIFT);
+}
+
+static void mapped_add(size_t n_pages)
+{
+    arena.mapped_pages += n_pages;
+    arena.mapped_peak_pages = max_size(arena.mapped_peak_pages, arena.mapped_pages);
 }
 
 static uintptr_t region_map(size_t n_pages)
@@ -85,7 +92,7 @@ static bool arena_grow(size_t n_pages)
     }
     if (base == 0)
         return false;
-    arena.mapped_pages += pages;
+    mapped_add(pages);
     struct span *span = spare_get();
     span->base = base;
     span->n_pages = (uint32_t)pages;
@@ -245,7 +252,7 @@ static size_t dirty_pages_wanted(void)
 {
     size_t in_use =
         arena.mapped_pages - free_spans.free_pages + (arena.stats.direct_bytes >> PAGE_SHIFT);
-    return (options.dirty_bytes >> PAGE_SHIFT) + in_use * options.dirty_percent / 100;
+    return (option_get(&options.dirty_bytes) >> PAGE_SHIFT) + in_use * options.dirty_percent / 100;
 }
 
 static size_t dirty_pages_max(void)
@@ -303,14 +310,21 @@ bool arena_zero(struct span *span)
     return span->was_zero || os_pages_discard((void *)span->base, span_bytes(span));
 }
 
-bool arena_purge_all(void)
+bool arena_purge_down_to(size_t bytes)
 {
     bool any = false;
+    size_t n_kept = bytes >> PAGE_SHIFT;
     lock_take(&arena.lock);
-    while (free_spans.oldest != NULL && purge_span(free_spans.oldest, SPAN_PAGES_MAX))
+    while (free_spans.dirty_pages > n_kept &&
+           purge_span(free_spans.oldest, free_spans.dirty_pages - n_kept))
         any = true;
     lock_release(&arena.lock);
     return any;
+}
+
+bool arena_purge_all(void)
+{
+    return arena_purge_down_to(0);
 }
 
 static void give_locked(struct span *span, size_t n_touched, uint32_t now)
@@ -429,12 +443,14 @@ static void direct_register_locked(struct span *span, uintptr_t base, size_t byt
     span->base = base;
     span->n_pages = (uint32_t)(bytes >> PAGE_SHIFT);
     *map_span_entry(base) = span;
+    arena.stats.n_direct++;
     arena.stats.direct_bytes += bytes;
     arena.stats.large_bytes += bytes;
 }
 
 static void direct_unregister_locked(const struct span *span)
 {
+    arena.stats.n_direct--;
     arena.stats.direct_bytes -= span_bytes(span);
     arena.stats.large_bytes -= span_bytes(span);
 }
@@ -503,7 +519,7 @@ static bool direct_join_locked(struct span *span)
     if (free_spans.dirty_pages + span->n_pages > dirty_pages_max() ||
         !map_cover(span->base, span_bytes(span)))
         return false;
-    arena.mapped_pages += span->n_pages;
+    mapped_add(span->n_pages);
     return true;
 }
 
@@ -540,6 +556,8 @@ void arena_get_stats(struct arena_stats *stats)
     lock_take(&arena.lock);
     *stats = arena.stats;
     stats->mapped_bytes = arena.mapped_pages << PAGE_SHIFT;
+    stats->mapped_peak_bytes = arena.mapped_peak_pages << PAGE_SHIFT;
+    stats->n_free_spans = free_spans.n_spans;
     stats->free_bytes = free_spans.free_pages << PAGE_SHIFT;
     stats->dirty_bytes = free_spans.dirty_pages << PAGE_SHIFT;
     lock_release(&arena.lock);

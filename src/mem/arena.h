@@ -26,10 +26,13 @@
 
 struct arena_stats {
     size_t mapped_bytes; /* regions */
+    size_t mapped_peak_bytes;
+    size_t n_free_spans;
     size_t free_bytes;   /* of them, in no slab and no large block */
     size_t dirty_bytes;  /* of the free ones, not given back to the kernel */
     size_t large_bytes;  /* in large blocks, direct ones included */
     size_t direct_bytes; /* in direct blocks */
+    size_t n_direct;
     uint64_t n_large_allocs;
     uint64_t n_large_frees;
     uint64_t n_purges;
@@ -70,6 +73,9 @@ bool arena_zero(struct span *span);
 
 /* Discards all free pages now, or those whose time has come. True: some memory went back. */
 bool arena_purge_all(void);
+
+/* All but `bytes` of them. */
+bool arena_purge_down_to(size_t bytes);
 void arena_purge_due(void);
 
 void arena_get_stats(struct arena_stats *stats);

@@ -84,6 +84,7 @@ static void free_insert(struct span *span)
     span->kind = SPAN_FREE;
     span_register(span);
     tree_insert(&free_spans.tree, span);
+    free_spans.n_spans++;
     free_spans.free_pages += span->n_pages;
     free_spans.dirty_pages += span->free.n_touched;
 }
@@ -91,6 +92,7 @@ static void free_insert(struct span *span)
 static void free_remove(struct span *span)
 {
     tree_remove(&free_spans.tree, span);
+    free_spans.n_spans--;
     free_spans.free_pages -= span->n_pages;
     free_spans.dirty_pages -= span->free.n_touched;
 }

@@ -19,6 +19,7 @@ struct free_spans {
     struct span *newest;
     struct span *spares; /* linked by .newer */
     size_t n_spares;
+    size_t n_spans; /* in the tree */
     size_t free_pages;
     size_t dirty_pages; /* of them, touched */
 };

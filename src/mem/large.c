@@ -15,7 +15,8 @@ static struct span *take(size_t bytes, size_t align_bytes)
         return NULL;
     size_t n_pages = div_round_up(bytes, PAGE_BYTES);
     size_t align_pages = max_size(align_bytes >> PAGE_SHIFT, 1);
-    bool fits_arena = bytes < options.direct_bytes && align_bytes < options.direct_bytes;
+    uint64_t direct_bytes = option_get(&options.direct_bytes);
+    bool fits_arena = bytes < direct_bytes && align_bytes < direct_bytes;
     struct span *span = fits_arena ? arena_take(SPAN_LARGE, n_pages, align_pages)
                                    : arena_take_free(SPAN_LARGE, n_pages, align_pages);
     if (span == NULL)
@@ -46,7 +47,7 @@ void *large_alloc_zeroed(size_t bytes)
     if (span->was_zero)
         return p;
     /* Whoever wants so much of it may not use most of it. */
-    if (bytes >= options.direct_bytes && arena_zero(span))
+    if (bytes >= option_get(&options.direct_bytes) && arena_zero(span))
         return p;
     return memset(p, 0, bytes);
 }

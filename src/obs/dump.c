@@ -87,7 +87,7 @@ static void put_head(int fd)
     text_write(&text, fd);
 }
 
-static void dump_write(int fd)
+void dump_to(int fd)
 {
     struct stats stats;
     stats_read(&stats);
@@ -136,7 +136,7 @@ static void dump_to_file(void)
         text_warn("cannot write the dump to a new file ", path, NULL);
         return;
     }
-    dump_write((int)fd);
+    dump_to((int)fd);
     (void)sys_close((int)fd);
 }
 
@@ -149,9 +149,9 @@ static bool is_stderr_of_start(int fd)
 static void dump_to_stderr(void)
 {
     if (is_stderr_of_start(stderr_at_start.copy))
-        dump_write(stderr_at_start.copy);
+        dump_to(stderr_at_start.copy);
     else if (is_stderr_of_start(2))
-        dump_write(2);
+        dump_to(2);
 }
 
 void dump_at_exit(void)

@@ -11,6 +11,9 @@
 /* Once, from the constructor, after the options are read. */
 void dump_init(void);
 
+/* Now. */
+void dump_to(int fd);
+
 /* Now, to where the option says. */
 void dump_at_exit(void);
 

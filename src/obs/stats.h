@@ -14,6 +14,7 @@
 struct class_stats {
     uint64_t n_allocs;
     uint64_t n_frees;
+    uint64_t n_blocks; /* in slabs, live or not */
 };
 
 struct stats {

@@ -1,37 +1,71 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Blocks of libc's allocator that reach us: a library bound to libc's malloc before we were there,
- * or past us (RTLD_DEEPBIND). libc's main heap is the brk area, which nobody else grows.
+ * or past us (RTLD_DEEPBIND). libc's main heap is the brk area, which nobody else grows. And programs
+ * with a malloc of their own, whose blocks are all foreign.
  */
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "os/process.h"
 #include "os/sys.h"
 
 #include <dlfcn.h>
 #include <link.h>
+#include <stdlib.h>
 #include <sys/auxv.h>
 
-/* The end of the program's own image, which the brk area lies above. */
-static uintptr_t program_end(void)
+struct range {
+    uintptr_t begin;
+    uintptr_t end;
+};
+
+/* The program's own image, which the brk area lies above. */
+static struct range program_image(void)
 {
     const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
     size_t n = headers != NULL ? getauxval(AT_PHNUM) : 0;
     uintptr_t offset = 0; /* of a position-independent program */
-    uintptr_t end = 0;
+    struct range image = {UINTPTR_MAX, 0};
     for (size_t i = 0; i < n; i++) {
+        uintptr_t begin = headers[i].p_vaddr;
         if (headers[i].p_type == PT_PHDR)
-            offset = (uintptr_t)headers - headers[i].p_vaddr;
-        if (headers[i].p_type == PT_LOAD)
-            end = max_size(end, headers[i].p_vaddr + headers[i].p_memsz);
+            offset = (uintptr_t)headers - begin;
+        if (headers[i].p_type == PT_LOAD) {
+            image.begin = min_size(image.begin, begin);
+            image.end = max_size(image.end, begin + headers[i].p_memsz);
+        }
     }
-    return offset + end;
+    return (struct range){image.begin + offset, image.end + offset};
+}
+
+/* Ours, whichever the loader finds first; there is none in the unit tests. */
+extern __typeof__(malloc) our_malloc __attribute__((weak, visibility("hidden")));
+
+/* What another preloaded library defines calls ours, sooner or later: it is no concern of ours. */
+COLD static bool program_has_malloc(void)
+{
+    enum { UNKNOWN, NO, YES };
+    static _Atomic int known = UNKNOWN;
+    int answer = atomic_get_relaxed(&known);
+    if (answer == UNKNOWN) {
+        struct range image = program_image();
+        uintptr_t found = (uintptr_t)&malloc;
+        answer = found >= image.begin && found < image.end ? YES : NO;
+        atomic_put_relaxed(&known, answer);
+    }
+    return answer == YES;
+}
+
+bool os_is_bypassed(void)
+{
+    return UNLIKELY(&malloc != &our_malloc) && &our_malloc != NULL && program_has_malloc();
 }
 
 bool os_foreign_is_libc_block(const void *p)
 {
     uintptr_t address = (uintptr_t)p;
-    return address % 16 == 0 && address >= program_end() &&
-           address < (uintptr_t)sys_program_break();
+    return os_is_bypassed() || (address % 16 == 0 && address >= program_image().end &&
+                                address < (uintptr_t)sys_program_break());
 }
 
 void *os_next_definition(const char *name)

@@ -40,6 +40,10 @@ bool os_at_exit(void (*function)(void));
  * allocate. */
 void *os_next_definition(const char *name);
 
+/* The program's own image defines a malloc, which the loader finds before ours. Then we stay out of
+ * it: what little reaches us goes on to where it would go without us. */
+bool os_is_bypassed(void);
+
 /* A block of libc's own allocator: it lies in the brk area that libc alone grows. */
 bool os_foreign_is_libc_block(const void *p);
 void os_foreign_free(void *p);
