@@ -208,13 +208,15 @@ static bool guest_enters(struct heap *heap)
  * is one to wait for, if there is any. */
 static struct heap *host_find(struct heap **busy)
 {
+    struct heap *heap = NULL;
     *busy = NULL;
     lock_take(&threads.lock);
-    struct heap *heap = threads.parked;
-    for (int i = 0; i < PARKED_TRIED && heap != NULL; i++, heap = heap->next_parked) {
-        if (guest_enters(heap))
-            break;
-        *busy = heap;
+    struct heap *next = threads.parked;
+    for (int i = 0; i < PARKED_TRIED && next != NULL && heap == NULL; i++) {
+        if (guest_enters(next))
+            heap = next;
+        *busy = next;
+        next = next->next_parked;
     }
     if (heap == NULL && atomic_get_relaxed(&threads.n_parked) < PARKED_FOR_GUESTS) {
         heap = heap_make_locked();

@@ -9,6 +9,7 @@
 #include "model.h"
 
 #include <errno.h>
+#include <sched.h>
 
 static pthread_key_t end_key;
 
@@ -575,12 +576,84 @@ static void test_of_two_heaps_one_may_be_adopted(void **state)
     child_passes(body_two_parked, NULL);
 }
 
+/* ---- more hosts than a guest looks at, and all of those in use ---- */
+
+enum { N_HOSTS = 20 };
+
+static pthread_barrier_t all_attached;
+
+static void *attach_with_others(void *argument)
+{
+    attach();
+    (void)pthread_barrier_wait(&all_attached);
+    return argument;
+}
+
+static void *visit_a_host(void *argument)
+{
+    struct heap *host = heap_visit();
+    check(host != NULL);
+    check(atomic_get_relaxed(&host->guest_lock.word) != 0);
+    check_equal(atomic_get_relaxed(&host->state), HEAP_PARKED);
+    heap_leave(host);
+    return argument;
+}
+
+static bool somebody_waits(void)
+{
+    for (uint32_t i = 1; i <= heap_number_max(); i++) {
+        if (atomic_get_relaxed(&heap_by_number(i)->guest_lock.word) == 2)
+            return true;
+    }
+    return false;
+}
+
+/* All but the host that was parked first, the last in the list, are in use. A guest waits for one
+ * of them, or goes to that one: it never enters without the lock. */
+static void body_busy_hosts(void *argument)
+{
+    (void)argument;
+    pthread_t threads[N_HOSTS];
+    attach();
+    check(pthread_barrier_init(&all_attached, NULL, N_HOSTS) == 0);
+    for (size_t i = 0; i < N_HOSTS; i++)
+        threads[i] = thread_start(attach_with_others, NULL);
+    for (size_t i = 0; i < N_HOSTS; i++)
+        thread_join(threads[i]);
+    uint32_t n = heap_number_max();
+    check(n > N_HOSTS);
+    for (uint32_t unused = 1; unused <= n; unused++) {
+        for (uint32_t i = 1; i <= n; i++) {
+            if (i != unused)
+                check(lock_try(&heap_by_number(i)->guest_lock));
+        }
+        pthread_t guest = thread_start(visit_a_host, NULL);
+        bool waits = false;
+        for (int tries = 0; tries < 200 && !waits; tries++) {
+            waits = somebody_waits();
+            (void)sched_yield();
+        }
+        for (uint32_t i = 1; i <= n; i++) {
+            if (i != unused)
+                lock_release(&heap_by_number(i)->guest_lock);
+        }
+        thread_join(guest);
+    }
+}
+
+static void test_a_guest_never_enters_a_host_in_use(void **state)
+{
+    (void)state;
+    child_passes(body_busy_hosts, NULL);
+}
+
 int main(void)
 {
     options.guest_calls = 0;
     heap_fork_init();
     heap_end_hook_make();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_guest_never_enters_a_host_in_use),
         cmocka_unit_test(test_after_its_last_destructor_a_thread_is_a_guest),
         cmocka_unit_test(test_a_thread_is_a_guest_in_its_first_calls_and_adopts_its_host),
         cmocka_unit_test(test_a_guest_that_ends_leaves_no_heap_in_use),
