@@ -18,6 +18,7 @@
  * through us, and throws a real std::bad_alloc. This file is compiled with -fexceptions so that it
  * may.
  */
+#include "api/next.h"
 #include "base/bits.h"
 #include "heap/alloc.h"
 #include "os/panic.h"
@@ -90,9 +91,15 @@ static size_t sane(size_t bytes)
     return min_size(bytes, PTRDIFF_MAX);
 }
 
+/* In a program with a malloc of its own, the runtime's operators get there. */
+static void *slow_unless_bypassed(size_t bytes)
+{
+    return os_is_bypassed() ? NULL : alloc_slow(bytes);
+}
+
 NOINLINE static void *new_slow(size_t bytes)
 {
-    void *p = alloc_slow(bytes);
+    void *p = slow_unless_bypassed(bytes);
     if (LIKELY(p != NULL))
         return p;
     new_function *next;
@@ -116,7 +123,9 @@ void *new_array(size_t bytes)
 /* NULL as well for an alignment that is none: the runtime decides what comes of it. */
 static void *alloc_aligned(size_t bytes, size_t align)
 {
-    return LIKELY(is_power_of_two(align)) ? heap_alloc_aligned(align, bytes) : NULL;
+    if (UNLIKELY(!is_power_of_two(align) || os_is_bypassed()))
+        return NULL;
+    return heap_alloc_aligned(align, bytes);
 }
 
 COLD static void *new_aligned_failed(size_t bytes, size_t align)
@@ -180,7 +189,7 @@ COLD static void *next_nothrow(const char *name, size_t bytes, const void *nothr
 
 NOINLINE static void *new_nothrow_slow(const char *name, size_t bytes, const void *nothrow)
 {
-    void *p = alloc_slow(bytes);
+    void *p = slow_unless_bypassed(bytes);
     return LIKELY(p != NULL) ? p : next_nothrow(name, bytes, nothrow);
 }
 
@@ -224,9 +233,24 @@ void *new_array_aligned_nothrow(size_t bytes, size_t align, const void *nothrow)
 
 /* ---- delete ---- */
 
+/* In a program with a malloc of its own, the runtime's operators get to its free. */
+NOINLINE static void delete_slow(void *p)
+{
+    if (os_is_bypassed()) {
+        static _Atomic(void *) known;
+        void (*next)(void *);
+        *(void **)&next = next_known(&known, "_ZdlPv");
+        if (next != NULL) {
+            next(p);
+            return;
+        }
+    }
+    free_slow(p);
+}
+
 void delete_plain(void *p)
 {
-    heap_free(p);
+    heap_free_or(p, delete_slow);
 }
 
 void delete_array(void *p)
@@ -256,7 +280,7 @@ void delete_array_nothrow(void *p, NOTHROW)
 
 void delete_aligned(void *p, ALIGN)
 {
-    heap_free(p);
+    heap_free_or(p, delete_slow);
 }
 
 void delete_array_aligned(void *p, ALIGN)

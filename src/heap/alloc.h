@@ -70,7 +70,8 @@ ALWAYS_INLINE void *heap_alloc(size_t bytes)
     return LIKELY(p != NULL) ? p : alloc_slow(bytes);
 }
 
-ALWAYS_INLINE void heap_free(void *p)
+/* slow(p) takes over where the fast path cannot. */
+ALWAYS_INLINE void heap_free_or(void *p, void (*slow)(void *))
 {
     struct front *front = front_mine;
     uint64_t x = atomic_get_relaxed(&front->words[(uint32_t)(uintptr_t)p >> UNIT_SHIFT]);
@@ -78,14 +79,14 @@ ALWAYS_INLINE void heap_free(void *p)
     SETTLE(x);
     x ^= front->tag;
     if (UNLIKELY(x >= (uint64_t)N_CLASSES << MAP_CLASS_SHIFT)) {
-        free_slow(p);
+        slow(p);
         return;
     }
     uint32_t offset = (uint16_t)x;
     SETTLE(offset);
     size_t scaled = x >> UNIT_SHIFT;
     if (UNLIKELY(!class_is_block_start(bin_at(front, scaled)->reciprocal, offset))) {
-        free_slow(p);
+        slow(p);
         return;
     }
     SETTLE(front);
@@ -100,6 +101,11 @@ ALWAYS_INLINE void heap_free(void *p)
     SETTLE(front);
     if (UNLIKELY(counter_decrement_below_zero(&bin_at(front, scaled)->left)))
         free_look_at_bin(p, scaled);
+}
+
+ALWAYS_INLINE void heap_free(void *p)
+{
+    heap_free_or(p, free_slow);
 }
 
 #endif

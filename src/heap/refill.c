@@ -165,6 +165,13 @@ bool heap_refill(struct heap *heap, unsigned class)
     lock_take(&heap->lock);
     done = refill_locked(heap, class);
     lock_release(&heap->lock);
+    if (done)
+        return true;
+    /* Records may be lacking, while the address space that they need is free. */
+    arena_unmap_free();
+    lock_take(&heap->lock);
+    done = refill_locked(heap, class);
+    lock_release(&heap->lock);
     return done;
 }
 

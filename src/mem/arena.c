@@ -297,6 +297,8 @@ void arena_unmap_free(void)
     while (span != NULL) {
         (void)free_cut(span, span->base, span_end(span));
         arena.mapped_pages -= span->n_pages;
+        if (span->base == arena.lowest)
+            arena.lowest = span_end(span); /* the next region shall lie near the others */
         os_pages_unmap((void *)span->base, span_bytes(span));
         map_touched_clear(span->base, span->n_pages);
         spare_put(span);
@@ -411,13 +413,26 @@ bool arena_resize(struct span *span, size_t n_pages)
 
 /* ---- direct blocks ---- */
 
+/* The arena could not hold it, for want of address space: then not far from the arena either, where
+ * the map needs no new leaf. */
+static uintptr_t direct_hint(size_t bytes)
+{
+    if (bytes >= option_get(&options.direct_bytes))
+        return 0;
+    lock_take(&arena.lock);
+    uintptr_t lowest = arena.lowest;
+    lock_release(&arena.lock);
+    return lowest > bytes ? lowest - bytes : 0;
+}
+
 /* A mapping of its own at a multiple of align_bytes; what lies around is unmapped again. */
 static uintptr_t map_aligned(size_t bytes, size_t align_bytes)
 {
     size_t slack = align_bytes > os_page_bytes() ? align_bytes : 0;
     if (bytes + slack < bytes)
         return 0;
-    uintptr_t base = (uintptr_t)os_pages_map(NULL, bytes + slack);
+    void *hint = (void *)direct_hint(bytes + slack);
+    uintptr_t base = (uintptr_t)os_pages_map(hint, bytes + slack);
     if (base == 0 || slack == 0)
         return base;
     uintptr_t start = round_up(base, align_bytes);
@@ -470,6 +485,8 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
         span->kind = SPAN_DIRECT;
         span->was_zero = true;
         direct_register_locked(span, base, all);
+        if (base + all == arena.lowest)
+            arena.lowest = base;
         regret_note_need(span->n_pages);
         arena.stats.n_large_allocs++;
     }

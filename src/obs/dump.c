@@ -126,6 +126,12 @@ static bool dump_path(char *path, size_t bytes)
     return text.at < text.end;
 }
 
+static bool is_stderr_of_start(int fd)
+{
+    return stderr_at_start.known &&
+           sys_is_same_file(fd, stderr_at_start.device, stderr_at_start.inode) == 1;
+}
+
 static void dump_to_file(void)
 {
     char path[OPTION_TEXT_MAX + 64];
@@ -133,17 +139,12 @@ static void dump_to_file(void)
         return;
     long fd = sys_open_new(path);
     if (fd < 0) {
-        text_warn("cannot write the dump to a new file ", path, NULL);
+        if (is_stderr_of_start(2))
+            text_warn("cannot write the dump to a new file ", path, NULL);
         return;
     }
     dump_to((int)fd);
     (void)sys_close((int)fd);
-}
-
-static bool is_stderr_of_start(int fd)
-{
-    return stderr_at_start.known &&
-           sys_is_same_file(fd, stderr_at_start.device, stderr_at_start.inode) == 1;
 }
 
 static void dump_to_stderr(void)
@@ -166,10 +167,9 @@ void dump_init(void)
 {
     if (options.dump[0] == '\0')
         return;
-    if (is_to_stderr()) {
-        stderr_at_start.known =
-            sys_file_identity(2, &stderr_at_start.device, &stderr_at_start.inode) == 0;
+    stderr_at_start.known =
+        sys_file_identity(2, &stderr_at_start.device, &stderr_at_start.inode) == 0;
+    if (is_to_stderr())
         stderr_at_start.copy = (int)sys_duplicate_high(2);
-    }
     (void)os_at_exit(dump_at_exit);
 }

@@ -227,7 +227,7 @@ static void body_unmap_free(void *argument)
         check(large_free(blocks[i]));
     }
     check(pattern_holds(p, bytes, 99));
-    check(large_alloc(bytes + 8 * MIB, 1) == NULL);
+    check(large_alloc(bytes + 16 * MIB, 1) == NULL);
     check_equal(arena_now().mapped_bytes, 0);
     fake_fail_none();
     check(large_alloc(bytes, 1) != NULL && large_alloc(SCATTERED_BYTES, 1) != NULL);
