@@ -37,6 +37,7 @@ double child_now_ns(void);
 double child_cpu_ns(void);
 
 /* Resident memory of this process now. */
+double child_peak_mib(void);
 double child_rss_mib(void);
 
 /* ARGUMENTs are written by our own parent; anything but a positive number is a failure. */

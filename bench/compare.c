@@ -60,43 +60,88 @@ static bool is_wanted(const char *name, enum group group)
     return only == NULL || is_listed(name) || is_listed(group_names[group]);
 }
 
+static bool is_row(const char *word, size_t n_bytes)
+{
+    bool found = false;
+    for (int g = 0; g < N_GROUPS; g++) {
+        found |= strlen(group_names[g]) == n_bytes && strncmp(word, group_names[g], n_bytes) == 0;
+    }
+    const struct workload *tables[] = {synthetic_workloads, client_workloads};
+    for (int t = 0; t < 2; t++) {
+        for (const struct workload *w = tables[t]; w->name != NULL; w++) {
+            found |= strlen(w->name) == n_bytes && strncmp(word, w->name, n_bytes) == 0;
+        }
+    }
+    for (const struct program *p = programs; p->name != NULL; p++) {
+        found |= strlen(p->name) == n_bytes && strncmp(word, p->name, n_bytes) == 0;
+    }
+    return found;
+}
+
+/* Whether all that is asked for exists: a misspelt row would be missed only after the run. */
+static bool check_only(void)
+{
+    const char *at = only;
+    while (at != NULL) {
+        size_t n_bytes = strcspn(at, ",");
+        if (!is_row(at, n_bytes)) {
+            (void)fprintf(stderr, "compare: no such row: %.*s\n", (int)n_bytes, at);
+            return false;
+        }
+        at = at[n_bytes] == ',' ? at + n_bytes + 1 : NULL;
+    }
+    return true;
+}
+
 /* ---- workloads ---- */
 
 static const char *row_name; /* of the row being measured */
 static struct grid_row *row;
 
+struct sizes {
+    double peak_mib;
+    double freed_mib;
+};
+
 static void set_figures(int allocator, int rep, const struct outcome *outcome, double seconds,
-                        double freed_mib)
+                        struct sizes sizes)
 {
     struct results *results = &row->results;
     if (rep < 0) {
         return; /* the warm-up */
     }
     results_set(results, allocator, GRID_SECONDS, rep, seconds);
-    results_set(results, allocator, GRID_PEAK, rep, (double)outcome->peak_rss_kib / 1024);
-    results_set(results, allocator, GRID_FREED, rep, freed_mib);
+    results_set(results, allocator, GRID_PEAK, rep, sizes.peak_mib);
+    results_set(results, allocator, GRID_FREED, rep, sizes.freed_mib);
     results_set(results, allocator, GRID_FAULTS, rep, (double)outcome->n_faults);
+}
+
+static bool is_figure(double value)
+{
+    return value > 0 && isfinite(value);
 }
 
 static void take_report(int allocator, int rep, const struct outcome *outcome)
 {
     double seconds = FAILED;
-    double freed_mib = FAILED;
+    struct sizes sizes = {FAILED, FAILED};
     for (int i = 0; i < outcome->n_reported; i++) {
         const struct reported *reported = &outcome->reported[i];
         if (strcmp(reported->key, KEY_SECONDS) == 0) {
             seconds = reported->value;
         } else if (strcmp(reported->key, KEY_FREED) == 0) {
-            freed_mib = reported->value;
-        } else if (strncmp(reported->key, DETAIL_PREFIX, strlen(DETAIL_PREFIX)) == 0) {
+            sizes.freed_mib = reported->value;
+        } else if (strcmp(reported->key, KEY_PEAK) == 0) {
+            sizes.peak_mib = reported->value;
+        } else if (rep >= 0 && strncmp(reported->key, DETAIL_PREFIX, strlen(DETAIL_PREFIX)) == 0) {
             grid_set_detail(row, reported->key + strlen(DETAIL_PREFIX), allocator, reported->value);
         }
     }
-    if (!(seconds > 0) || !(freed_mib > 0)) {
+    if (!is_figure(seconds) || !is_figure(sizes.peak_mib) || !is_figure(sizes.freed_mib)) {
         results_fail(&row->results, allocator, "a figure is missing from the child's report");
         return;
     }
-    set_figures(allocator, rep, outcome, seconds, freed_mib);
+    set_figures(allocator, rep, outcome, seconds, sizes);
 }
 
 static void workload_step(struct results *results, int allocator, int rep)
@@ -174,11 +219,13 @@ static bool is_same_file(const char *left_path, const char *right_path)
     FILE *left = fopen(left_path, "re");
     FILE *right = fopen(right_path, "re");
     bool is_same = left != NULL && right != NULL;
-    for (int a = 0, b = 0; is_same && a != EOF;) {
+    long n = 0;
+    for (int a = 0, b = 0; is_same && a != EOF; n++) {
         a = getc(left);
         b = getc(right);
         is_same = a == b;
     }
+    is_same = is_same && n > 1; /* two empty files tell nothing */
     if (left != NULL) {
         (void)fclose(left);
     }
@@ -202,7 +249,8 @@ static void program_step(struct results *results, int allocator, int rep)
     } else if (!is_same_file(output, reference)) {
         results_fail(results, allocator, "its output is not as under libc's own malloc");
     } else {
-        set_figures(allocator, rep, &outcome, outcome.wall_us / 1e6, UNKNOWN);
+        struct sizes sizes = {(double)outcome.peak_rss_kib / 1024, UNKNOWN};
+        set_figures(allocator, rep, &outcome, outcome.wall_us / 1e6, sizes);
     }
 }
 
@@ -270,20 +318,35 @@ static void measure_programs(void)
 
 /* ---- all of it ---- */
 
+static bool has_failures(void)
+{
+    for (int r = 0; r < grid.n_rows; r++) {
+        for (int a = 0; a < bench.allocators.n; a++) {
+            if (grid.rows[r].results.has_failed[a]) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     if (child_requested(argc, argv)) {
         return measure_child(child_start(argv));
     }
     bench_open(&bench, &info, argc, argv);
+    if (!check_only()) {
+        return 2;
+    }
     bench_check_preloads(&bench);
     grid_init(&grid, &bench, (int)n_reps);
     measure_workloads(synthetic_workloads, GROUP_SYNTHETIC);
     measure_workloads(client_workloads, GROUP_CLIENT);
     measure_programs();
     if (grid.n_rows == 0) {
-        (void)fprintf(stderr, "compare: no such row\n");
-        return 2;
+        (void)fprintf(stderr, "compare: nothing of that can run here\n");
+        return 1;
     }
     grid_print(&grid);
     bool is_written = (json_path == NULL || grid_write_json(&grid, json_path)) &&
@@ -291,5 +354,5 @@ int main(int argc, char **argv)
     if (!is_written) {
         (void)fprintf(stderr, "compare: a file cannot be written\n");
     }
-    return bench_close(&bench) == 0 && is_written ? 0 : 1;
+    return bench_close(&bench) == 0 && is_written && !has_failures() ? 0 : 1;
 }

@@ -45,7 +45,8 @@ void grid_set_detail(struct grid_row *row, const char *key, int allocator, doubl
         i++;
     }
     if (i == N_DETAILS_MAX) {
-        return;
+        (void)fprintf(stderr, "%s has too many details\n", row->name);
+        exit(1);
     }
     if (i == row->n_details) {
         (void)snprintf(row->details[i].key, KEY_BYTES, "%s", key);
@@ -55,6 +56,11 @@ void grid_set_detail(struct grid_row *row, const char *key, int allocator, doubl
         row->n_details++;
     }
     row->details[i].values[allocator] = value;
+}
+
+double grid_detail(const struct grid_row *row, int detail, int allocator)
+{
+    return row->results.has_failed[allocator] ? FAILED : row->details[detail].values[allocator];
 }
 
 double grid_value(const struct grid_row *row, int allocator, enum grid_figure figure,
@@ -82,11 +88,20 @@ double grid_best_peer(const struct grid *grid, const struct grid_row *row, enum 
 static bool is_complete(const struct grid *grid, const struct grid_row *row)
 {
     for (int a = 0; a < grid->bench->allocators.n; a++) {
-        if (row->results.has_failed[a]) {
+        if (row->results.has_failed[a] && !grid->bench->allocators.items[a].is_broken) {
             return false;
         }
     }
     return true;
+}
+
+int grid_count_complete(const struct grid *grid, unsigned group_mask)
+{
+    int n = 0;
+    for (int r = 0; r < grid->n_rows; r++) {
+        n += (group_mask >> grid->rows[r].group & 1) != 0 && is_complete(grid, &grid->rows[r]);
+    }
+    return n;
 }
 
 double grid_geomean(const struct grid *grid, int allocator, enum grid_figure figure,
@@ -115,11 +130,11 @@ static const struct view {
     const char *heading;
     const char *unit;
 } views[] = {
-    {GRID_SECONDS, stats_median, "time, median", "seconds"},
-    {GRID_SECONDS, stats_min, "time, minimum", "seconds"},
-    {GRID_PEAK, stats_median, "peak memory, median", "MiB"},
-    {GRID_FREED, stats_median, "memory after all is freed, median", "MiB"},
-    {GRID_FAULTS, stats_median, "page faults, median", "faults"},
+    {GRID_SECONDS, stats_median, "time", "seconds"},
+    {GRID_SECONDS, stats_min, "time, least", "seconds"},
+    {GRID_PEAK, stats_median, "peak memory", "MiB"},
+    {GRID_FREED, stats_median, "memory after all is freed", "MiB"},
+    {GRID_FAULTS, stats_median, "page faults", "faults"},
 };
 
 enum { N_VIEWS = sizeof views / sizeof views[0] };
@@ -143,6 +158,16 @@ static void set_best(const struct grid *grid, int line, double best, int which, 
                    which >= 0 ? grid->bench->allocators.items[which].name : "-");
 }
 
+/* "-" where there is no peer to compare with. */
+static void set_ratio(int line, int column, double value, double best)
+{
+    if (isnan(best) && !isnan(value)) {
+        table_set_text(&table, line, column, "-");
+    } else {
+        table_set_number(&table, line, column, value / best, 3);
+    }
+}
+
 static void add_ratio_row(const struct grid *grid, const struct grid_row *row,
                           const struct view *view)
 {
@@ -154,7 +179,7 @@ static void add_ratio_row(const struct grid *grid, const struct grid_row *row,
     int line = table_add_row(&table, row->name);
     for (int a = 0; a < grid->bench->allocators.n; a++) {
         double value = grid_value(row, a, view->figure, view->reduce);
-        table_set_number(&table, line, a + 1, value / best, 3);
+        set_ratio(line, a + 1, value, best);
     }
     set_best(grid, line, best, which, grid_figures[view->figure].decimals);
 }
@@ -176,19 +201,27 @@ static void add_geomean_row(const struct grid *grid, const struct view *view, co
         }
     }
     for (int a = 0; a < n; a++) {
-        table_set_number(&table, line, a + 1, means[a] / best, 3);
+        set_ratio(line, a + 1, means[a], best);
     }
     set_best(grid, line, best, which, grid_figures[view->figure].decimals);
 }
 
-static bool has_rows(const struct grid *grid, unsigned group_mask)
+static int count_rows(const struct grid *grid, unsigned group_mask)
 {
+    int n = 0;
     for (int r = 0; r < grid->n_rows; r++) {
-        if ((group_mask >> grid->rows[r].group & 1) != 0) {
-            return true;
-        }
+        n += (int)(group_mask >> grid->rows[r].group & 1);
     }
-    return false;
+    return n;
+}
+
+static void warn_of_incomplete(const struct grid *grid, unsigned group_mask)
+{
+    int n = count_rows(grid, group_mask);
+    int n_complete = grid_count_complete(grid, group_mask);
+    if (n_complete < n) {
+        printf("the means are of %d of %d rows: in the others something failed\n", n_complete, n);
+    }
 }
 
 static void print_view(const struct grid *grid, enum group group, const struct view *view)
@@ -203,9 +236,11 @@ static void print_view(const struct grid *grid, enum group group, const struct v
         return;
     }
     add_geomean_row(grid, view, "geometric mean", 1U << group);
-    printf("%s workloads: %s of %d, ratio to the best peer (last columns: %s)\n",
-           group_names[group], view->heading, grid->n_reps, view->unit);
+    printf("%s workloads: %s, %s of %d, ratio to the best peer (last columns: %s)\n",
+           group_names[group], view->heading, view->reduce == stats_min ? "minimum" : "median",
+           grid->n_reps, view->unit);
     table_print(&table);
+    warn_of_incomplete(grid, 1U << group);
     printf("\n");
 }
 
@@ -215,7 +250,7 @@ static void print_means(const struct grid *grid)
         const char *name;
         unsigned groups;
     } unions[] = {
-        {"synthetic and client", 1U << GROUP_SYNTHETIC | 1U << GROUP_CLIENT},
+        {"synthetic, client", 1U << GROUP_SYNTHETIC | 1U << GROUP_CLIENT},
         {"program", 1U << GROUP_PROGRAM},
     };
     begin_table(grid);
@@ -223,13 +258,14 @@ static void print_means(const struct grid *grid)
         for (const struct view *view = views; view->figure <= GRID_PEAK; view++) {
             char name[CELL_BYTES];
             (void)snprintf(name, sizeof name, "%s: %s", unions[u].name, view->heading);
-            if (has_rows(grid, unions[u].groups)) {
+            if (count_rows(grid, unions[u].groups) > 0) {
                 add_geomean_row(grid, view, name, unions[u].groups);
             }
         }
     }
     printf("geometric means, ratio to the peer whose own is best\n");
     table_print(&table);
+    warn_of_incomplete(grid, (1U << N_GROUPS) - 1);
     printf("\n");
 }
 
@@ -246,7 +282,7 @@ static void print_details(const struct grid *grid)
             (void)snprintf(name, sizeof name, "%.18s %.12s", row->name, row->details[d].key);
             int line = table_add_row(&table, name);
             for (int a = 0; a < grid->bench->allocators.n; a++) {
-                table_set_number(&table, line, a + 1, row->details[d].values[a], 2);
+                table_set_number(&table, line, a + 1, grid_detail(row, d, a), 2);
             }
         }
     }
@@ -258,7 +294,7 @@ static void print_details(const struct grid *grid)
 void grid_print(const struct grid *grid)
 {
     for (enum group group = 0; group < N_GROUPS; group++) {
-        for (int v = 0; v < N_VIEWS && has_rows(grid, 1U << group); v++) {
+        for (int v = 0; v < N_VIEWS && count_rows(grid, 1U << group) > 0; v++) {
             print_view(grid, group, &views[v]);
         }
     }

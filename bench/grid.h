@@ -10,7 +10,7 @@
 
 enum grid_figure { GRID_SECONDS, GRID_PEAK, GRID_FREED, GRID_FAULTS, N_GRID_FIGURES };
 
-enum { N_ROWS_MAX = 96, N_DETAILS_MAX = 32 };
+enum { N_ROWS_MAX = 96, N_DETAILS_MAX = 64 };
 
 extern const struct figure grid_figures[N_GRID_FIGURES];
 
@@ -44,6 +44,9 @@ struct grid_row *grid_add_row(struct grid *grid, const char *name, const char *a
                               enum group group);
 void grid_set_detail(struct grid_row *row, const char *key, int allocator, double value);
 
+/* FAILED when the allocator failed in this row. */
+double grid_detail(const struct grid_row *row, int detail, int allocator);
+
 /* FAILED when any repetition failed. */
 double grid_value(const struct grid_row *row, int allocator, enum grid_figure figure,
                   stats_reduce *reduce);
@@ -52,10 +55,13 @@ double grid_value(const struct grid_row *row, int allocator, enum grid_figure fi
 double grid_best_peer(const struct grid *grid, const struct grid_row *row, enum grid_figure figure,
                       stats_reduce *reduce, int *which);
 
-/* Geometric mean over the rows of the groups in the mask, of rows in which no allocator failed.
- * FAILED when there are none. */
+/* Geometric mean over the rows of the groups in the mask, of rows in which no allocator
+ * failed but those that never worked. FAILED when there are none. */
 double grid_geomean(const struct grid *grid, int allocator, enum grid_figure figure,
                     stats_reduce *reduce, unsigned group_mask);
+
+/* Rows of these groups that the geometric means are made of. */
+int grid_count_complete(const struct grid *grid, unsigned group_mask);
 
 void grid_print(const struct grid *grid);
 

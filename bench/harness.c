@@ -242,9 +242,17 @@ void results_set(struct results *results, int allocator, int figure, int rep, do
     results_samples(results, allocator, figure)[rep] = value;
 }
 
+static void clear_progress(void)
+{
+    if (isatty(STDERR_FILENO)) {
+        (void)fputs("\r\033[K", stderr);
+    }
+}
+
 void results_fail(struct results *results, int allocator, const char *why)
 {
     const struct bench *bench = results->bench;
+    clear_progress();
     (void)fprintf(stderr, "%s: %s: %s\n", bench->name, bench->allocators.items[allocator].name,
                   why);
     results->has_failed[allocator] = true;
@@ -281,13 +289,6 @@ static void show_progress(const struct results *results, int allocator, int rep)
     }
 }
 
-static void clear_progress(void)
-{
-    if (isatty(STDERR_FILENO)) {
-        (void)fputs("\r\033[K", stderr);
-    }
-}
-
 static void run_turn(struct results *results, bench_step *step, int allocator, int rep)
 {
     if (results->has_failed[allocator]) {
@@ -311,13 +312,16 @@ void bench_warm_up(struct results *results, bench_step *step)
 void bench_interleave(struct results *results, bench_step *step)
 {
     for (int rep = 0; rep < results->n_reps; rep++) {
-        for (int a = 0; a < results->bench->allocators.n; a++) {
-            run_turn(results, step, a, rep);
+        /* Each time another one comes first: none has the same one before it always. */
+        int n = results->bench->allocators.n;
+        for (int a = 0; a < n; a++) {
+            run_turn(results, step, (a + rep) % n, rep);
         }
     }
     clear_progress();
     if (results->bench->raw != NULL) {
         write_raw(results);
+        (void)fflush(results->bench->raw);
     }
 }
 

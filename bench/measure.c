@@ -96,6 +96,7 @@ int measure_child(char **arguments)
     if (measured.freed_mib == 0) {
         measure_freed();
     }
+    child_report(KEY_PEAK, child_peak_mib());
     child_report(KEY_SECONDS, measured.total_ns / 1e9);
     child_report(KEY_FREED, measured.freed_mib);
     return 0;

@@ -8,6 +8,7 @@
 #include "workload.h"
 
 #define KEY_SECONDS   "seconds"
+#define KEY_PEAK      "peak_mib"
 #define KEY_FREED     "freed_mib"
 #define DETAIL_PREFIX "detail."
 

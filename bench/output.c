@@ -6,6 +6,12 @@
 
 #include <string.h>
 
+static bool close_written(FILE *file)
+{
+    bool is_whole = ferror(file) == 0;
+    return fclose(file) == 0 && is_whole;
+}
+
 /* ---- JSON ---- */
 
 /* Names and descriptions are ours, but for allocators named on the command line. */
@@ -56,7 +62,7 @@ static void write_details(FILE *file, const struct grid_row *row, int allocator)
         (void)fputs(d > 0 ? ", " : "", file);
         write_string(file, row->details[d].key);
         (void)fputs(": ", file);
-        write_number(file, row->details[d].values[allocator]);
+        write_number(file, grid_detail(row, d, allocator));
     }
     (void)fputs("}", file);
 }
@@ -87,7 +93,11 @@ bool grid_write_json(const struct grid *grid, const char *path)
     if (file == NULL) {
         return false;
     }
-    (void)fprintf(file, "{\n  \"repetitions\": %d,\n  \"ours\": ", grid->n_reps);
+    (void)fprintf(file,
+                  "{\n  \"repetitions\": %d,\n  \"units\": {\"seconds\": \"s\", \"peak_mib\": "
+                  "\"MiB\", \"freed_mib\": \"MiB\", \"faults\": \"page faults\"},\n"
+                  "  \"ours\": ",
+                  grid->n_reps);
     if (grid->bench->ours >= 0) {
         write_string(file, grid->bench->allocators.items[grid->bench->ours].name);
     } else {
@@ -99,7 +109,7 @@ bool grid_write_json(const struct grid *grid, const char *path)
         write_row(file, grid, &grid->rows[r]);
     }
     (void)fputs("\n  ]\n}\n", file);
-    return fclose(file) == 0;
+    return close_written(file);
 }
 
 /* ---- SVG ---- */
@@ -141,13 +151,17 @@ static void write_bar(FILE *file, const struct grid *grid, int allocator, int x,
                   value);
 }
 
-/* Relative to libc's own malloc where that took part, else to the first allocator. */
+/* libc's own malloc where that took part, else the first allocator: what all is relative to. */
+static int base_of(const struct grid *grid)
+{
+    int glibc = allocators_index(&grid->bench->allocators, "glibc");
+    return glibc >= 0 ? glibc : 0;
+}
+
 static void write_panel(FILE *file, const struct grid *grid, enum grid_figure figure, int x,
                         const char *title)
 {
-    int glibc = allocators_index(&grid->bench->allocators, "glibc");
-    int base_index = glibc >= 0 ? glibc : 0;
-    double base = grid_geomean(grid, base_index, figure, stats_median, all_groups);
+    double base = grid_geomean(grid, base_of(grid), figure, stats_median, all_groups);
     double scale = BAR_WIDTH / longest(grid, figure, base);
     (void)fprintf(file, "<text x=\"%d\" y=\"%d\" font-weight=\"bold\">%s</text>\n", x, TOP - 12,
                   title);
@@ -194,9 +208,11 @@ bool grid_write_svg(const struct grid *grid, const char *path)
                   "viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"13\">\n"
                   "<!-- %s -->\n"
                   "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n"
-                  "<text x=\"%d\" y=\"22\" font-size=\"15\">Geometric mean of %d workloads, "
-                  "glibc = 1, less is better</text>\n",
-                  width, height, width, height, licence, NAME_WIDTH, grid->n_rows);
+                  "<text x=\"%d\" y=\"22\" font-size=\"15\">Geometric mean of %d workloads, ",
+                  width, height, width, height, licence, NAME_WIDTH,
+                  grid_count_complete(grid, all_groups));
+    write_xml(file, grid->bench->allocators.items[base_of(grid)].name);
+    (void)fputs(" = 1, less is better</text>\n", file);
     write_names(file, grid);
     write_panel(file, grid, GRID_SECONDS, NAME_WIDTH, "time");
     write_panel(file, grid, GRID_PEAK, NAME_WIDTH + PANEL_WIDTH, "peak memory");
@@ -204,5 +220,5 @@ bool grid_write_svg(const struct grid *grid, const char *path)
                   "<text x=\"%d\" y=\"%d\" font-size=\"11\" fill=\"#555555\">ratios, one machine; "
                   "medians of %d runs</text>\n</svg>\n",
                   NAME_WIDTH, height - 10, grid->n_reps);
-    return fclose(file) == 0;
+    return close_written(file);
 }

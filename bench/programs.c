@@ -639,7 +639,8 @@ const struct program programs[] = {
         "sed 's/?[0-9]*//' answers | sort | uniq -c\n"
         "kill -s TERM $pid\n"
         "wait $pid\n"
-        "pid=\n",
+        "pid=\n"
+        "! grep -E 'exited on signal|\\[(alert|emerg)\\]' server.log >&2\n",
     },
     {
         .name = "postgres",
@@ -725,6 +726,7 @@ const struct program programs[] = {
         .needs = "sh true expr cat awk",
         .package = "dash coreutils mawk",
         .prepare = SETUP "cat >work.sh <<'END'\n"
+                         "set -eu\n"
                          "i=0\n"
                          "while test $i -lt 250; do\n"
                          "    /bin/true\n"

@@ -43,6 +43,8 @@ void run_handle_signals(void)
     const struct sigaction action = {.sa_handler = end_with_child};
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+    (void)sigaction(SIGQUIT, &action, NULL);
 }
 
 /* What is spawned, besides its arguments. */

@@ -224,30 +224,34 @@ static void *converse(void *argument)
 
 /* ---- the workload ---- */
 
+/* What a histogram tells, as details whose names begin so. */
+static void report_histogram(const char *prefix, const struct histogram *histogram, double ns)
+{
+    static const struct {
+        const char *name;
+        double part;
+    } parts[] = {{"p50", 0.5}, {"p99", 0.99}, {"p999", 0.999}, {"p9999", 0.9999}};
+    char key[24];
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        (void)snprintf(key, sizeof key, "%s%s_ns", prefix, parts[i].name);
+        measure_detail(key, histogram_ticks(histogram, parts[i].part) * ns);
+    }
+    (void)snprintf(key, sizeof key, "%smax_ns", prefix);
+    measure_detail(key, (double)histogram->max_ticks * ns);
+}
+
 static void report_sizes(double ns)
 {
     for (uint32_t octave = 0; octave < N_SIZE_OCTAVES; octave++) {
         static struct histogram sum;
-        char key[24];
+        char prefix[16];
         memset(&sum, 0, sizeof sum);
         for (int i = 0; i < N_SIDES; i++) {
             histogram_add(&sum, &sides[i].histograms[octave]);
         }
-        (void)snprintf(key, sizeof key, "%u_p999", (uint32_t)BLOCK_BYTES_MIN << octave);
-        measure_detail(key, histogram_ticks(&sum, 0.999) * ns);
-        (void)snprintf(key, sizeof key, "%u_p9999", (uint32_t)BLOCK_BYTES_MIN << octave);
-        measure_detail(key, histogram_ticks(&sum, 0.9999) * ns);
+        (void)snprintf(prefix, sizeof prefix, "%u_", (uint32_t)BLOCK_BYTES_MIN << octave);
+        report_histogram(prefix, &sum, ns);
     }
-}
-
-static void report_latencies(const struct histogram *histogram, double ns)
-{
-    measure_set(histogram_ticks(histogram, 0.999) * ns / 1e9);
-    measure_detail("p50_ns", histogram_ticks(histogram, 0.5) * ns);
-    measure_detail("p99_ns", histogram_ticks(histogram, 0.99) * ns);
-    measure_detail("p999_ns", histogram_ticks(histogram, 0.999) * ns);
-    measure_detail("p9999_ns", histogram_ticks(histogram, 0.9999) * ns);
-    measure_detail("max_ns", (double)histogram->max_ticks * ns);
 }
 
 void run_latency(void)
@@ -266,7 +270,8 @@ void run_latency(void)
             histogram_add(&sum, &sides[i].histograms[octave]);
         }
     }
-    report_latencies(&sum, ns);
+    measure_set(histogram_ticks(&sum, 0.999) * ns / 1e9);
+    report_histogram("", &sum, ns);
     report_sizes(ns);
     measure_freed();
 }

@@ -22,6 +22,31 @@ static void *allocate(size_t n_bytes)
     return child_opaque(malloc(n_bytes));
 }
 
+/* ---- live together: before what is timed, and after it ---- */
+
+static struct {
+    uint32_t sizes[N_BATCH];
+    void *blocks[N_BATCH];
+} batch;
+
+static void check_batch(void)
+{
+    for (uint32_t i = 0; i < N_BATCH; i++) {
+        batch.blocks[i] = block_make(batch.sizes[i], i);
+    }
+    for (uint32_t i = 0; i < N_BATCH; i++) {
+        block_free(batch.blocks[i], i);
+    }
+}
+
+static void check_batch_of(uint32_t n_bytes)
+{
+    for (int i = 0; i < N_BATCH; i++) {
+        batch.sizes[i] = n_bytes;
+    }
+    check_batch();
+}
+
 /* ---- pairs ---- */
 
 static void check_pairs(void)
@@ -45,25 +70,12 @@ void run_pairs(void)
     if (has_null) {
         child_fail("pairs: malloc returned NULL");
     }
+    check_pairs();
+    check_batch_of(PAIR_BYTES);
     measure_freed();
 }
 
 /* ---- batches and mixed sizes ---- */
-
-static struct {
-    uint32_t sizes[N_BATCH];
-    void *blocks[N_BATCH];
-} batch;
-
-static void check_batch(void)
-{
-    for (uint32_t i = 0; i < N_BATCH; i++) {
-        batch.blocks[i] = block_make(batch.sizes[i], i);
-    }
-    for (uint32_t i = 0; i < N_BATCH; i++) {
-        block_free(batch.blocks[i], i);
-    }
-}
 
 static void time_batches(int n_rounds)
 {
@@ -84,6 +96,9 @@ static void time_batches(int n_rounds)
     measure_end();
     if (has_null) {
         child_fail("batches: malloc returned NULL");
+    }
+    for (int i = 0; i < N_CHECKED_ROUNDS; i++) {
+        check_batch();
     }
     measure_freed();
 }

@@ -18,7 +18,7 @@ static int no_memory(void)
     return 0;
 }
 
-static int (*resolve(void))(void)
+static __attribute__((used)) int (*resolve(void))(void)
 {
     void *passing = malloc(100000);
     early_block = malloc(EARLY_BYTES);
