@@ -39,6 +39,7 @@ ALWAYS_INLINE uint64_t option_get(const uint64_t *option)
     return __atomic_load_n(option, __ATOMIC_RELAXED);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to */
 ALWAYS_INLINE void option_put(uint64_t *option, uint64_t value)
 {
     __atomic_store_n(option, value, __ATOMIC_RELAXED);
