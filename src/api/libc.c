@@ -12,6 +12,10 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+/* Through a macro, so that a test may rename what is inside. */
+#define NAME_OF(function) #function
+#define NAME(function)    NAME_OF(function)
+
 /* In no header of this libc. */
 void free_sized(void *p, size_t bytes);
 void free_aligned_sized(void *p, size_t align, size_t bytes);
@@ -34,7 +38,7 @@ EXPORT void *malloc(size_t bytes)
 #endif
 
 /* For os_is_bypassed(). */
-__typeof__(malloc) our_malloc __attribute__((alias("malloc"), visibility("hidden")));
+__typeof__(malloc) our_malloc __attribute__((alias(NAME(malloc)), visibility("hidden")));
 
 EXPORT void free(void *p)
 {
@@ -163,12 +167,12 @@ EXPORT size_t malloc_usable_size(void *p)
  * others.
  */
 
-EXPORT __typeof__(malloc) __libc_malloc __attribute__((alias("malloc")));
-EXPORT __typeof__(free) __libc_free __attribute__((alias("free")));
-EXPORT __typeof__(free) __libc_cfree __attribute__((alias("free")));
-EXPORT __typeof__(calloc) __libc_calloc __attribute__((alias("calloc")));
-EXPORT __typeof__(realloc) __libc_realloc __attribute__((alias("realloc")));
-EXPORT __typeof__(memalign) __libc_memalign __attribute__((alias("memalign")));
-EXPORT __typeof__(valloc) __libc_valloc __attribute__((alias("valloc")));
-EXPORT __typeof__(pvalloc) __libc_pvalloc __attribute__((alias("pvalloc")));
-EXPORT __typeof__(posix_memalign) __posix_memalign __attribute__((alias("posix_memalign")));
+EXPORT __typeof__(malloc) __libc_malloc __attribute__((alias(NAME(malloc))));
+EXPORT __typeof__(free) __libc_free __attribute__((alias(NAME(free))));
+EXPORT __typeof__(free) __libc_cfree __attribute__((alias(NAME(free))));
+EXPORT __typeof__(calloc) __libc_calloc __attribute__((alias(NAME(calloc))));
+EXPORT __typeof__(realloc) __libc_realloc __attribute__((alias(NAME(realloc))));
+EXPORT __typeof__(memalign) __libc_memalign __attribute__((alias(NAME(memalign))));
+EXPORT __typeof__(valloc) __libc_valloc __attribute__((alias(NAME(valloc))));
+EXPORT __typeof__(pvalloc) __libc_pvalloc __attribute__((alias(NAME(pvalloc))));
+EXPORT __typeof__(posix_memalign) __posix_memalign __attribute__((alias(NAME(posix_memalign))));
