@@ -21,10 +21,13 @@
 EXPORT int malloc_trim(size_t pad)
 {
     NEXT_IF_BYPASSED(malloc_trim, pad);
+    if (!heap_enter())
+        return 0;
     int saved_errno = errno;
     heap_flush_all();
     int released = arena_purge_down_to(pad) ? 1 : 0;
     errno = saved_errno;
+    heap_leave();
     return released;
 }
 
@@ -57,7 +60,7 @@ EXPORT struct mallinfo2 mallinfo2(void)
 {
     NEXT_IF_BYPASSED(mallinfo2);
     struct stats stats;
-    stats_read(&stats);
+    (void)stats_read(&stats);
     const struct arena_stats *arena = &stats.arena;
     size_t in_arena = stats.small_bytes + arena->large_bytes - arena->direct_bytes;
     return (struct mallinfo2){
@@ -155,7 +158,7 @@ EXPORT int malloc_info(int flags, FILE *file)
     if (flags != 0)
         return EINVAL;
     struct stats stats;
-    stats_read(&stats);
+    (void)stats_read(&stats);
     fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n", file);
     struct total blocks = info_sizes(file, &stats);
     info_totals(file, &stats.arena, blocks);

@@ -16,6 +16,7 @@ struct options options = {
     .direct_bytes = 32 * MIB,
     .guest_calls = 512,
     .foreign = FOREIGN_FORWARD,
+    .guard_handlers = 1,
 };
 
 enum option_type { OPTION_NUMBER, OPTION_BYTES, OPTION_CHOICE, OPTION_TEXT };
@@ -61,6 +62,8 @@ static const struct option table[] = {
      .help = "what to do with blocks of libc's own allocator"},
     {FIELD(deepbind), .type = OPTION_CHOICE, .choices = switch_choices,
      .help = "let dlopen bind libraries to libc's malloc where the program asks for it"},
+    {FIELD(guard_handlers), .type = OPTION_CHOICE, .choices = switch_choices,
+     .help = "make malloc safe in the program's signal handlers"},
 };
 
 static uint64_t *number_field(const struct option *option)

@@ -28,6 +28,7 @@ struct options {
     uint64_t guest_calls;        /* of a new thread, before it gets a heap of its own */
     uint64_t foreign;            /* enum foreign_action */
     uint64_t deepbind;           /* leave the program's RTLD_DEEPBIND alone */
+    uint64_t guard_handlers;     /* see to it that signal handlers may call malloc */
     char dump[OPTION_TEXT_MAX];  /* where the dump at exit goes; empty: no dump */
 };
 

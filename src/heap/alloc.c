@@ -6,6 +6,7 @@
 #include "heap/alloc.h"
 
 #include "conf/options.h"
+#include "heap/emergency.h"
 #include "mem/arena.h"
 #include "mem/large.h"
 #include "os/panic.h"
@@ -40,7 +41,7 @@ NOINLINE static void *alloc_as_guest(unsigned class)
     if (host == NULL)
         return NULL;
     void *block = alloc_from(host, class);
-    heap_leave(host);
+    heap_visit_end(host);
     return block;
 }
 
@@ -64,9 +65,11 @@ static void *or_no_memory(void *p)
 
 NOINLINE void *alloc_slow(size_t bytes)
 {
-    if (bytes <= CLASS_MAX_BYTES)
-        return or_no_memory(alloc_class(class_of(bytes)));
-    return or_no_memory(large_alloc(bytes, 1));
+    if (UNLIKELY(!heap_enter()))
+        return or_no_memory(emergency_alloc(bytes, 1));
+    void *p = bytes <= CLASS_MAX_BYTES ? alloc_class(class_of(bytes)) : large_alloc(bytes, 1);
+    heap_leave();
+    return or_no_memory(p);
 }
 
 static void *alloc_class_zeroed(size_t bytes)
@@ -83,11 +86,30 @@ static void *alloc_class_zeroed(size_t bytes)
     return block != NULL ? memset(block, 0, bytes) : NULL;
 }
 
+static void *emergency_alloc_zeroed(size_t bytes)
+{
+    void *p = emergency_alloc(bytes, 1);
+    return p != NULL ? memset(p, 0, bytes) : NULL;
+}
+
 void *heap_alloc_zeroed(size_t bytes)
 {
-    if (bytes <= CLASS_MAX_BYTES)
-        return or_no_memory(alloc_class_zeroed(bytes));
-    return or_no_memory(large_alloc_zeroed(bytes));
+    if (UNLIKELY(!heap_enter()))
+        return or_no_memory(emergency_alloc_zeroed(bytes));
+    void *p = bytes <= CLASS_MAX_BYTES ? alloc_class_zeroed(bytes) : large_alloc_zeroed(bytes);
+    heap_leave();
+    return or_no_memory(p);
+}
+
+static void *alloc_aligned(size_t align, size_t bytes)
+{
+    size_t need = max_size(bytes, align);
+    if (need > CLASS_MAX_BYTES)
+        return large_alloc(need > bytes && bytes > 0 ? bytes : need, align);
+    unsigned class = class_of(need);
+    while (class_bytes(class) % align != 0)
+        class ++;
+    return alloc_class(class);
 }
 
 /* Slabs are aligned to 64 KiB, so blocks of a class are aligned to what divides its size. */
@@ -95,13 +117,11 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
 {
     if (align <= BLOCK_ALIGN)
         return heap_alloc(bytes);
-    size_t need = max_size(bytes, align);
-    if (need > CLASS_MAX_BYTES)
-        return or_no_memory(large_alloc(need > bytes && bytes > 0 ? bytes : need, align));
-    unsigned class = class_of(need);
-    while (class_bytes(class) % align != 0)
-        class ++;
-    return or_no_memory(alloc_class(class));
+    if (UNLIKELY(!heap_enter()))
+        return or_no_memory(emergency_alloc(bytes, align));
+    void *p = alloc_aligned(align, bytes);
+    heap_leave();
+    return or_no_memory(p);
 }
 
 /* ---- free ---- */
@@ -110,7 +130,9 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
 NOINLINE void free_look_at_bin(void *p, size_t scaled)
 {
     (void)p;
-    heap_look_at_bin(heap_of(front_mine), (unsigned)(scaled / CLASS_SCALE));
+    (void)heap_enter(); /* whose bin it is was not inside */
+    heap_look_at_bin(heap_of(front_own), (unsigned)(scaled / CLASS_SCALE));
+    heap_leave();
 }
 
 static void free_into_bin(struct heap *heap, struct block *block, unsigned class)
@@ -131,7 +153,7 @@ NOINLINE static void free_as_guest(struct block *block, struct place place)
         free_into_bin(host, block, place.class);
     else
         heap_free_remote_now(host, block, place.class, place.owner);
-    heap_leave(host);
+    heap_visit_end(host);
 }
 
 /* Whether a block can begin there. Whether it is live, only its seal can tell. */
@@ -156,52 +178,97 @@ COLD static void free_foreign(void *p)
     os_foreign_free(p);
 }
 
+static void free_small(struct block *block, struct place place)
+{
+    struct heap *heap = heap_attach();
+    if (UNLIKELY(heap == NULL)) {
+        free_as_guest(block, place);
+        return;
+    }
+    if (UNLIKELY(place.owner != heap->number)) {
+        heap_free_remote(heap, block, place.class, place.owner);
+        return;
+    }
+    /* Mine after all, in another 4 GiB window: let the fast path look there from now on. */
+    heap->front.words = map_leaf((uintptr_t)block)->slab_words;
+    free_into_bin(heap, block, place.class);
+}
+
+/* Every block that a handler could not free itself is freed in the next call that can. */
+COLD static void free_put_off(void)
+{
+    struct block *block = emergency_put_off_take();
+    while (block != NULL) {
+        struct block *next = block->next;
+        free_slow(block);
+        block = next;
+    }
+}
+
 NOINLINE void free_slow(void *p)
 {
     if (p == NULL)
         return;
+    if (UNLIKELY(!heap_enter())) {
+        emergency_free(p);
+        return;
+    }
     struct place place = map_place((uintptr_t)p);
-    if (!place.is_slab) {
-        if (UNLIKELY(!large_free(p)))
-            free_foreign(p);
-        return;
-    }
-    if (UNLIKELY(!is_block(place)))
+    bool done = true;
+    if (UNLIKELY(!place.is_slab))
+        done = large_free(p);
+    else if (UNLIKELY(!is_block(place)))
         panic(free_of_no_block, p, class_bytes(place.class));
-    struct heap *heap = heap_attach();
-    if (UNLIKELY(heap == NULL)) {
-        free_as_guest(p, place);
-        return;
-    }
-    if (UNLIKELY(place.owner != heap->number)) {
-        heap_free_remote(heap, p, place.class, place.owner);
-        return;
-    }
-    /* Mine after all, in another 4 GiB window: let the fast path look there from now on. */
-    heap->front.words = map_leaf((uintptr_t)p)->slab_words;
-    free_into_bin(heap, p, place.class);
+    else
+        free_small(p, place);
+    heap_leave();
+    if (UNLIKELY(!done) && !emergency_free_own(p))
+        free_foreign(p);
+    if (UNLIKELY(emergency_has_put_off()))
+        free_put_off();
 }
 
 /* ---- realloc and friends ---- */
+
+/* NULL: no large block begins there. Inside already, it is not looked for long. */
+static struct span *large_at(const void *p)
+{
+    if (UNLIKELY(!heap_enter()))
+        return arena_large_at_soon(p);
+    struct span *span = arena_large_at(p);
+    heap_leave();
+    return span;
+}
 
 size_t heap_usable_size(void *p)
 {
     struct place place = map_place((uintptr_t)p);
     if (LIKELY(place.is_slab))
         return is_block(place) ? class_bytes(place.class) : 0;
-    const struct span *span = arena_large_at(p);
+    const struct span *span = large_at(p);
     if (span != NULL)
         return span_bytes(span);
+    if (emergency_owns(p))
+        return emergency_usable_size(p);
     return os_foreign_is_libc_block(p) ? os_foreign_usable_size(p) : 0;
+}
+
+/* A block that grows in pages is likely to grow again: some slack, which is not touched until
+ * then. */
+static void *alloc_to_grow(size_t bytes)
+{
+    if (!heap_enter())
+        return NULL;
+    void *p = large_alloc(bytes + bytes / 8, 1);
+    heap_leave();
+    return p;
 }
 
 static void *realloc_by_copy(void *p, size_t old_bytes, size_t bytes)
 {
     void *to = NULL;
-    /* A block that grows in pages is likely to grow again: some slack, which is not touched until
-     * then. */
     if (bytes > CLASS_MAX_BYTES && bytes > old_bytes && bytes < PTRDIFF_MAX / 2)
-        to = large_alloc(bytes + bytes / 8, 1);
+        to = alloc_to_grow(bytes);
     int saved_errno = errno;
     if (to == NULL)
         to = heap_alloc(bytes);
@@ -219,18 +286,6 @@ static void *realloc_by_copy(void *p, size_t old_bytes, size_t bytes)
 static bool is_good_fit(size_t bytes, size_t usable)
 {
     return bytes <= usable && bytes >= usable / 2;
-}
-
-static void *realloc_large(struct span *span, size_t bytes)
-{
-    void *p = (void *)span->base;
-    size_t usable = span_bytes(span);
-    if (bytes > CLASS_MAX_BYTES) {
-        void *resized = large_realloc(span, bytes);
-        if (resized != NULL)
-            return resized;
-    }
-    return realloc_by_copy(p, usable, bytes);
 }
 
 static void *realloc_small(struct block *block, struct place place, size_t bytes)
@@ -253,11 +308,30 @@ COLD static void *realloc_foreign(void *p, size_t bytes)
     return to != NULL ? memcpy(to, p, min_size(os_foreign_usable_size(p), bytes)) : NULL;
 }
 
+/* Of a block that is in no slab. */
+static void *realloc_inside(void *p, size_t bytes)
+{
+    const struct span *span = arena_large_at_soon(p);
+    size_t usable = span != NULL ? span_bytes(span) : emergency_usable_size(p);
+    return usable > 0 ? realloc_by_copy(p, usable, bytes) : or_no_memory(NULL);
+}
+
 void *heap_realloc(void *p, size_t bytes)
 {
     struct place place = map_place((uintptr_t)p);
     if (LIKELY(place.is_slab))
         return realloc_small(p, place, bytes);
+    if (UNLIKELY(!heap_enter()))
+        return realloc_inside(p, bytes);
     struct span *span = arena_large_at(p);
-    return span != NULL ? realloc_large(span, bytes) : realloc_foreign(p, bytes);
+    size_t usable = span != NULL ? span_bytes(span) : 0;
+    void *resized = NULL;
+    if (span != NULL && bytes > CLASS_MAX_BYTES)
+        resized = large_realloc(span, bytes);
+    heap_leave();
+    if (resized != NULL)
+        return resized;
+    if (span == NULL && emergency_owns(p))
+        usable = emergency_usable_size(p);
+    return usable > 0 ? realloc_by_copy(p, usable, bytes) : realloc_foreign(p, bytes);
 }

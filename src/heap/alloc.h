@@ -5,6 +5,7 @@
  *   heap_alloc(n)
  *     table: the class's bin -> pop its head, check and clear the seal, count      20 instructions
  *     alloc_slow                       over 4096 bytes, no heap, bin empty, link overwritten
+ *       emergency_alloc                  in a signal handler, inside already        emergency.c
  *       heap_attach                      gets a heap; or heap_visit, as a guest     thread.c
  *       heap_refill                      magazine, inbox, slab, other's slab, new   refill.c
  *       large_alloc                      over 32 KiB                                mem/large.c
@@ -13,6 +14,7 @@
  *     map word: mine? class, offset -> a block's start? -> seal and push, count     24 instructions
  *     free_look_at_bin                 the countdown ran out: over the cap?       flush.c
  *     free_slow                        NULL, large, other's, no block, no heap, foreign
+ *       emergency_free                   in a signal handler, inside already        emergency.c
  *       heap_free_remote                 a block of another heap                    remote.c
  *       large_free                                                                  mem/large.c
  *
@@ -42,8 +44,9 @@ ALWAYS_INLINE void *bin_pop(struct front *front, struct bin *bin)
     struct block *next = block->next;
     if (UNLIKELY(!block_is_sealed(block, next, front->secret)))
         return NULL;
+    bin->head = next; /* first: cut short after it, this loses the block, no more (handler.h) */
+    SETTLE(front);
     block->seal = 0;
-    bin->head = next;
     counter_increment(&bin->allocs);
     return block;
 }
@@ -57,7 +60,7 @@ ALWAYS_INLINE struct bin *bin_at(struct front *front, size_t scaled)
 /* NULL: alloc_slow has to see to it. */
 ALWAYS_INLINE void *heap_alloc_fast(size_t bytes)
 {
-    struct front *front = front_mine;
+    struct front *front = atomic_get_relaxed(&front_mine);
     if (UNLIKELY(bytes > CLASS_TABLE_MAX_BYTES))
         return NULL;
     size_t scaled = class_scaled_table[(bytes + BLOCK_ALIGN - 1) / BLOCK_ALIGN];
@@ -73,7 +76,7 @@ ALWAYS_INLINE void *heap_alloc(size_t bytes)
 /* slow(p) takes over where the fast path cannot. */
 ALWAYS_INLINE void heap_free_or(void *p, void (*slow)(void *))
 {
-    struct front *front = front_mine;
+    struct front *front = atomic_get_relaxed(&front_mine);
     uint64_t x = atomic_get_relaxed(&front->words[(uint32_t)(uintptr_t)p >> UNIT_SHIFT]);
     x ^= (uintptr_t)p;
     SETTLE(x);

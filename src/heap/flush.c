@@ -231,9 +231,9 @@ static void flush_live(struct heap *heap)
 
 void heap_flush_all(void)
 {
-    if (front_mine != &front_empty) {
-        heap_flush_outboxes(heap_of(front_mine));
-        heap_flush(heap_of(front_mine));
+    if (front_own != &front_empty) {
+        heap_flush_outboxes(heap_of(front_own));
+        heap_flush(heap_of(front_own));
     }
     for (uint32_t i = 1; i <= heap_number_max(); i++) {
         struct heap *heap = heap_by_number(i);
@@ -243,6 +243,17 @@ void heap_flush_all(void)
         else if (atomic_get_relaxed(&heap->state) == HEAP_LIVE)
             flush_live(heap);
         lock_release(&heap->guest_lock);
+    }
+}
+
+void heap_count_bins(struct heap *heap)
+{
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
+        size_t n = 0;
+        const struct block *block = heap->front.bins[class].head;
+        for (; block != BLOCK_END; n++)
+            block = block_next_checked(block, class_bytes(class));
+        heap->shelves[class].balance += (int64_t)(n - bin_count(heap, class));
     }
 }
 

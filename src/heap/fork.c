@@ -10,28 +10,33 @@
  * (os/lock.h).
  *
  * A process of one thread has nothing to fear, and touches nothing: each page it wrote to would be
- * copied for the child.
+ * copied for the child. A signal handler that interrupted its thread inside (heap.h) cannot take the
+ * locks: its child gets things as they are, and takes from the emergency area as the handler does.
  *
  * In the child the other threads' heaps become ORPHANs: their bins were in use without a lock and
  * may be torn, so nobody touches them again; what they hold is lost to the child. Parked heaps are
  * whole and go on as before.
  *
- * Tests: tests/unit/test_fork_child.c, tests/stress/fork.c.
+ * A bare fork system call runs no handlers. Its child is told by a page that the kernel clears in
+ * children: the fork mark is FORK_UNNOTICED there. The first slow path sees to it before it goes on,
+ * and others wait: whatever a lock guards that was held at that moment is given up.
+ *
+ * Tests: tests/unit/test_fork_child.c, tests/stress/fork.c, tests/loader/processes.c.
  */
 #include "heap/heap.h"
 #include "mem/arena.h"
 #include "mem/meta.h"
+#include "os/pages.h"
 #include "os/process.h"
+#include "os/sys.h"
 
-/* This fork needs no care. Written by a thread that is alone, or that holds all locks. */
-static bool is_alone;
+static _Atomic uint32_t mark_of_start = FORK_UNWATCHED;
+_Atomic(_Atomic uint32_t *) fork_mark = &mark_of_start;
 
 static void fork_prepare(void)
 {
-    if (os_is_single_threaded()) {
-        is_alone = true;
+    if (os_is_single_threaded() || !heap_enter())
         return;
-    }
     heap_threads_fork_prepare();
     for (uint32_t i = 1; i <= heap_number_max(); i++)
         lock_take_sibling(&heap_by_number(i)->guest_lock);
@@ -40,13 +45,14 @@ static void fork_prepare(void)
     arena_fork_prepare();
     meta_fork_prepare();
     lock_fork_begin();
-    is_alone = false;
+    heap_leave();
 }
 
 static void fork_parent(void)
 {
-    if (is_alone)
+    if (!lock_is_fork_thread())
         return;
+    (void)heap_enter();
     lock_fork_end();
     meta_fork_parent();
     arena_fork_parent();
@@ -55,17 +61,23 @@ static void fork_parent(void)
         lock_release(&heap_by_number(i)->guest_lock);
     }
     heap_threads_fork_parent();
+    heap_leave();
 }
 
 static bool is_torn(const struct heap *heap)
 {
-    return atomic_get_relaxed(&heap->state) == HEAP_LIVE && &heap->front != front_mine;
+    return atomic_get_relaxed(&heap->state) == HEAP_LIVE && &heap->front != front_own &&
+           heap != handler_heap();
 }
 
 static void fork_child(void)
 {
-    if (is_alone)
+    if (!lock_is_fork_thread())
         return;
+    _Atomic uint32_t *mark = atomic_get_acquire(&fork_mark);
+    if (mark != &mark_of_start)
+        atomic_put_release(mark, FORK_NONE);
+    (void)heap_enter();
     meta_fork_child();
     arena_fork_child();
     for (uint32_t i = 1; i <= heap_number_max(); i++) {
@@ -77,6 +89,62 @@ static void fork_child(void)
     }
     heap_threads_fork_child();
     lock_fork_end();
+    heap_leave();
+}
+
+static void see_to_heap(struct heap *heap)
+{
+    bool is_held = lock_is_held(&heap->lock) || lock_is_held(&heap->guest_lock);
+    if (is_torn(heap) || is_held)
+        atomic_put_relaxed(&heap->state, HEAP_ORPHAN);
+    if (is_held && &heap->front == front_own)
+        front_own = (struct front *)&front_empty;
+    lock_reset(&heap->guest_lock);
+    lock_reset(&heap->lock);
+}
+
+/* Once there are other threads. Where the kernel does not know of such pages, no watch is kept. */
+static void fork_watch(void)
+{
+    size_t bytes = os_page_bytes();
+    _Atomic uint32_t *start = &mark_of_start;
+    _Atomic uint32_t *mark = os_pages_map(NULL, bytes);
+    if (mark == NULL)
+        return;
+    atomic_put_relaxed(mark, FORK_NONE);
+    if (sys_wipe_on_fork(mark, bytes) < 0) {
+        atomic_put_relaxed(&mark_of_start, FORK_NONE);
+        os_pages_unmap(mark, bytes);
+    } else if (!atomic_try_acq_rel(&fork_mark, &start, mark)) {
+        os_pages_unmap(mark, bytes); /* another thread was first */
+    }
+}
+
+static void fork_unnoticed(_Atomic uint32_t *mark)
+{
+    uint32_t seen = FORK_UNNOTICED;
+    if (!atomic_try_acq_rel(mark, &seen, FORK_BEING_SEEN_TO)) {
+        while (atomic_get_acquire(mark) != FORK_NONE)
+            CPU_RELAX();
+        return;
+    }
+    meta_fork_unnoticed();
+    arena_fork_unnoticed();
+    for (uint32_t i = 1; i <= heap_number_max(); i++)
+        see_to_heap(heap_by_number(i));
+    heap_threads_fork_unnoticed();
+    atomic_put_release(mark, FORK_NONE);
+}
+
+COLD void heap_fork_look(void)
+{
+    _Atomic uint32_t *mark = atomic_get_acquire(&fork_mark);
+    if (mark != &mark_of_start) {
+        if (!lock_is_fork_thread()) /* else other handlers came before ours */
+            fork_unnoticed(mark);
+    } else if (!os_is_single_threaded()) {
+        fork_watch();
+    }
 }
 
 void heap_fork_init(void)

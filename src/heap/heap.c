@@ -11,14 +11,18 @@
 #define EMPTY_BINS24 EMPTY_BINS4, EMPTY_BINS4, EMPTY_BINS4, EMPTY_BINS4, EMPTY_BINS4, EMPTY_BINS4
 /* clang-format on */
 
-const struct front front_empty = {
-    .words = map_first_leaf.slab_words,
-    .tag = MAP_TAG_BIT,
-    .bins = {EMPTY_BINS24, EMPTY_BINS24, EMPTY_BINS24},
-};
-_Static_assert(N_CLASSES == 72, "front_empty lists its bins");
+#define EMPTY_FRONT                                                                                \
+    {                                                                                              \
+        .words = map_first_leaf.slab_words, .tag = MAP_TAG_BIT,                                    \
+        .bins = {EMPTY_BINS24, EMPTY_BINS24, EMPTY_BINS24},                                        \
+    }
+_Static_assert(N_CLASSES == 72, "EMPTY_FRONT lists its bins");
 
-THREAD_LOCAL struct front *front_mine = (struct front *)&front_empty;
+const struct front front_empty = EMPTY_FRONT;
+const struct front front_inside = EMPTY_FRONT;
+
+THREAD_LOCAL _Atomic(struct front *) front_mine = (struct front *)&front_empty;
+THREAD_LOCAL struct front *front_own = (struct front *)&front_empty;
 
 _Atomic(struct heap *) heap_table[HEAPS_MAX];
 

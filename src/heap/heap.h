@@ -22,6 +22,7 @@
 #define POOLALLOC_HEAP_HEAP_H
 
 #include "conf/classes.h"
+#include "heap/handler.h"
 #include "mem/block.h"
 #include "mem/inbox.h"
 #include "mem/map.h"
@@ -97,23 +98,29 @@ struct heap {
     size_t caps_bytes;        /* [owner] sum of the caps of all classes in use */
     struct shelf shelves[N_CLASSES];
     struct outbox outboxes[N_OUTBOXES];
-    size_t outbox_bytes; /* [owner] in all of them */
+    size_t outbox_bytes;           /* [owner] in all of them */
+    struct handler_stacks handler; /* [owner] while set aside */
 
     ALIGNED(CACHE_LINE_BYTES) struct inbox inboxes[N_CLASSES]; /* [atomic] */
 };
 
-/* What a thread has while it is a guest, before its first call above all: bins that are empty and
- * a tag that no slab has, so that every fast path fails and no test for NULL is needed. Read-only.
- */
+/* Bins that are empty and a tag that no slab has: every fast path fails, and no test for NULL is
+ * needed. Read-only. The first is a guest's, every thread's before its first call above all; the
+ * second that of a thread that is inside. */
 extern const struct front front_empty;
+extern const struct front front_inside;
 
-/* This thread's. */
-extern THREAD_LOCAL struct front *front_mine;
+/* What the fast paths of this thread use: front_own; or front_inside, while it is in a slow path.
+ * Atomic, as signal handlers change it (handler.h). */
+extern THREAD_LOCAL _Atomic(struct front *) front_mine;
+
+/* That of this thread's heap, or front_empty. */
+extern THREAD_LOCAL struct front *front_own;
 
 /* By number; entries are set once and never cleared. */
 extern _Atomic(struct heap *) heap_table[HEAPS_MAX];
 
-/* front is not &front_empty. */
+/* front is a heap's. */
 ALWAYS_INLINE struct heap *heap_of(struct front *front)
 {
     return CONTAINER_OF(front, struct heap, front);
@@ -141,6 +148,43 @@ ALWAYS_INLINE size_t bin_count(const struct heap *heap, unsigned class)
 {
     const struct bin *bin = &heap->front.bins[class];
     return (size_t)heap->shelves[class].balance + bin_frees(bin) - atomic_get_relaxed(&bin->allocs);
+}
+
+enum fork_state { FORK_UNNOTICED, FORK_BEING_SEEN_TO, FORK_UNWATCHED, FORK_NONE };
+
+/* ---- inside ----
+ *
+ * A thread is inside while it is in a slow path: it may hold locks, and what it works on may be half
+ * done. All entries to the slow paths are between heap_enter() and heap_leave(); should a signal
+ * handler come in again, the former says so, and only what emergency.h offers is safe.
+ */
+
+/* Where enum fork_state stands. See fork.c. */
+extern _Atomic(_Atomic uint32_t *) fork_mark;
+void heap_fork_look(void);
+
+/* Signals that wait until this thread leaves, a bit each. */
+extern THREAD_LOCAL volatile uint64_t signals_put_off;
+
+/* False: the thread is inside already. */
+ALWAYS_INLINE bool heap_enter(void)
+{
+    if (UNLIKELY(atomic_get_relaxed(&front_mine) == &front_inside))
+        return false;
+    atomic_put_relaxed(&front_mine, (struct front *)&front_inside);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (UNLIKELY(atomic_get_acquire(atomic_get_acquire(&fork_mark)) != FORK_NONE))
+        heap_fork_look();
+    return true;
+}
+
+ALWAYS_INLINE void heap_leave(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_put_relaxed(&front_mine, front_own);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (UNLIKELY(signals_put_off != 0))
+        handler_deliver();
 }
 
 /* ---- heap.c ---- */
@@ -174,6 +218,9 @@ void heap_flush(struct heap *heap);
 /* Of every heap, but for the bins of other threads'. */
 void heap_flush_all(void);
 
+/* Makes bin_count() true again, after a fast path was cut short. */
+void heap_count_bins(struct heap *heap);
+
 /* The same for the inbox of one class of a parked heap, unless somebody else is at it. */
 void heap_tidy_parked(struct heap *heap, unsigned class);
 
@@ -203,13 +250,13 @@ void heap_push(uint32_t owner, unsigned class, const struct chain *chain);
 void heap_end_hook_make(void);
 
 /* This thread's heap, given to it now if it is its turn. NULL: the thread is a guest, or there is
- * no memory for a heap. */
+ * no memory for a heap. Inside. */
 struct heap *heap_attach(void);
 
-/* A parked heap that the caller has to itself until heap_leave; the same as before, if that can be.
- * NULL: there is no memory for any. */
+/* A parked heap that the caller has to itself until heap_visit_end; the same as before, if that can
+ * be. NULL: there is no memory for any. */
 struct heap *heap_visit(void);
-void heap_leave(struct heap *host);
+void heap_visit_end(struct heap *host);
 
 /* Some parked heap other than the one the caller visits, locked; NULL: none at hand. */
 struct heap *heap_parked_take(const struct heap *visited);
@@ -223,6 +270,8 @@ uint32_t heap_number_max(void);
 void heap_threads_fork_prepare(void);
 void heap_threads_fork_parent(void);
 void heap_threads_fork_child(void);
+
+void heap_threads_fork_unnoticed(void);
 
 /* ---- fork.c ---- */
 

@@ -15,8 +15,8 @@
  *
  * Guests are: threads in their first guest_calls calls, for most threads that ever live make few
  * and neither time nor memory of a heap comes back from them; threads after their last destructor;
- * and those that could not get a heap. Their front is front_empty: malloc and free take the slow
- * path. The main thread has a heap at once.
+ * those that could not get a heap, and signal handlers (handler.h). Their front is front_empty:
+ * malloc and free take the slow path. The main thread has a heap at once.
  *
  * The end hook is the destructor of a thread-specific value, and asks to be called again twice
  * before T2: other keys' destructors that malloc in the same or the next round still find a fast
@@ -256,7 +256,7 @@ struct heap *heap_visit(void)
     return host;
 }
 
-void heap_leave(struct heap *host)
+void heap_visit_end(struct heap *host)
 {
     lock_release(&host->guest_lock);
 }
@@ -266,11 +266,16 @@ void heap_leave(struct heap *host)
 /* From then on the thread is a guest for the rest of its life. */
 static void thread_leave(void)
 {
-    struct front *front = front_mine;
-    front_mine = (struct front *)&front_empty;
+    bool entered = heap_enter();
+    handler_forget();
+    struct front *front = front_own;
+    front_own = (struct front *)&front_empty;
     thread_rounds = THREAD_OVER;
+    if (!entered)
+        return; /* ended in the middle of it (asynchronous cancellation): what it had is lost */
     if (front != &front_empty)
         heap_park(heap_of(front));
+    heap_leave();
 }
 
 static void thread_end(void *value)
@@ -294,7 +299,7 @@ static bool end_hook_exists(void)
     if (LIKELY(atomic_get_acquire(&threads.end_hook) != HOOK_NONE))
         return true;
     /* Who has a heap already is the main thread. */
-    if (front_mine != &front_empty || os_is_main_thread())
+    if (front_own != &front_empty || os_is_main_thread())
         return false;
     heap_end_hook_make();
     return true;
@@ -306,16 +311,19 @@ static void thread_hook(void)
 {
     if (thread_rounds == THREAD_OVER || !end_hook_exists())
         return;
-    thread_is_hooked = true; /* first, for libc may call malloc */
-    if (!os_thread_at_exit(&threads) && !os_is_main_thread())
+    thread_is_hooked = true;
+    heap_leave(); /* for libc may call malloc */
+    bool is_noted = os_thread_at_exit(&threads);
+    if (!is_noted && !os_is_main_thread())
         thread_leave();
+    (void)heap_enter();
 }
 
 static struct heap *attach_new(void)
 {
     struct heap *heap = heap_for_thread();
     if (heap != NULL)
-        front_mine = &heap->front;
+        front_own = &heap->front;
     return heap;
 }
 
@@ -329,13 +337,20 @@ static bool is_guest(void)
     return guest_calls++ < options.guest_calls;
 }
 
+static struct heap *attach_or_visit(void)
+{
+    if (handler_heap() != NULL)
+        return handler_heap_back();
+    return is_guest() ? NULL : attach_new();
+}
+
 struct heap *heap_attach(void)
 {
     if (UNLIKELY(!thread_is_hooked))
         thread_hook();
-    if (UNLIKELY(front_mine == &front_empty))
-        return is_guest() ? NULL : attach_new();
-    return heap_of(front_mine);
+    if (UNLIKELY(front_own == &front_empty))
+        return attach_or_visit();
+    return heap_of(front_own);
 }
 
 /* ---- fork ---- */
@@ -353,4 +368,13 @@ void heap_threads_fork_parent(void)
 void heap_threads_fork_child(void)
 {
     lock_reset(&threads.lock);
+}
+
+void heap_threads_fork_unnoticed(void)
+{
+    if (lock_is_held(&threads.lock)) {
+        threads.parked = NULL;
+        atomic_put_relaxed(&threads.n_parked, 0);
+    }
+    heap_threads_fork_child();
 }

@@ -13,6 +13,7 @@ enum {
     STEP_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT,
     STEP_SHARE = 8,    /* a step is this part of what is mapped already */
     ALIGNED_TRIES = 8, /* spans looked at for an aligned run before asking for a surely large one */
+    SOON_TRIES = 1000,
     REGRET_HALVED_MS = 1000,
     REGRET_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT,
     PURGE_MIN_PAGES = MIB >> PAGE_SHIFT, /* over the limit: a system call is worth so much */
@@ -368,6 +369,19 @@ struct span *arena_large_at(const void *p)
     return span;
 }
 
+struct span *arena_large_at_soon(const void *p)
+{
+    for (int i = 0; i < SOON_TRIES; i++) {
+        if (lock_try(&arena.lock)) {
+            struct span *span = large_at_locked(p);
+            lock_release(&arena.lock);
+            return span;
+        }
+        CPU_RELAX();
+    }
+    return NULL;
+}
+
 static bool extend_locked(struct span *span, size_t n_pages)
 {
     uintptr_t end = span->base + (n_pages << PAGE_SHIFT);
@@ -609,4 +623,14 @@ void arena_fork_child(void)
         free_merge_and_insert(span);
     }
     lock_reset(&arena.lock);
+}
+
+void arena_fork_unnoticed(void)
+{
+    if (lock_is_held(&arena.lock)) {
+        free_spans_give_up();
+        arena.purging = NULL;
+        arena.lowest = 0;
+    }
+    arena_fork_child();
 }

@@ -55,6 +55,9 @@ bool arena_resize(struct span *span, size_t n_pages);
 /* The span of the large block that begins at p, or NULL when none does. */
 struct span *arena_large_at(const void *p);
 
+/* The same for a caller that may hold the lock itself: NULL also when it is not had soon. */
+struct span *arena_large_at_soon(const void *p);
+
 /* A large block with a mapping of its own; zeroed, of course. */
 struct span *arena_take_direct(size_t bytes, size_t align_bytes);
 
@@ -86,5 +89,9 @@ void arena_check(void);
 void arena_fork_prepare(void);
 void arena_fork_parent(void);
 void arena_fork_child(void);
+
+/* In a child of a fork that ran no handlers. If the lock is held, its holder is not here and free
+ * spans may be half linked: they are given up. */
+void arena_fork_unnoticed(void);
 
 #endif

@@ -99,13 +99,13 @@ static void free_remove(struct span *span)
 
 static struct span *free_neighbour_before(uintptr_t base)
 {
-    struct span *span = span_registered(base - PAGE_BYTES);
+    struct span *span = free_spans.no_merging ? NULL : span_registered(base - PAGE_BYTES);
     return span != NULL && span->kind == SPAN_FREE && span_end(span) == base ? span : NULL;
 }
 
 struct span *free_neighbour_after(uintptr_t end)
 {
-    struct span *span = span_registered(end);
+    struct span *span = free_spans.no_merging ? NULL : span_registered(end);
     return span != NULL && span->kind == SPAN_FREE && span->base == end ? span : NULL;
 }
 
@@ -194,6 +194,11 @@ size_t free_cut(struct span *span, uintptr_t base, uintptr_t end)
     span->n_pages = (uint32_t)((end - base) >> PAGE_SHIFT);
     span->was_zero = inside == 0;
     return inside;
+}
+
+void free_spans_give_up(void)
+{
+    free_spans = (struct free_spans){.no_merging = true};
 }
 
 /* ---- looking at it ---- */

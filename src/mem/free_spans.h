@@ -22,6 +22,7 @@ struct free_spans {
     size_t n_spans; /* in the tree */
     size_t free_pages;
     size_t dirty_pages; /* of them, touched */
+    bool no_merging;
 };
 
 extern struct free_spans free_spans;
@@ -46,6 +47,10 @@ size_t free_cut(struct span *span, uintptr_t base, uintptr_t end);
 
 /* The free span that begins there, or NULL. */
 struct span *free_neighbour_after(uintptr_t end);
+
+/* Forgets all free spans and spares. They cannot be told from new ones in the map, so none is merged
+ * from then on. */
+void free_spans_give_up(void);
 
 /* Traps unless everything agrees with everything. */
 void free_spans_check(void);

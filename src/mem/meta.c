@@ -102,3 +102,14 @@ void meta_fork_child(void)
 {
     lock_reset(&meta.lock);
 }
+
+void meta_fork_unnoticed(void)
+{
+    if (lock_is_held(&meta.lock)) {
+        meta.at = NULL;
+        meta.end = NULL;
+        for (size_t i = 0; i < N_LISTS; i++)
+            meta.free[i] = NULL;
+    }
+    meta_fork_child();
+}

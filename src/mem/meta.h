@@ -26,4 +26,7 @@ void meta_fork_prepare(void);
 void meta_fork_parent(void);
 void meta_fork_child(void);
 
+/* In a child of a fork that ran no handlers: whoever holds the lock is not here. */
+void meta_fork_unnoticed(void);
+
 #endif

@@ -90,7 +90,8 @@ static void put_head(int fd)
 void dump_to(int fd)
 {
     struct stats stats;
-    stats_read(&stats);
+    if (!stats_read(&stats))
+        return;
     const struct arena_stats *arena = &stats.arena;
     put_head(fd);
     put_row(fd, "in live blocks", stats.small_bytes + arena->large_bytes);

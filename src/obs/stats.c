@@ -35,9 +35,11 @@ static void for_each_heap(struct stats *stats, void (*add)(struct stats *, struc
     }
 }
 
-void stats_read(struct stats *stats)
+bool stats_read(struct stats *stats)
 {
     *stats = (struct stats){.n_heaps = heap_number_max()};
+    if (!heap_enter())
+        return false;
     for_each_heap(stats, add_frees);
     atomic_thread_fence(memory_order_acquire);
     for_each_heap(stats, add_allocs);
@@ -50,4 +52,6 @@ void stats_read(struct stats *stats)
     }
     stats->meta_bytes = meta_bytes();
     arena_get_stats(&stats->arena);
+    heap_leave();
+    return true;
 }

@@ -25,6 +25,6 @@ struct stats {
     uint32_t n_heaps;
 };
 
-void stats_read(struct stats *stats);
+bool stats_read(struct stats *stats);
 
 #endif

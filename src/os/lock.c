@@ -27,6 +27,11 @@ void lock_fork_end(void)
     held_ranks = 0;
 }
 
+bool lock_is_held(const struct lock *lock)
+{
+    return atomic_get_relaxed(&lock->word) != 0;
+}
+
 void lock_reset(struct lock *lock)
 {
     if (atomic_swap_release(&lock->word, 0) == 2)

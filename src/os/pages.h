@@ -17,11 +17,11 @@ size_t os_page_bytes(void);
 void *os_pages_map(void *hint, size_t bytes);
 void os_pages_unmap(void *p, size_t bytes);
 
-/* Gives the pages' memory back; they read as zero afterwards. False: they still hold their data
- * (locked memory, a seccomp filter). */
 /* Makes the pages present, as if each were written to; or does nothing. */
 void os_pages_populate(void *p, size_t bytes);
 
+/* Gives the pages' memory back; they read as zero afterwards. False: they still hold their data
+ * (locked memory, a seccomp filter). */
 bool os_pages_discard(void *p, size_t bytes);
 
 /* A guard: any access faults. Failure is ignored, a guard less is no harm to the program. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -38,6 +39,11 @@ long sys_protect_none(void *p, size_t bytes)
 long sys_discard(void *p, size_t bytes)
 {
     return RAW(SYS_madvise, p, bytes, MADV_DONTNEED);
+}
+
+long sys_wipe_on_fork(void *p, size_t bytes)
+{
+    return RAW(SYS_madvise, p, bytes, MADV_WIPEONFORK);
 }
 
 long sys_populate(void *p, size_t bytes)
@@ -120,6 +126,21 @@ long sys_is_same_file(int fd, uint64_t device, uint64_t inode)
     if (code < 0)
         return code;
     return found_device == device && found_inode == inode;
+}
+
+long sys_signals_block(uint64_t signals)
+{
+    return RAW(SYS_rt_sigprocmask, SIG_BLOCK, &signals, NULL, sizeof signals);
+}
+
+long sys_signals_unblock(uint64_t signals)
+{
+    return RAW(SYS_rt_sigprocmask, SIG_UNBLOCK, &signals, NULL, sizeof signals);
+}
+
+long sys_signal_self(int signal, const void *info)
+{
+    return RAW(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), signal, info);
 }
 
 /* The brk system call with an impossible address moves nothing and answers the current break. */

@@ -15,6 +15,7 @@ long sys_map(void *hint, size_t bytes);                       /* private, anonym
 long sys_unmap(void *p, size_t bytes);                        /* munmap */
 long sys_protect_none(void *p, size_t bytes);                 /* mprotect to PROT_NONE */
 long sys_discard(void *p, size_t bytes);                      /* MADV_DONTNEED */
+long sys_wipe_on_fork(void *p, size_t bytes);                 /* MADV_WIPEONFORK */
 long sys_populate(void *p, size_t bytes);                     /* MADV_POPULATE_WRITE */
 long sys_resize(void *p, size_t old_bytes, size_t new_bytes); /* mremap that stays where it is */
 /* mremap onto the mapping at `to`, which is replaced. */
@@ -29,6 +30,11 @@ long sys_futex_wait(const void *word, uint32_t expected);
 long sys_futex_wake(const void *word, int n_threads);
 long sys_is_same_file(int fd, uint64_t device, uint64_t inode); /* 1, 0 or negative errno */
 long sys_file_identity(int fd, uint64_t *device, uint64_t *inode);
+/* For this thread, signals as bits from bit 0 for signal 1. */
+long sys_signals_block(uint64_t signals);
+long sys_signals_unblock(uint64_t signals);
+/* Sends a siginfo_t as it is, to this thread. */
+long sys_signal_self(int signal, const void *info);
 void *sys_program_break(void); /* the current end of the brk area */
 
 #endif

@@ -24,20 +24,17 @@ static void *allocate(void *unused)
     return unused;
 }
 
-static pthread_barrier_t met;
-
-/* Has blocks and a heap, but is in no call while children are made. */
-static void *rest(void *unused)
+static void *allocate_large(void *unused)
 {
-    use_malloc(200);
-    void *block = malloc(100);
-    CHECK(block != NULL);
-    fill(block, 100, 5);
-    (void)pthread_barrier_wait(&met);
-    (void)pthread_barrier_wait(&met);
-    CHECK(is_filled(block, 100, 5));
-    free(block);
-    use_malloc(200);
+    unsigned i = 0;
+    void *blocks[8] = {NULL};
+    while (!is_over) {
+        free(blocks[i % 8]);
+        blocks[i % 8] = malloc(40000 + i * 4321 % 200000);
+        i++;
+    }
+    for (i = 0; i < 8; i++)
+        free(blocks[i]);
     return unused;
 }
 
@@ -69,11 +66,11 @@ static void by_vfork(void)
     }
 }
 
-/* The child has what locks there are as they were: the other threads are in no call. */
+/* The child has what locks there are as they were, and most of the time one is held: the other
+ * threads take large blocks. */
 static void by_system_call(void)
 {
-    (void)pthread_barrier_wait(&met);
-    for (unsigned i = 0; i < 50; i++) {
+    for (unsigned i = 0; i < 500; i++) {
         char *block = malloc(3000);
         CHECK(block != NULL);
         fill(block, 3000, i);
@@ -90,7 +87,6 @@ static void by_system_call(void)
         CHECK(is_filled(block, 3000, i));
         free(block);
     }
-    (void)pthread_barrier_wait(&met);
 }
 
 static void by_spawn(void)
@@ -147,9 +143,8 @@ int main(int argc, char **argv)
 {
     CHECK(argc == 2 && is_preloaded());
     pthread_t threads[3];
-    void *(*work)(void *) = strcmp(argv[1], "raw") == 0 ? rest : allocate;
+    void *(*work)(void *) = strcmp(argv[1], "raw") == 0 ? allocate_large : allocate;
     use_malloc(10);
-    CHECK(pthread_barrier_init(&met, NULL, 4) == 0);
     for (int i = 0; i < 3; i++)
         CHECK(pthread_create(&threads[i], NULL, work, NULL) == 0);
     if (strcmp(argv[1], "vfork") == 0)

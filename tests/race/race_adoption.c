@@ -124,7 +124,7 @@ static void live_late(void *argument)
         (void)pthread_setspecific(end_key, argument);
         return;
     }
-    race_check(front_mine == &front_empty);
+    race_check(front_own == &front_empty);
     for (int i = 0; i < 20; i++)
         leave(item_new(&dice), &dice);
 }
@@ -191,12 +191,12 @@ static void check_counts(void)
 static void check_all(void)
 {
     race_check(heap_live_count() == 1);
-    heap_flush_outboxes(heap_of(front_mine));
+    heap_flush_outboxes(heap_of(front_own));
     for (uint32_t number = 1; number <= heap_number_max(); number++) {
         struct heap *heap = heap_by_number(number);
         if (heap == NULL)
             continue;
-        bool is_mine = &heap->front == front_mine;
+        bool is_mine = &heap->front == front_own;
         race_check(is_mine || atomic_get_relaxed(&heap->state) == HEAP_PARKED);
         check_heap(heap);
     }

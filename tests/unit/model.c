@@ -9,8 +9,8 @@
 
 struct heap *my_heap(void)
 {
-    check(front_mine != &front_empty);
-    return heap_of(front_mine);
+    check(front_own != &front_empty);
+    return heap_of(front_own);
 }
 
 void attach(void)

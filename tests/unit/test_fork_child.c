@@ -273,7 +273,7 @@ static void *be_a_guest_during_fork(void *argument)
     while (atomic_get_relaxed(&host->guest_lock.word) != 2 && !atomic_load(&fork_is_over))
         (void)sched_yield();
     atomic_store(&guest_is_inside, false);
-    heap_leave(host);
+    heap_visit_end(host);
     return argument;
 }
 
@@ -285,7 +285,7 @@ static void find_no_guest(void *argument)
     struct heap *host = heap_by_number(host_number);
     check(lock_try(&host->guest_lock));
     heap_check(host);
-    heap_leave(host);
+    heap_visit_end(host);
     go_on(argument);
 }
 

@@ -31,7 +31,7 @@ static void check_host(uint32_t number)
     struct heap *host = heap_visit();
     check(host != NULL && host->number == number);
     heap_check(host);
-    heap_leave(host);
+    heap_visit_end(host);
 }
 
 /* The heap a thread had is parked by then, and the only one: it is the host. */
@@ -40,7 +40,7 @@ static void live_as_guest(struct late *late)
     static struct model_block model[20];
     static char *volatile nothing;
     struct random dice = {1};
-    check(front_mine == &front_empty);
+    check(front_own == &front_empty);
     check_parked(thread_number);
     check(heap_attach() == NULL);
     for (int i = 0; i < 3000; i++)
@@ -52,7 +52,7 @@ static void live_as_guest(struct late *late)
     late->kept = heap_alloc(100);
     pattern_fill(late->kept, 100, 1);
     check_equal(owner_of(late->kept), thread_number);
-    check(front_mine == &front_empty);
+    check(front_own == &front_empty);
 }
 
 static void at_end(void *argument)
@@ -113,7 +113,7 @@ static void *become_of_age(void *argument)
     char *p = NULL;
     for (int i = 0; i < GUEST_CALLS / 2; i++) {
         p = heap_alloc(64);
-        check(p != NULL && front_mine == &front_empty);
+        check(p != NULL && front_own == &front_empty);
         pattern_fill(p, 64, 1);
         if (i < GUEST_CALLS / 2 - 1)
             heap_free(p);
@@ -121,7 +121,7 @@ static void *become_of_age(void *argument)
     uint32_t host = owner_of(p);
     check_host(host);
     char *q = heap_alloc(64);
-    check(front_mine == &front_empty);
+    check(front_own == &front_empty);
     char *own = heap_alloc(64);
     /* It adopts its host, so that its blocks are its own. */
     check_equal(my_heap()->number, host);
@@ -172,15 +172,15 @@ static void end_calling(void *argument)
         (void)pthread_setspecific(end_key, ending);
         return;
     }
-    check(front_mine == &front_empty);
+    check(front_own == &front_empty);
     ending->kept = heap_alloc(64);
-    check(ending->kept != NULL && front_mine == &front_empty);
+    check(ending->kept != NULL && front_own == &front_empty);
 }
 
 static void *end_as_guest(void *argument)
 {
     heap_free(heap_alloc(64));
-    check(front_mine == &front_empty);
+    check(front_own == &front_empty);
     check(pthread_setspecific(end_key, argument) == 0);
     return NULL;
 }
@@ -247,12 +247,12 @@ static void *free_left_blocks(void *argument)
     uint32_t number = *(uint32_t *)argument;
     for (size_t i = 0; i < N_LEFT; i++) {
         heap_free(left[i]);
-        check(front_mine == &front_empty);
+        check(front_own == &front_empty);
         check_equal(inbox_count(number, class_of(1024)), 0);
     }
     struct heap *host = heap_visit();
     check(host->number != number);
-    heap_leave(host);
+    heap_visit_end(host);
     check_parked(number);
     return NULL;
 }
@@ -280,7 +280,7 @@ static void test_what_a_guest_frees_of_another_parked_heap_goes_home(void **stat
 static void *free_one(void *argument)
 {
     heap_free(argument);
-    check(front_mine == &front_empty);
+    check(front_own == &front_empty);
     return NULL;
 }
 
@@ -323,7 +323,7 @@ static void *visit_outside(void *argument)
     struct heap *host = heap_visit();
     check(host != NULL);
     thread_run(visit_inside, host);
-    heap_leave(host);
+    heap_visit_end(host);
     return argument;
 }
 
@@ -356,7 +356,7 @@ static void *wait_for_a_host(void *argument)
     struct heap *host = heap_visit();
     check(host == awaited);
     check_equal((unsigned)atomic_load(&n_inside), 0);
-    heap_leave(host);
+    heap_visit_end(host);
     return NULL;
 }
 
@@ -373,10 +373,10 @@ static void *leave_last_host(void *argument)
     /* The one it waits for is the one made first, the last in the list. */
     check(pthread_create(&thread, NULL, wait_for_a_host, hosts[0]) == 0);
     atomic_store(&n_inside, 0);
-    heap_leave(hosts[0]);
+    heap_visit_end(hosts[0]);
     check(pthread_join(thread, NULL) == 0);
     for (size_t i = 1; i < HOSTS_MAX; i++)
-        heap_leave(hosts[i]);
+        heap_visit_end(hosts[i]);
     return argument;
 }
 
@@ -400,7 +400,7 @@ static void test_a_guest_waits_when_all_hosts_are_busy(void **state)
 static void *alloc_without_hook(void *argument)
 {
     char *p = heap_alloc(100);
-    check(p != NULL && front_mine == &front_empty);
+    check(p != NULL && front_own == &front_empty);
     check_equal(owner_of(p), 2);
     check(is_zero(heap_alloc_zeroed(3000), 3000));
     heap_free(p);
@@ -443,7 +443,7 @@ static void *without_any_heap(void *argument)
     heap_free(argument);
     fake_fail_none();
     check(heap_alloc(100) != NULL);
-    check(front_mine != &front_empty);
+    check(front_own != &front_empty);
     return NULL;
 }
 
@@ -484,13 +484,13 @@ struct heap *__wrap_heap_new(uint32_t number)
 static void use_up_numbers(uint32_t n_left)
 {
     attach();
-    struct front *mine = front_mine;
+    struct front *mine = front_own;
     heaps_are_fake = true;
     while (heap_number_max() < HEAPS_MAX - 1 - n_left) {
-        front_mine = (struct front *)&front_empty;
+        front_own = (struct front *)&front_empty;
         check(heap_attach() != NULL);
     }
-    front_mine = mine;
+    front_own = mine;
     heaps_are_fake = false;
 }
 
@@ -499,7 +499,7 @@ static void *be_a_guest_of_the_last(void *argument)
     uint32_t host = *(uint32_t *)argument;
     for (int i = 0; i < 1000; i++) {
         char *p = heap_alloc(64);
-        check(p != NULL && front_mine == &front_empty);
+        check(p != NULL && front_own == &front_empty);
         check_equal(owner_of(p), host);
         heap_free(p);
     }
@@ -595,7 +595,7 @@ static void *visit_a_host(void *argument)
     check(host != NULL);
     check(atomic_get_relaxed(&host->guest_lock.word) != 0);
     check_equal(atomic_get_relaxed(&host->state), HEAP_PARKED);
-    heap_leave(host);
+    heap_visit_end(host);
     return argument;
 }
 

@@ -231,7 +231,7 @@ static void body_no_heap(void *argument)
         check(heap_alloc_zeroed(bytes) == NULL);
         check(heap_alloc_aligned(64, bytes) == NULL);
     }
-    check(front_mine == &front_empty);
+    check(front_own == &front_empty);
     fake_fail_none();
     check(heap_alloc(64) != NULL);
     check(owner_of(heap_alloc(64)) == my_heap()->number);

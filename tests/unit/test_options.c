@@ -38,6 +38,7 @@ static const struct choice_row choices[] = {
     {"verbose", &options.verbose, {"off", "on", NULL}},
     {"foreign", &options.foreign, {"forward", "ignore", "abort", NULL}},
     {"deepbind", &options.deepbind, {"off", "on", NULL}},
+    {"guard_handlers", &options.guard_handlers, {"off", "on", NULL}},
 };
 
 enum { N_TEXT_OPTIONS = 1, N_OPTIONS = ARRAY_LEN(numbers) + ARRAY_LEN(choices) + N_TEXT_OPTIONS };

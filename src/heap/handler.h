@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signal handlers that call malloc. They may not, by the standards; they do, in crash reporters,
+ * profilers and programs that clean up on an interrupt.
+ *
+ * The program's handlers are run by ours (api/signals.c), which first looks at what was interrupted:
+ *
+ *   a slow path      The signal is put off: it is sent to this thread again, blocked until the thread
+ *                    leaves. So no handler runs while this thread holds a lock, nor jumps away from
+ *                    there. Faults cannot wait, nor can a handler that is installed for one signal
+ *                    only: in these, malloc takes from the emergency area (emergency.h).
+ *   a fast path, or  The thread's heap is set aside: until the handler returns the thread is a guest
+ *   the program      (thread.c), so that the bins stay as the interrupted code knows them.
+ *
+ * A handler that does not return but jumps away leaves the heap set aside, until a slow path finds
+ * itself outside of the stack that the handler had. What the interrupted fast path had in hand is
+ * lost then, one block at most; the bins are counted anew.
+ *
+ * Handlers that are installed by a bare system call are not known to us: in these, slow paths that
+ * were interrupted are safe by the emergency area, fast paths are not.
+ *
+ * All state is the thread's own. Tests: tests/loader/signals.c, tests/unit/test_handler.c.
+ */
+#ifndef POOLALLOC_HEAP_HANDLER_H
+#define POOLALLOC_HEAP_HANDLER_H
+
+#include "base/compiler.h"
+
+#include <signal.h>
+#include <stdbool.h>
+
+struct heap;
+
+/* Where the code runs that belongs to a handler. */
+struct handler_stacks {
+    uintptr_t frame;           /* the outermost handler's; it and what it calls lie below */
+    uintptr_t alternate_begin; /* the stack that sigaltstack set up, if a handler is on it */
+    uintptr_t alternate_end;
+};
+
+/* True: do not call the handler now. The signal's information must be there (SA_SIGINFO). */
+bool handler_put_off(int signal, siginfo_t *info, ucontext_t *context);
+
+/* Around a handler. The frame is our handler's own. */
+bool handler_begin(uintptr_t frame, const ucontext_t *context);
+void handler_end(bool begun);
+
+/* Lets the signals come that were put off. */
+void handler_deliver(void);
+
+/* This thread's heap, taken back if the handler it was set aside for has been left by a jump. NULL:
+ * none is set aside, or its handler still runs. */
+struct heap *handler_heap_back(void);
+
+/* This thread's heap that is set aside, or NULL. */
+struct heap *handler_heap(void);
+
+/* This thread ends: its heap is taken back in any case, if there is one. */
+void handler_forget(void);
+
+#endif
