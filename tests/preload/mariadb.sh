@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 need mariadbd mariadb mariadb-install-db
 in_use mariadb --version
+in_use mariadbd --version
 
 same_output mariadbd --no-defaults --verbose --help --user=root
 

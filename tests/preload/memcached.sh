@@ -3,6 +3,7 @@
 # memcached: threads, slabs of 1 MiB, items that come and go, on a socket of its own.
 . "$(dirname "$0")/lib.sh"
 need memcached python3
+in_use memcached -V
 
 cat >"$scratch/ask.py" <<'END'
 import socket, sys

@@ -6,6 +6,8 @@ for directory in /usr/lib/postgresql/*/bin; do
     PATH=$directory:$PATH
 done
 need initdb postgres psql
+in_use postgres --version
+in_use psql --version
 
 # The server refuses to run as root: the whole test is another user's then.
 if [ "$(id -u)" -eq 0 ]; then

@@ -4,6 +4,7 @@
 # background, which forks.
 . "$(dirname "$0")/lib.sh"
 need redis-server redis-benchmark redis-cli
+in_use redis-server --version
 
 socket=$scratch/redis.sock
 start redis-server --port 0 --unixsocket "$socket" --dir "$scratch" \
