@@ -4,8 +4,10 @@
 # shellcheck shell=sh
 set -eu
 
+# The distribution's own programs.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
-export LC_ALL
+export PATH LC_ALL
 unset LD_PRELOAD
 
 side=preloaded

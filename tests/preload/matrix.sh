@@ -23,8 +23,7 @@ fi
 POOLALLOC_LIBRARY=$(readlink -f "$1")
 shift
 POOLALLOC_TEST_MAY_SKIP=1
-PATH=/usr/sbin:/usr/bin:/sbin:/bin
-export POOLALLOC_LIBRARY POOLALLOC_TEST_MAY_SKIP PATH
+export POOLALLOC_LIBRARY POOLALLOC_TEST_MAY_SKIP
 
 here=$(cd "$(dirname "$0")" && pwd)
 log=$(mktemp)
