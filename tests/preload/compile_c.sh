@@ -3,6 +3,7 @@
 # gcc compiles a large generated file to the same bytes, and the program it makes runs.
 . "$(dirname "$0")/lib.sh"
 need gcc
+in_use gcc --version
 
 cd "$scratch"
 awk 'BEGIN {

@@ -3,6 +3,7 @@
 # git makes the same history, and packs it.
 . "$(dirname "$0")/lib.sh"
 need git
+in_use git --version
 
 # Nothing of the user's or the system's configuration, and no clock.
 export HOME="$scratch" GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_TERMINAL_PROMPT=0

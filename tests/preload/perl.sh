@@ -1,11 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Perl, where there is one: hashes, strings that grow, patterns, fork.
+# Perl: hashes, strings that grow, patterns, fork.
 . "$(dirname "$0")/lib.sh"
-command -v perl >/dev/null || {
-    echo "skipped: there is no perl"
-    exit 77
-}
+need perl
+in_use perl -e 1
 
 cat >"$scratch/work.pl" <<'END'
 use strict;

@@ -3,6 +3,7 @@
 # Python with its own small-block allocator, and with every block by malloc.
 . "$(dirname "$0")/lib.sh"
 need python3
+in_use python3 -c 1
 
 maps='print(open("/proc/self/maps").read())'
 preloaded python3 -c "$maps" >"$scratch/python.maps"

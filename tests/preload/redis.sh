@@ -4,28 +4,15 @@
 # background, which forks.
 . "$(dirname "$0")/lib.sh"
 need redis-server redis-benchmark redis-cli
+in_use redis-server --version
 
 socket=$scratch/redis.sock
-env LD_PRELOAD="$library" redis-server --port 0 --unixsocket "$socket" --dir "$scratch" \
-    --save '' --appendonly no --daemonize no --dbfilename dump.rdb >"$scratch/server.log" 2>&1 &
-server=$!
-trap 'kill "$server" 2>/dev/null || :; wait "$server" 2>/dev/null || :; rm -rf "$scratch"' EXIT
-
-give_up()
-{
-    tail -n 20 "$scratch/server.log" >&2
-    fail "$*"
-}
+start redis-server --port 0 --unixsocket "$socket" --dir "$scratch" \
+    --save '' --appendonly no --daemonize no --dbfilename dump.rdb
 
 ask()
 {
     redis-cli -s "$socket" "$@"
-}
-
-# A child that has ended stays there as a zombie until it is waited for.
-server_lives()
-{
-    grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$server/status" 2>/dev/null
 }
 
 # Repeats a question until the answer holds a text, for as long as the server lives.

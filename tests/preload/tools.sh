@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: MIT
 # sort, tar and a compressor (xz where there is one): large buffers, threads, pipes.
 . "$(dirname "$0")/lib.sh"
+for program in sort awk grep sed tar; do
+    in_use "$program" --version
+done
 
 cd "$scratch"
 awk 'BEGIN {
@@ -28,6 +31,7 @@ diff -r tree unpacked/tree || fail "tar gave other files back"
 
 compressor=gzip
 if command -v xz >/dev/null; then
+    in_use xz --version
     compressor=xz
     same xz -T 2 -2 -c lines
 fi
