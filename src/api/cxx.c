@@ -24,10 +24,11 @@
 #include "os/panic.h"
 #include "os/process.h"
 
-/* Weak: the compiler must not assume that a call reaches our definition, and where all is linked
- * into one program, the program's own comes before ours. Those called from here are also listed in
- * replaceable.list: to the linker all else that the library exports is its own. */
-#define OPERATOR(name, ...) EXPORT __attribute__((weak)) __VA_ARGS__ __asm__(name)
+/* The compiler must not assume that a call reaches our definition (-fsemantic-interposition). Those
+ * called from here are also listed in replaceable.list: to the linker all else that the library
+ * exports is its own. In the static library they are weak, so that a program's own come before ours;
+ * in the shared one they are not, for valgrind would not find them. */
+#define OPERATOR(name, ...) EXPORT __VA_ARGS__ __asm__(name)
 
 typedef void *new_function(size_t);
 typedef void *new_nothrow_function(size_t, const void *);

@@ -16,11 +16,12 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
     (void)argc;
     (void)argv;
     heap_fork_init();
+    bool is_bypassed = os_is_bypassed(); /* looks once, while there is one thread */
     const char *conf = os_env(envp, "POOLALLOC_CONF");
     if (conf == NULL || os_is_privileged())
         return;
     options_parse(conf);
-    if (os_is_bypassed()) {
+    if (is_bypassed) {
         if (options.verbose)
             text_warn("the program has a malloc of its own, which serves instead of this one", NULL,
                       NULL);

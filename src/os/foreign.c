@@ -41,6 +41,16 @@ static struct range program_image(void)
 /* Ours, whichever the loader finds first; there is none in the unit tests. */
 extern __typeof__(malloc) our_malloc __attribute__((weak, visibility("hidden")));
 
+/* A program that is not position-independent and takes malloc's address has a stub of that name,
+ * which stands for malloc wherever that is found; the symbol is undefined there all the same. */
+static bool is_defined_at(uintptr_t address)
+{
+    Dl_info info;
+    const ElfW(Sym) *symbol = NULL;
+    return dladdr1((void *)address, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0 ||
+           symbol == NULL || symbol->st_shndx != SHN_UNDEF;
+}
+
 /* What another preloaded library defines calls ours, sooner or later: it is no concern of ours. */
 COLD static bool program_has_malloc(void)
 {
@@ -50,7 +60,7 @@ COLD static bool program_has_malloc(void)
     if (answer == UNKNOWN) {
         struct range image = program_image();
         uintptr_t found = (uintptr_t)&malloc;
-        answer = found >= image.begin && found < image.end ? YES : NO;
+        answer = found >= image.begin && found < image.end && is_defined_at(found) ? YES : NO;
         atomic_put_relaxed(&known, answer);
     }
     return answer == YES;
