@@ -311,9 +311,9 @@ static void test_pvalloc_gives_whole_pages(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest rules[] = {
         cmocka_unit_test(test_posix_memalign_refuses_bad_alignments),
         cmocka_unit_test(test_posix_memalign_reports_enomem),
         cmocka_unit_test(test_posix_memalign_of_zero_bytes),
@@ -327,5 +327,5 @@ int main(void)
         cmocka_unit_test(test_valloc_is_page_aligned),
         cmocka_unit_test(test_pvalloc_gives_whole_pages),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return CHECK_RULES(rules, argc, argv);
 }

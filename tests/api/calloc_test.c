@@ -197,9 +197,9 @@ static void test_memory_of_a_finished_thread_is_zero(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest rules[] = {
         cmocka_unit_test(test_overflow_is_refused),
         cmocka_unit_test(test_zero_bytes_are_unique_blocks),
         cmocka_unit_test(test_recycled_small_blocks_are_zero),
@@ -208,5 +208,5 @@ int main(void)
         cmocka_unit_test(test_memory_of_other_calls_is_zero),
         cmocka_unit_test(test_memory_of_a_finished_thread_is_zero),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return CHECK_RULES(rules, argc, argv);
 }

@@ -39,6 +39,13 @@
         }                                                                                          \
     } while (0)
 
+/*
+ * A program's main, with rules an array of struct CMUnitTest. Without arguments: checks them all.
+ * -l: lists their names, without "test_". RULE: checks that one.
+ */
+#define CHECK_RULES(rules, argc, argv) check_rules(rules, COUNT_OF(rules), argc, argv)
+int check_rules(const struct CMUnitTest *rules, size_t n, int argc, char **argv);
+
 /* Returns its argument; a compiler that cannot see that neither warns of it nor folds the call. */
 size_t opaque(size_t bytes);
 

@@ -294,9 +294,9 @@ static void test_libc_names_share_the_heap(void **state)
     __libc_free(malloc(10));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest rules[] = {
         cmocka_unit_test(test_trim_gives_memory_back_and_says_so),
         cmocka_unit_test(test_trim_leaves_as_much_as_it_is_told),
         cmocka_unit_test(test_trim_reaches_what_other_threads_have_set_aside),
@@ -311,5 +311,5 @@ int main(void)
         cmocka_unit_test(test_sized_frees_free),
         cmocka_unit_test(test_libc_names_share_the_heap),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return CHECK_RULES(rules, argc, argv);
 }

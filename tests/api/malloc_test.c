@@ -173,9 +173,9 @@ static void test_free_from_another_thread(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest rules[] = {
         cmocka_unit_test(test_every_size_is_aligned_and_apart),
         cmocka_unit_test(test_huge_sizes),
         cmocka_unit_test(test_zero_bytes_are_unique_blocks),
@@ -185,5 +185,5 @@ int main(void)
         cmocka_unit_test(test_free_preserves_errno),
         cmocka_unit_test(test_free_from_another_thread),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return CHECK_RULES(rules, argc, argv);
 }

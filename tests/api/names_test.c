@@ -70,12 +70,12 @@ static void test_addresses_are_distinct(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest rules[] = {
         cmocka_unit_test(test_all_come_from_one_library),
         cmocka_unit_test(test_they_come_from_the_preloaded_library),
         cmocka_unit_test(test_addresses_are_distinct),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return CHECK_RULES(rules, argc, argv);
 }

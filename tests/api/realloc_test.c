@@ -213,9 +213,9 @@ static void test_array_overflow_is_refused(void **state)
     free(block);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest rules[] = {
         cmocka_unit_test(test_from_each_class_to_each),
         cmocka_unit_test(test_between_small_large_and_huge),
         cmocka_unit_test(test_long_walk),
@@ -227,5 +227,5 @@ int main(void)
         cmocka_unit_test(test_array_is_realloc_of_the_product),
         cmocka_unit_test(test_array_overflow_is_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return CHECK_RULES(rules, argc, argv);
 }

@@ -115,14 +115,14 @@ static void test_large_blocks_waste_less_than_two_pages(void **state)
         assert_at(usable_bytes_of(bytes) < bytes + 2 * page_bytes(), bytes);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest rules[] = {
         cmocka_unit_test(test_null_has_none),
         cmocka_unit_test(test_slack_is_constant_and_writable),
         cmocka_unit_test(test_realloc_within_the_slack),
         cmocka_unit_test(test_classes_waste_an_eighth_at_most),
         cmocka_unit_test(test_large_blocks_waste_less_than_two_pages),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return CHECK_RULES(rules, argc, argv);
 }
