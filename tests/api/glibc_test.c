@@ -112,10 +112,12 @@ static void test_mallopt_takes_what_glibc_takes(void **state)
 {
     (void)state;
     assert_int_equal(mallopt(M_MMAP_THRESHOLD, 64 * 1024), 1);
-    assert_int_equal(mallopt(M_MMAP_THRESHOLD, INT_MAX), 0);
+    assert_int_equal(mallopt(M_MMAP_THRESHOLD, INT_MAX), 1);
+    assert_int_equal(mallopt(M_MMAP_THRESHOLD, 64 * 1024), 1);
     assert_int_equal(mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024), 1);
     assert_int_equal(mallopt(M_TOP_PAD, 0), 1);
     assert_int_equal(mallopt(M_ARENA_MAX, 2), 1);
+    assert_int_equal(mallopt(M_ARENA_MAX, 0), 1);
     assert_int_equal(mallopt(M_PERTURB, 0), 1);
     assert_int_equal(mallopt(M_MXFAST, 64), 1);
     assert_int_equal(mallopt(M_MXFAST, 100000), 0);
