@@ -56,6 +56,16 @@ size_t page_bytes(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+size_t resident_bytes(void)
+{
+    unsigned long n_pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*u %lu", &n_pages), 1);
+    (void)fclose(file);
+    return n_pages * page_bytes();
+}
+
 static size_t usable_bytes_of(size_t bytes)
 {
     void *block = malloc(bytes);

@@ -61,6 +61,9 @@ bool block_is_zero(const void *block, size_t bytes);
 
 size_t page_bytes(void);
 
+/* What the process occupies of memory. */
+size_t resident_bytes(void);
+
 /*
  * Lists the smallest and the largest size of each size class, as malloc_usable_size() shows them,
  * up to and including `last`. Where classes are narrower than an eighth of their size, some are
