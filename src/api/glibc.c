@@ -31,26 +31,22 @@ EXPORT int malloc_trim(size_t pad)
     return released;
 }
 
-/* 0: a value that glibc would refuse, too. What has no meaning here is accepted: the program has
- * said what it wants of glibc, and can do nothing about us. */
+/* 0: a value that glibc refuses, too. What has no meaning here is accepted: the program has said what
+ * it wants of glibc, and can do nothing about us. */
 EXPORT int mallopt(int parameter, int value)
 {
     NEXT_IF_BYPASSED(mallopt, parameter, value);
-    enum { MMAP_THRESHOLD_MAX = 32 << 20, MMAP_THRESHOLD_MIN = 1 << 20 };
+    enum { MMAP_THRESHOLD_MIN = 1 << 20 };
     switch (parameter) {
     case M_TRIM_THRESHOLD: /* negative: never */
         option_put(&options.dirty_bytes, value >= 0 ? (uint64_t)value : SIZE_MAX / 4);
         return 1;
-    case M_MMAP_THRESHOLD:
-        if (value < 0 || value > MMAP_THRESHOLD_MAX)
-            return 0;
-        option_put(&options.direct_bytes, max_size((size_t)value, MMAP_THRESHOLD_MIN));
+    case M_MMAP_THRESHOLD: /* negative: never */
+        option_put(&options.direct_bytes,
+                   value >= 0 ? max_size((size_t)value, MMAP_THRESHOLD_MIN) : SIZE_MAX / 4);
         return 1;
     case M_MXFAST:
         return value >= 0 && value <= (int)(80 * sizeof(size_t) / 4);
-    case M_ARENA_TEST:
-    case M_ARENA_MAX:
-        return value > 0;
     default:
         return 1;
     }

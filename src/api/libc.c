@@ -56,17 +56,12 @@ EXPORT void *calloc(size_t n, size_t each)
     return heap_alloc_zeroed(bytes);
 }
 
-/* As glibc: size 0 frees and returns NULL. */
 EXPORT void *realloc(void *p, size_t bytes)
 {
     NEXT_IF_BYPASSED(realloc, p, bytes);
     if (p == NULL)
         return heap_alloc(bytes);
-    if (bytes == 0) {
-        heap_free(p);
-        return NULL;
-    }
-    return heap_realloc(p, bytes);
+    return bytes != 0 ? heap_realloc(p, bytes) : heap_realloc_to_zero(p);
 }
 
 EXPORT void *reallocarray(void *p, size_t n, size_t each)

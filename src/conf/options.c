@@ -17,6 +17,7 @@ struct options options = {
     .guest_calls = 512,
     .foreign = FOREIGN_FORWARD,
     .guard_handlers = 1,
+    .zero_realloc = ZERO_REALLOC_FREE,
 };
 
 enum option_type { OPTION_NUMBER, OPTION_BYTES, OPTION_CHOICE, OPTION_TEXT };
@@ -34,6 +35,7 @@ struct option {
 
 static const char *const switch_choices[] = {"off", "on", NULL};
 static const char *const foreign_choices[] = {"forward", "ignore", "abort", NULL};
+static const char *const zero_realloc_choices[] = {"free", "alloc", "abort", NULL};
 
 #define FIELD(name) #name, .offset = offsetof(struct options, name)
 
@@ -60,6 +62,8 @@ static const struct option table[] = {
      .help = "a thread shares caches with others before it gets its own"},
     {FIELD(foreign), .type = OPTION_CHOICE, .choices = foreign_choices,
      .help = "what to do with blocks of libc's own allocator"},
+    {FIELD(zero_realloc), .type = OPTION_CHOICE, .choices = zero_realloc_choices,
+     .help = "what realloc of a block to 0 bytes does"},
     {FIELD(deepbind), .type = OPTION_CHOICE, .choices = switch_choices,
      .help = "let dlopen bind libraries to libc's malloc where the program asks for it"},
     {FIELD(guard_handlers), .type = OPTION_CHOICE, .choices = switch_choices,

@@ -15,6 +15,7 @@
 enum { OPTION_TEXT_MAX = 240 };
 
 enum foreign_action { FOREIGN_FORWARD, FOREIGN_IGNORE, FOREIGN_ABORT };
+enum zero_realloc_action { ZERO_REALLOC_FREE, ZERO_REALLOC_ALLOC, ZERO_REALLOC_ABORT };
 
 struct options {
     uint64_t verbose;
@@ -27,6 +28,7 @@ struct options {
     uint64_t direct_bytes;       /* blocks from here on are mapped if nothing free fits */
     uint64_t guest_calls;        /* of a new thread, before it gets a heap of its own */
     uint64_t foreign;            /* enum foreign_action */
+    uint64_t zero_realloc;       /* enum zero_realloc_action */
     uint64_t deepbind;           /* leave the program's RTLD_DEEPBIND alone */
     uint64_t guard_handlers;     /* see to it that signal handlers may call malloc */
     char dump[OPTION_TEXT_MAX];  /* where the dump at exit goes; empty: no dump */

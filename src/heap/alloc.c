@@ -335,3 +335,15 @@ void *heap_realloc(void *p, size_t bytes)
         usable = emergency_usable_size(p);
     return usable > 0 ? realloc_by_copy(p, usable, bytes) : realloc_foreign(p, bytes);
 }
+
+void *heap_realloc_to_zero(void *p)
+{
+    if (options.zero_realloc == ZERO_REALLOC_ALLOC)
+        return heap_realloc(p, 1);
+    if (options.zero_realloc == ZERO_REALLOC_ABORT) {
+        struct place place = map_place((uintptr_t)p);
+        panic("realloc to 0 bytes", p, place.is_slab ? class_bytes(place.class) : 0);
+    }
+    heap_free(p);
+    return NULL;
+}

@@ -35,6 +35,8 @@ void *heap_alloc_aligned(size_t align, size_t bytes);
 
 /* p is not NULL; bytes is not 0. NULL: p is as it was. */
 void *heap_realloc(void *p, size_t bytes);
+/* p is not NULL. Frees it and returns NULL as glibc does, unless zero_realloc= says otherwise. */
+void *heap_realloc_to_zero(void *p);
 size_t heap_usable_size(void *p);
 
 /* Pops the bin's head, or NULL: the bin is empty, or its head's link was written over. */

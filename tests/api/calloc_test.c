@@ -8,7 +8,7 @@
 
 #include "contract.h"
 
-static void test_overflow_is_refused(void **state)
+static void test_overflow_is_refused_with_enomem(void **state)
 {
     (void)state;
     static const size_t pairs[][2] = {
@@ -37,17 +37,39 @@ static void test_zero_bytes_are_unique_blocks(void **state)
     (void)state;
     static const size_t pairs[][2] = {{0, 0}, {0, 1}, {1, 0}, {0, SIZE_MAX}, {SIZE_MAX, 0}};
     void *blocks[COUNT_OF(pairs)];
-    errno = ERRNO_MARK;
     for (size_t i = 0; i < COUNT_OF(pairs); i++) {
         blocks[i] = calloc(opaque(pairs[i][0]), opaque(pairs[i][1]));
         assert_at(blocks[i] != NULL, i);
-        assert_at(is_aligned(blocks[i], BLOCK_ALIGNMENT), i);
         for (size_t j = 0; j < i; j++)
             assert_ptr_not_equal(blocks[i], blocks[j]);
     }
-    assert_int_equal(errno, ERRNO_MARK);
     for (size_t i = 0; i < COUNT_OF(pairs); i++)
         free(blocks[i]);
+}
+
+static void test_every_size_is_aligned_to_16(void **state)
+{
+    (void)state;
+    static void *blocks[300];
+    for (size_t bytes = 0; bytes < COUNT_OF(blocks); bytes++) {
+        blocks[bytes] = calloc(1, opaque(bytes));
+        assert_at(is_aligned(blocks[bytes], BLOCK_ALIGNMENT), bytes);
+    }
+    for (size_t bytes = 0; bytes < COUNT_OF(blocks); bytes++)
+        free(blocks[bytes]);
+}
+
+static void test_success_leaves_errno(void **state)
+{
+    (void)state;
+    for (size_t bytes = 1; bytes <= GIB; bytes *= 2) {
+        errno = ERRNO_MARK;
+        void *block = calloc(opaque(bytes), 1);
+        int error = errno;
+        assert_at(block != NULL, bytes);
+        assert_at(error == ERRNO_MARK, bytes);
+        free(block);
+    }
 }
 
 static void fill_whole(void *block)
@@ -67,15 +89,12 @@ static void check_recycled(size_t bytes, size_t n_blocks)
     }
     for (size_t i = 0; i < n_blocks; i++)
         free(blocks[i]);
-    errno = ERRNO_MARK;
     for (size_t i = 0; i < n_blocks; i++) {
         blocks[i] = calloc(1, bytes);
         assert_at(blocks[i] != NULL, bytes);
-        assert_at(is_aligned(blocks[i], BLOCK_ALIGNMENT), bytes);
         assert_at(block_is_zero(blocks[i], bytes), bytes);
         fill_whole(blocks[i]);
     }
-    assert_int_equal(errno, ERRNO_MARK);
     for (size_t i = 0; i < n_blocks; i++)
         free(blocks[i]);
 }
@@ -197,16 +216,18 @@ static void test_memory_of_a_finished_thread_is_zero(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_overflow_is_refused),
-        cmocka_unit_test(test_zero_bytes_are_unique_blocks),
+    const struct CMUnitTest rules[] = {
         cmocka_unit_test(test_recycled_small_blocks_are_zero),
         cmocka_unit_test(test_recycled_large_blocks_are_zero),
         cmocka_unit_test(test_memory_of_another_size_is_zero),
         cmocka_unit_test(test_memory_of_other_calls_is_zero),
         cmocka_unit_test(test_memory_of_a_finished_thread_is_zero),
+        cmocka_unit_test(test_overflow_is_refused_with_enomem),
+        cmocka_unit_test(test_zero_bytes_are_unique_blocks),
+        cmocka_unit_test(test_every_size_is_aligned_to_16),
+        cmocka_unit_test(test_success_leaves_errno),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return CHECK_RULES(rules, argc, argv);
 }

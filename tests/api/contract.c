@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,6 +56,16 @@ size_t page_bytes(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+size_t resident_bytes(void)
+{
+    unsigned long n_pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*u %lu", &n_pages), 1);
+    (void)fclose(file);
+    return n_pages * page_bytes();
+}
+
 static size_t usable_bytes_of(size_t bytes)
 {
     void *block = malloc(bytes);
@@ -78,4 +89,22 @@ size_t list_class_sizes(size_t *sizes, size_t capacity, size_t last)
         smallest = largest >= step ? largest + 1 : step + 1;
     }
     return count;
+}
+
+int check_rules(const struct CMUnitTest *rules, size_t n, int argc, char **argv)
+{
+    static const char prefix[] = "test_";
+    if (argc == 2 && strcmp(argv[1], "-l") == 0) {
+        for (size_t i = 0; i < n; i++)
+            puts(rules[i].name + strlen(prefix));
+        return EXIT_SUCCESS;
+    }
+    for (size_t i = 0; argc == 2 && i < n; i++) {
+        if (strcmp(rules[i].name + strlen(prefix), argv[1]) == 0)
+            return _cmocka_run_group_tests(argv[0], &rules[i], 1, NULL, NULL);
+    }
+    if (argc == 1)
+        return _cmocka_run_group_tests(argv[0], rules, n, NULL, NULL);
+    (void)fprintf(stderr, "usage: %s [-l | RULE]\n", argv[0]);
+    return EXIT_FAILURE;
 }

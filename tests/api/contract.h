@@ -39,6 +39,13 @@
         }                                                                                          \
     } while (0)
 
+/*
+ * A program's main, with rules an array of struct CMUnitTest. Without arguments: checks them all.
+ * -l: lists their names, without "test_". RULE: checks that one.
+ */
+#define CHECK_RULES(rules, argc, argv) check_rules(rules, COUNT_OF(rules), argc, argv)
+int check_rules(const struct CMUnitTest *rules, size_t n, int argc, char **argv);
+
 /* Returns its argument; a compiler that cannot see that neither warns of it nor folds the call. */
 size_t opaque(size_t bytes);
 
@@ -53,6 +60,9 @@ bool block_holds(const void *block, size_t bytes, uint64_t seed);
 bool block_is_zero(const void *block, size_t bytes);
 
 size_t page_bytes(void);
+
+/* What the process occupies of memory. */
+size_t resident_bytes(void);
 
 /*
  * Lists the smallest and the largest size of each size class, as malloc_usable_size() shows them,

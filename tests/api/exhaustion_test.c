@@ -194,9 +194,9 @@ static void test_growing_does_not_leak(void **state)
 
 #define limited_test(test) cmocka_unit_test_setup_teardown(test, limit_address_space, lift_limit)
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest rules[] = {
         limited_test(test_again_and_again),
         limited_test(test_small_memory_becomes_large),
         limited_test(test_every_call_is_refused),
@@ -204,5 +204,5 @@ int main(void)
         limited_test(test_aligned_blocks_do_not_leak),
         limited_test(test_growing_does_not_leak),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return CHECK_RULES(rules, argc, argv);
 }

@@ -27,25 +27,40 @@ static size_t list_sizes(size_t *sizes, size_t last)
     return count;
 }
 
-static void test_every_size_is_aligned_and_apart(void **state)
+static size_t side_by_side[SIDE_BY_SIDE_MAX];
+static void *neighbours[SIDE_BY_SIDE_MAX];
+
+static void test_blocks_of_all_sizes_are_apart(void **state)
 {
     (void)state;
-    static size_t sizes[SIDE_BY_SIDE_MAX];
-    static void *blocks[SIDE_BY_SIDE_MAX];
-    size_t count = list_sizes(sizes, MIB);
+    size_t count = list_sizes(side_by_side, MIB);
     for (size_t i = 0; i < count; i++) {
-        blocks[i] = malloc(opaque(sizes[i]));
-        assert_at(blocks[i] != NULL, sizes[i]);
-        assert_at(is_aligned(blocks[i], BLOCK_ALIGNMENT), sizes[i]);
-        block_fill(blocks[i], sizes[i], i);
+        neighbours[i] = malloc(opaque(side_by_side[i]));
+        assert_at(neighbours[i] != NULL, side_by_side[i]);
+        block_fill(neighbours[i], side_by_side[i], i);
     }
     for (size_t i = 0; i < count; i++)
-        assert_at(block_holds(blocks[i], sizes[i], i), sizes[i]);
+        assert_at(block_holds(neighbours[i], side_by_side[i], i), side_by_side[i]);
     for (size_t i = 0; i < count; i++)
-        free(blocks[i]);
+        free(neighbours[i]);
 }
 
-static void test_huge_sizes(void **state)
+static void test_every_size_is_aligned_to_16(void **state)
+{
+    (void)state;
+    size_t count = list_sizes(side_by_side, 64 * MIB);
+    for (size_t round = 0; round < 3; round++) {
+        for (size_t i = 0; i < count; i++) {
+            neighbours[i] = malloc(opaque(side_by_side[i]));
+            assert_at(neighbours[i] != NULL, side_by_side[i]);
+            assert_at(is_aligned(neighbours[i], BLOCK_ALIGNMENT), side_by_side[i]);
+        }
+        for (size_t i = 0; i < count; i++)
+            free(neighbours[i]);
+    }
+}
+
+static void test_huge_blocks_are_apart(void **state)
 {
     (void)state;
     static const size_t sizes[] = {2 * MIB, 4 * MIB + 1, 16 * MIB - 1, 64 * MIB, 64 * MIB + 1};
@@ -53,7 +68,6 @@ static void test_huge_sizes(void **state)
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         blocks[i] = malloc(sizes[i]);
         assert_at(blocks[i] != NULL, sizes[i]);
-        assert_at(is_aligned(blocks[i], BLOCK_ALIGNMENT), sizes[i]);
         block_fill(blocks[i], sizes[i], i);
     }
     for (size_t i = 0; i < COUNT_OF(sizes); i++)
@@ -104,7 +118,7 @@ static void test_recycled_blocks_do_not_overlap(void **state)
     }
 }
 
-static void test_failure_sets_enomem(void **state)
+static void test_too_much_is_refused_with_enomem(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(impossible_sizes); i++) {
@@ -116,10 +130,28 @@ static void test_failure_sets_enomem(void **state)
     }
 }
 
+static int first_error;
+
+/* Before main, so that nearly nothing has called malloc. */
+__attribute__((constructor)) static void call_malloc_first(void)
+{
+    errno = ERRNO_MARK;
+    void *block = malloc(opaque(100));
+    first_error = errno;
+    free(block);
+}
+
+static void test_the_first_call_leaves_errno(void **state)
+{
+    (void)state;
+    assert_int_equal(first_error, ERRNO_MARK);
+}
+
+/* The largest first: what is done once for all large blocks is done then. */
 static void test_success_leaves_errno(void **state)
 {
     (void)state;
-    for (size_t bytes = 1; bytes <= TIB; bytes *= 2) {
+    for (size_t bytes = TIB; bytes > 0; bytes /= 2) {
         errno = ERRNO_MARK;
         void *block = malloc(opaque(bytes));
         int error = errno;
@@ -143,6 +175,11 @@ static void test_free_preserves_errno(void **state)
         free(block);
         assert_at(errno == ERRNO_MARK, bytes);
     }
+}
+
+static void test_free_of_null_does_nothing(void **state)
+{
+    (void)state;
     errno = ERRNO_MARK;
     free(NULL);
     assert_int_equal(errno, ERRNO_MARK);
@@ -152,11 +189,11 @@ static void *free_elsewhere(void *block)
 {
     errno = ERRNO_MARK;
     free(block);
-    return errno == ERRNO_MARK ? block : NULL;
+    return errno == ERRNO_MARK ? block : NULL; /* only the address is looked at */
 }
 
 /* The freeing thread may never have allocated anything itself. */
-static void test_free_from_another_thread(void **state)
+static void test_another_thread_may_free(void **state)
 {
     (void)state;
     static const size_t sizes[] = {1, 100, 5000, 40 * KIB, MIB, 40 * MIB};
@@ -173,17 +210,20 @@ static void test_free_from_another_thread(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_size_is_aligned_and_apart),
-        cmocka_unit_test(test_huge_sizes),
-        cmocka_unit_test(test_zero_bytes_are_unique_blocks),
+    const struct CMUnitTest rules[] = {
+        cmocka_unit_test(test_blocks_of_all_sizes_are_apart),
+        cmocka_unit_test(test_huge_blocks_are_apart),
         cmocka_unit_test(test_recycled_blocks_do_not_overlap),
-        cmocka_unit_test(test_failure_sets_enomem),
+        cmocka_unit_test(test_every_size_is_aligned_to_16),
+        cmocka_unit_test(test_zero_bytes_are_unique_blocks),
+        cmocka_unit_test(test_too_much_is_refused_with_enomem),
+        cmocka_unit_test(test_the_first_call_leaves_errno),
         cmocka_unit_test(test_success_leaves_errno),
         cmocka_unit_test(test_free_preserves_errno),
-        cmocka_unit_test(test_free_from_another_thread),
+        cmocka_unit_test(test_free_of_null_does_nothing),
+        cmocka_unit_test(test_another_thread_may_free),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return CHECK_RULES(rules, argc, argv);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // operator new and delete in all their forms, the new-handler's loop, and containers on top of
 // them. Operators are called by name: a new-expression may be left out by the compiler.
+#include "rules.h"
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -24,18 +26,6 @@
 namespace
 {
 
-int failures = 0;
-
-void check(bool holds, const char *what, int line)
-{
-    if (holds)
-        return;
-    failures++;
-    (void)std::fprintf(stderr, "operators_test.cpp:%d: does not hold: %s\n", line, what);
-}
-
-#define CHECK(condition) check((condition), #condition, __LINE__)
-
 std::size_t opaque(std::size_t bytes)
 {
     volatile std::size_t copy = bytes;
@@ -49,51 +39,61 @@ bool is_aligned(const void *block, std::size_t alignment)
 
 void check_and_dirty(void *block, std::size_t bytes, std::size_t alignment, int line)
 {
-    check(block != nullptr, "block is not null", line);
-    check(is_aligned(block, alignment), "block is aligned", line);
+    rules::check(block != nullptr, "block is not null", line);
+    rules::check(is_aligned(block, alignment), "block is aligned", line);
     if (block != nullptr)
         std::memset(block, 0x5a, bytes);
 }
 
 #define CHECK_BLOCK(block, bytes, alignment) check_and_dirty(block, bytes, alignment, __LINE__)
 
-void test_plain_operators()
+void plain_operators_make_blocks()
 {
     for (std::size_t bytes : {0, 1, 16, 100, 5000, 40000, 3000000}) {
         void *one = ::operator new(bytes);
         void *other = ::operator new(bytes);
-        CHECK(one != other);
-        CHECK_BLOCK(one, bytes, 16);
-        CHECK_BLOCK(other, bytes, 16);
+        CHECK_BLOCK(one, bytes, 1);
+        CHECK_BLOCK(other, bytes, 1);
         ::operator delete(one);
         ::operator delete(other, bytes);
         one = ::operator new[](bytes);
         other = ::operator new[](bytes);
-        CHECK(one != other);
-        CHECK_BLOCK(one, bytes, 16);
-        CHECK_BLOCK(other, bytes, 16);
+        CHECK_BLOCK(one, bytes, 1);
+        CHECK_BLOCK(other, bytes, 1);
         ::operator delete[](one);
         ::operator delete[](other, bytes);
     }
+}
+
+void delete_of_null_does_nothing()
+{
     ::operator delete(nullptr);
     ::operator delete[](nullptr);
     ::operator delete(nullptr, 8);
     ::operator delete[](nullptr, 8);
+    ::operator delete(nullptr, std::nothrow);
+    ::operator delete[](nullptr, std::nothrow);
+    ::operator delete (nullptr, std::align_val_t{64});
+    ::operator delete[](nullptr, std::align_val_t{64});
+    ::operator delete (nullptr, 8, std::align_val_t{64});
+    ::operator delete[](nullptr, 8, std::align_val_t{64});
+    ::operator delete (nullptr, std::align_val_t{64}, std::nothrow);
+    ::operator delete[](nullptr, std::align_val_t{64}, std::nothrow);
 }
 
-void test_nothrow_operators()
+void nothrow_operators_make_blocks()
 {
     for (std::size_t bytes : {0, 1, 16, 100, 5000, 40000, 3000000}) {
         void *one = ::operator new(bytes, std::nothrow);
         void *many = ::operator new[](bytes, std::nothrow);
-        CHECK_BLOCK(one, bytes, 16);
-        CHECK_BLOCK(many, bytes, 16);
+        CHECK_BLOCK(one, bytes, 1);
+        CHECK_BLOCK(many, bytes, 1);
         ::operator delete(one, std::nothrow);
         ::operator delete[](many, std::nothrow);
     }
 }
 
-void test_aligned_operators()
+void aligned_operators_make_aligned_blocks()
 {
     for (std::size_t alignment = 1; alignment <= (1 << 20); alignment *= 2) {
         const std::align_val_t align{alignment};
@@ -133,7 +133,7 @@ bool throws_bad_alloc(const std::function<void *()> &allocate)
 }
 
 // What is no power of two is no alignment: nothing such can be had, whatever the size.
-void test_alignments_that_are_none()
+void alignments_that_are_none_are_refused()
 {
     for (std::size_t alignment : {0, 3, 17, 24, 100, 4097, 65537}) {
         const std::align_val_t align{alignment};
@@ -179,31 +179,35 @@ const struct {
      [](void *p, std::size_t) { ::operator delete[](p, wide, std::nothrow); }},
 };
 
-// A block that was freed is handed out again, and long before this much memory has been.
-void test_every_delete_frees()
+std::size_t resident_bytes()
 {
-    const std::size_t enough_bytes = 64 << 20;
+    unsigned long n_pages = 0;
+    std::FILE *file = std::fopen("/proc/self/statm", "re");
+    CHECK(file != nullptr && std::fscanf(file, "%*u %lu", &n_pages) == 1);
+    (void)std::fclose(file);
+    return n_pages * 4096;
+}
+
+// Lost blocks would make up 128 MiB each time.
+void every_delete_frees()
+{
+    const std::size_t much = std::size_t{128} << 20;
     for (const auto &pair : pairs) {
-        for (std::size_t bytes : {1, 100, 5000, 40000, 3000000}) {
-            const std::size_t n_enough = std::min<std::size_t>(enough_bytes / bytes, 10000);
-            void *given = pair.take(bytes);
-            const auto address = reinterpret_cast<std::uintptr_t>(given);
-            pair.give(given, bytes);
-            std::vector<void *> taken;
-            bool again = false;
-            while (!again && taken.size() < n_enough) {
-                taken.push_back(pair.take(bytes));
-                again = reinterpret_cast<std::uintptr_t>(taken.back()) == address;
-            }
-            CHECK(again);
-            for (void *block : taken)
+        for (std::size_t bytes : {1000, 40000, 3000000}) {
+            const std::size_t before = resident_bytes();
+            for (std::size_t taken = 0; taken < much; taken += bytes) {
+                void *block = pair.take(bytes);
+                for (std::size_t at = 0; at < bytes; at += 1000)
+                    static_cast<char *>(block)[at] = 1;
                 pair.give(block, bytes);
+            }
+            CHECK(resident_bytes() < before + much / 2);
         }
     }
 }
 
 // delete must leave errno alone as free does: destructors run between a call and its error check.
-void test_delete_preserves_errno()
+void delete_preserves_errno()
 {
     for (std::size_t bytes : {1, 5000, 40000, 30000000}) {
         void *block = ::operator new(bytes);
@@ -222,7 +226,6 @@ const std::function<void *()> throwing[] = {
     [] { return ::operator new(opaque(impossible), wide); },
     [] { return ::operator new[](opaque(impossible), wide); },
     [] { return ::operator new(opaque(SIZE_MAX)); },
-    [] { return ::operator new(opaque(SIZE_MAX), wide); },
 };
 
 const std::function<void *()> not_throwing[] = {
@@ -257,7 +260,7 @@ void use_handler(std::new_handler handler)
     std::set_new_handler(handler);
 }
 
-void test_failure_throws_bad_alloc()
+void failing_new_throws_bad_alloc()
 {
     for (const auto &allocate : throwing) {
         bool caught = false;
@@ -271,7 +274,19 @@ void test_failure_throws_bad_alloc()
     }
 }
 
-void test_handler_is_called_until_it_gives_up()
+// Rounded up to the alignment such a size is none.
+void aligned_new_of_too_much_does_not_wrap_around()
+{
+    for (std::size_t less : {0, 1, 100, 255}) {
+        const std::size_t bytes = opaque(SIZE_MAX - less);
+        CHECK(throws_bad_alloc([&] { return ::operator new(bytes, wide); }));
+        CHECK(throws_bad_alloc([&] { return ::operator new[](bytes, wide); }));
+        CHECK(::operator new(bytes, wide, std::nothrow) == nullptr);
+        CHECK(::operator new[](bytes, wide, std::nothrow) == nullptr);
+    }
+}
+
+void failing_new_calls_the_handler_until_it_gives_up()
 {
     for (const auto &allocate : throwing) {
         bool caught = false;
@@ -287,7 +302,7 @@ void test_handler_is_called_until_it_gives_up()
     }
 }
 
-void test_handler_may_throw()
+void the_handler_may_throw_out_of_new()
 {
     for (const auto &allocate : throwing) {
         bool caught = false;
@@ -296,6 +311,8 @@ void test_handler_may_throw()
             CHECK(allocate() == nullptr);
         } catch (const out_of_patience &) {
             caught = true;
+        } catch (const std::bad_alloc &) {
+            CHECK(!"another exception comes out");
         }
         CHECK(caught);
         CHECK(handler_calls == 1);
@@ -303,14 +320,26 @@ void test_handler_may_throw()
     use_handler(nullptr);
 }
 
-void test_nothrow_returns_null()
+void failing_nothrow_new_returns_null()
+{
+    use_handler(nullptr);
+    for (const auto &allocate : not_throwing)
+        CHECK(allocate() == nullptr);
+}
+
+void failing_nothrow_new_calls_the_handler()
 {
     for (const auto &allocate : not_throwing) {
-        use_handler(nullptr);
-        CHECK(allocate() == nullptr);
         use_handler(give_up_after_three);
         CHECK(allocate() == nullptr);
         CHECK(handler_calls == 3);
+    }
+    use_handler(nullptr);
+}
+
+void nothrow_new_keeps_what_the_handler_throws()
+{
+    for (const auto &allocate : not_throwing) {
         use_handler(lose_patience);
         CHECK(allocate() == nullptr);
         CHECK(handler_calls == 1);
@@ -318,7 +347,7 @@ void test_nothrow_returns_null()
     use_handler(nullptr);
 }
 
-void test_container_reports_exhaustion()
+void containers_report_exhaustion()
 {
     bool caught = false;
     use_handler(give_up_after_three);
@@ -334,7 +363,7 @@ void test_container_reports_exhaustion()
     use_handler(nullptr);
 }
 
-void test_containers()
+void containers_work()
 {
     std::map<std::string, std::vector<int>> map;
     std::unordered_map<int, std::string> names;
@@ -371,7 +400,7 @@ struct alignas(4096) page {
     char bytes[4096];
 };
 
-void test_over_aligned_types()
+void over_aligned_types_are_aligned()
 {
     std::vector<page> pages(100);
     CHECK(is_aligned(pages.data(), 4096));
@@ -399,7 +428,7 @@ struct late_user {
     }
 };
 
-void test_thread_local_destructors_allocate()
+void thread_local_destructors_may_allocate()
 {
     std::atomic<int> count{0};
     for (int round = 0; round < 50; round++) {
@@ -415,65 +444,190 @@ void test_thread_local_destructors_allocate()
     CHECK(count == 200);
 }
 
+const char *const operator_names[] = {
+    "_Znwm",
+    "_Znam",
+    "_ZnwmRKSt9nothrow_t",
+    "_ZnamRKSt9nothrow_t",
+    "_ZnwmSt11align_val_t",
+    "_ZnamSt11align_val_t",
+    "_ZnwmSt11align_val_tRKSt9nothrow_t",
+    "_ZnamSt11align_val_tRKSt9nothrow_t",
+    "_ZdlPv",
+    "_ZdaPv",
+    "_ZdlPvm",
+    "_ZdaPvm",
+    "_ZdlPvRKSt9nothrow_t",
+    "_ZdaPvRKSt9nothrow_t",
+    "_ZdlPvSt11align_val_t",
+    "_ZdaPvSt11align_val_t",
+    "_ZdlPvmSt11align_val_t",
+    "_ZdaPvmSt11align_val_t",
+    "_ZdlPvSt11align_val_tRKSt9nothrow_t",
+    "_ZdaPvSt11align_val_tRKSt9nothrow_t",
+};
+
 // Tools that pair new with delete and malloc with free tell them apart by address.
-void test_c_and_cpp_functions_are_distinct()
+void c_and_cpp_functions_are_distinct()
 {
     static const char *const c_names[] = {"malloc",        "free",           "calloc",  "realloc",
                                           "aligned_alloc", "posix_memalign", "memalign"};
-    static const char *const cpp_names[] = {
-        "_Znwm",
-        "_Znam",
-        "_ZnwmRKSt9nothrow_t",
-        "_ZnamRKSt9nothrow_t",
-        "_ZnwmSt11align_val_t",
-        "_ZnamSt11align_val_t",
-        "_ZnwmSt11align_val_tRKSt9nothrow_t",
-        "_ZnamSt11align_val_tRKSt9nothrow_t",
-        "_ZdlPv",
-        "_ZdaPv",
-        "_ZdlPvm",
-        "_ZdaPvm",
-        "_ZdlPvRKSt9nothrow_t",
-        "_ZdaPvRKSt9nothrow_t",
-        "_ZdlPvSt11align_val_t",
-        "_ZdaPvSt11align_val_t",
-        "_ZdlPvmSt11align_val_t",
-        "_ZdaPvmSt11align_val_t",
-        "_ZdlPvSt11align_val_tRKSt9nothrow_t",
-        "_ZdaPvSt11align_val_tRKSt9nothrow_t",
-    };
     for (const char *c_name : c_names) {
         void *c_address = dlsym(RTLD_DEFAULT, c_name);
         CHECK(c_address != nullptr);
-        for (const char *cpp_name : cpp_names) {
-            void *cpp_address = dlsym(RTLD_DEFAULT, cpp_name);
-            CHECK(cpp_address != nullptr);
-            CHECK(cpp_address != c_address);
-        }
+        for (const char *cpp_name : operator_names)
+            CHECK(dlsym(RTLD_DEFAULT, cpp_name) != c_address);
     }
     CHECK(dlsym(RTLD_DEFAULT, "_Znwm") != dlsym(RTLD_DEFAULT, "_ZdlPv"));
 }
 
+// The file of the library that defines a name, as the program finds it.
+std::string library_of(const char *name)
+{
+    Dl_info info = {};
+    void *address = dlsym(RTLD_DEFAULT, name);
+    if (address == nullptr || dladdr(address, &info) == 0 || info.dli_fname == nullptr)
+        return "";
+    return info.dli_fname;
+}
+
+// All the allocator's, or all the runtime's, which calls the allocator: never some of each.
+void operators_come_from_one_library()
+{
+    const std::string library = library_of("_Znwm");
+    CHECK(!library.empty());
+    for (const char *name : operator_names)
+        CHECK(library_of(name) == library);
+}
+
+// The runtime's own functions and what it keeps for them, such as the handlers, are its alone.
+void the_runtime_keeps_its_internals()
+{
+    static const char *const names[] = {
+        "_ZSt15get_new_handlerv",   "_ZSt15set_new_handlerPFvvE",
+        "_ZSt17__throw_bad_allocv", "_ZSt13set_terminatePFvvE",
+        "_ZSt9terminatev",
+    };
+    const std::string runtime = library_of("__cxa_throw");
+    for (const char *name : names)
+        CHECK(library_of(name) == runtime);
+}
+
+void zero_bytes_are_unique_blocks()
+{
+    const std::function<void *()> takes[] = {
+        [] { return ::operator new(opaque(0)); },
+        [] { return ::operator new[](opaque(0)); },
+        [] { return ::operator new(opaque(0), std::nothrow); },
+        [] { return ::operator new[](opaque(0), std::nothrow); },
+    };
+    for (const auto &take : takes) {
+        void *one = take();
+        void *other = take();
+        CHECK(one != nullptr && other != nullptr && one != other);
+        ::operator delete(one);
+        ::operator delete(other);
+    }
+}
+
+void every_size_is_aligned_to_16()
+{
+    std::vector<void *> blocks;
+    for (std::size_t bytes = 0; bytes < 200; bytes++) {
+        blocks.push_back(::operator new(opaque(bytes)));
+        blocks.push_back(::operator new(opaque(bytes), std::nothrow));
+    }
+    for (void *block : blocks) {
+        CHECK(is_aligned(block, 16));
+        ::operator delete(block);
+    }
+}
+
+// What a size of 0 says of an aligned block is not what it was made of. A library that takes it
+// for the class would put the block among others.
+void sized_delete_of_empty_aligned_blocks_keeps_blocks_apart()
+{
+    struct filled {
+        unsigned char *at;
+        std::size_t bytes;
+        int value;
+    };
+    const std::size_t n_rounds = 200;
+    for (std::size_t alignment = 32; alignment <= 65536; alignment *= 2) {
+        const std::align_val_t align{alignment};
+        std::vector<void *> empty;
+        for (std::size_t i = 0; i < n_rounds; i++)
+            empty.push_back(::operator new(opaque(0), align));
+        for (void *block : empty)
+            ::operator delete(block, opaque(0), align);
+        std::vector<filled> blocks;
+        for (std::size_t i = 0; i < n_rounds; i++) {
+            for (std::size_t bytes : {1, 16, 64, 4096}) {
+                auto *at = static_cast<unsigned char *>(::operator new(bytes));
+                const int value = static_cast<int>(blocks.size() % 255);
+                std::memset(at, value, bytes);
+                blocks.push_back({at, bytes, value});
+            }
+        }
+        bool whole = true;
+        for (const filled &block : blocks) {
+            for (std::size_t i = 0; i < block.bytes; i++)
+                whole = whole && block.at[i] == block.value;
+            ::operator delete(block.at);
+        }
+        CHECK(whole);
+    }
+}
+
+// Wrong, but common, and right under glibc. Through volatile: the compiler would warn.
+void malloc_and_new_may_be_mixed()
+{
+    for (std::size_t bytes : {1, 100, 5000, 40000, 3000000}) {
+        void *volatile block = ::operator new(bytes);
+        std::free(block);
+        block = ::operator new[](bytes);
+        std::free(block);
+        block = std::malloc(bytes);
+        ::operator delete(block);
+        block = std::malloc(bytes);
+        ::operator delete(block, bytes);
+        block = ::operator new[](bytes);
+        ::operator delete(block);
+        block = std::aligned_alloc(64, bytes);
+        ::operator delete (block, std::align_val_t{64});
+    }
+}
+
 } // namespace
 
-int main()
+int main(int argc, char **argv)
 {
-    test_plain_operators();
-    test_nothrow_operators();
-    test_aligned_operators();
-    test_alignments_that_are_none();
-    test_every_delete_frees();
-    test_delete_preserves_errno();
-    test_failure_throws_bad_alloc();
-    test_handler_is_called_until_it_gives_up();
-    test_handler_may_throw();
-    test_nothrow_returns_null();
-    test_container_reports_exhaustion();
-    test_containers();
-    test_over_aligned_types();
-    test_thread_local_destructors_allocate();
-    test_c_and_cpp_functions_are_distinct();
-    if (failures == 0)
-        (void)std::puts("all C++ contracts hold");
-    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    static const rules::rule all[] = {
+        RULE(plain_operators_make_blocks),
+        RULE(nothrow_operators_make_blocks),
+        RULE(aligned_operators_make_aligned_blocks),
+        RULE(over_aligned_types_are_aligned),
+        RULE(every_size_is_aligned_to_16),
+        RULE(zero_bytes_are_unique_blocks),
+        RULE(alignments_that_are_none_are_refused),
+        RULE(every_delete_frees),
+        RULE(delete_of_null_does_nothing),
+        RULE(delete_preserves_errno),
+        RULE(sized_delete_of_empty_aligned_blocks_keeps_blocks_apart),
+        RULE(malloc_and_new_may_be_mixed),
+        RULE(failing_new_throws_bad_alloc),
+        RULE(aligned_new_of_too_much_does_not_wrap_around),
+        RULE(failing_new_calls_the_handler_until_it_gives_up),
+        RULE(the_handler_may_throw_out_of_new),
+        RULE(failing_nothrow_new_returns_null),
+        RULE(failing_nothrow_new_calls_the_handler),
+        RULE(nothrow_new_keeps_what_the_handler_throws),
+        RULE(containers_report_exhaustion),
+        RULE(containers_work),
+        RULE(thread_local_destructors_may_allocate),
+        RULE(c_and_cpp_functions_are_distinct),
+        RULE(operators_come_from_one_library),
+        RULE(the_runtime_keeps_its_internals),
+    };
+    return rules::check_rules(all, argc, argv);
 }

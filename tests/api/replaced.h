@@ -5,6 +5,8 @@
 #ifndef POOLALLOC_TESTS_REPLACED_H
 #define POOLALLOC_TESTS_REPLACED_H
 
+#include "rules.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -24,18 +26,6 @@ struct counts {
 
 const std::uint64_t made_here = 0x6f776e206f706572;
 const std::size_t too_many_bytes = std::size_t{1} << 40;
-
-inline int failures = 0;
-
-inline void check(bool holds, const char *what, int line)
-{
-    if (holds)
-        return;
-    failures++;
-    (void)std::fprintf(stderr, "line %d: does not hold: %s\n", line, what);
-}
-
-#define CHECK(condition) replaced::check((condition), #condition, __LINE__)
 
 // The block begins `gap` bytes into what malloc returned, right after a mark.
 inline void *take(counts &of, std::size_t bytes, std::size_t gap)
@@ -132,13 +122,6 @@ inline void check_failure(const take_function (&both)[2])
     }
     CHECK(caught);
     CHECK(both[1](too_many_bytes) == nullptr);
-}
-
-inline int verdict()
-{
-    if (failures == 0)
-        (void)std::puts("all operators end up in the program's");
-    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 } // namespace replaced

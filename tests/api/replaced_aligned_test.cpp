@@ -23,7 +23,7 @@ struct alignas(4096) page {
 // What goes here the compiler cannot leave out.
 static void *volatile in_sight;
 
-int main()
+static void aligned_forms_end_up_in_the_replaced_ones()
 {
     using namespace replaced;
     check_all(aligned, 0, takes, gives);
@@ -40,5 +40,10 @@ int main()
     }
     CHECK(aligned.taken == before + 1);
     CHECK(aligned.taken == aligned.given);
-    return verdict();
+}
+
+int main(int argc, char **argv)
+{
+    const rules::rule all[] = {RULE(aligned_forms_end_up_in_the_replaced_ones)};
+    return rules::check_rules(all, argc, argv);
 }

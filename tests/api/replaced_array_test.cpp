@@ -26,7 +26,7 @@ OUT_OF_SIGHT void operator delete[](void *block, std::align_val_t align) noexcep
     replaced::give(aligned_array, block, static_cast<std::size_t>(align));
 }
 
-int main()
+static void array_forms_end_up_in_the_replaced_ones()
 {
     using namespace replaced;
     check_all(array, 0, takes, gives);
@@ -37,5 +37,10 @@ int main()
     check_failure(aligned_array_takes);
     CHECK(aligned_array.taken == 6);
     CHECK(aligned_array.taken == aligned_array.given);
-    return verdict();
+}
+
+int main(int argc, char **argv)
+{
+    const rules::rule all[] = {RULE(array_forms_end_up_in_the_replaced_ones)};
+    return rules::check_rules(all, argc, argv);
 }

@@ -44,9 +44,7 @@ void use_library()
     CHECK(std::is_sorted(numbers.begin(), numbers.end()));
 }
 
-} // namespace
-
-int main()
+void all_forms_end_up_in_the_replaced_two()
 {
     using namespace replaced;
     check_all(plain, 1, takes, gives);
@@ -61,5 +59,12 @@ int main()
     use_library();
     CHECK(plain.taken > before + 8);
     CHECK(plain.taken == plain.given);
-    return verdict();
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    const rules::rule all[] = {RULE(all_forms_end_up_in_the_replaced_two)};
+    return rules::check_rules(all, argc, argv);
 }

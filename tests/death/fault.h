@@ -16,6 +16,7 @@
 
 #define FREE_OF_NO_BLOCK    "free of a pointer that is no block"
 #define REALLOC_OF_NO_BLOCK "realloc of a pointer that is no block"
+#define REALLOC_TO_0        "realloc to 0 bytes"
 #define REALLOC_OF_FREE     "realloc of a free block"
 #define DOUBLE_FREE         "double free"
 #define NOT_AS_WE_LEFT_IT   "free block was overwritten or freed twice"

@@ -576,6 +576,64 @@ static void test_pointers_that_are_no_blocks(void **state)
     child_passes(free_it, large);
 }
 
+/* ---- realloc to 0 bytes ---- */
+
+/* Also if there were large blocks only, which need no heap. */
+static void check_nothing_in_use(void)
+{
+    heap_free(heap_alloc(1));
+    heap_flush(my_heap());
+    check_equal(arena_bytes_in_use(), 0);
+}
+
+static void body_zero_frees(void *argument)
+{
+    size_t bytes = *(size_t *)argument;
+    check(heap_realloc_to_zero(heap_alloc(bytes)) == NULL);
+    check_nothing_in_use();
+}
+
+static void body_zero_allocates(void *argument)
+{
+    size_t bytes = *(size_t *)argument;
+    options.zero_realloc = ZERO_REALLOC_ALLOC;
+    char *p = heap_realloc_to_zero(heap_alloc(bytes));
+    check(p != NULL && heap_usable_size(p) <= BLOCK_ALIGN);
+    heap_free(p);
+    check_nothing_in_use();
+}
+
+static void test_realloc_to_zero(void **state)
+{
+    (void)state;
+    size_t sizes[] = {0, 1, 1000, 30000, 100000, 20 * MIB};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        child_passes(body_zero_frees, &sizes[i]);
+        child_passes(body_zero_allocates, &sizes[i]);
+    }
+}
+
+static void realloc_it_to_zero(void *argument)
+{
+    options.zero_realloc = ZERO_REALLOC_ABORT;
+    (void)heap_realloc_to_zero(argument);
+}
+
+/* In the parent, so that the addresses are known here. */
+static void test_realloc_to_zero_may_be_fatal(void **state)
+{
+    (void)state;
+    char line[128];
+    char *small = heap_alloc(100);
+    char *large = heap_alloc(100000);
+    expect(line, sizeof line, "realloc to 0 bytes", small, "112");
+    child_aborts(realloc_it_to_zero, small, line);
+    expect(line, sizeof line, "realloc to 0 bytes", large, "none");
+    child_aborts(realloc_it_to_zero, large, line);
+    heap_free(small);
+    heap_free(large);
+}
+
 /* ---- the walker ---- */
 
 static void check_with_a_lost_block(void *argument)
@@ -623,8 +681,10 @@ int main(void)
         cmocka_unit_test(test_caps_grow_with_demand),
         cmocka_unit_test(test_caps_are_bounded_by_the_options),
         cmocka_unit_test(test_realloc_keeps_the_contents),
+        cmocka_unit_test(test_realloc_to_zero),
         cmocka_unit_test(test_the_walker_traps),
-        /* Last: it uses the parent's heap. */
+        /* Last: they use the parent's heap. */
+        cmocka_unit_test(test_realloc_to_zero_may_be_fatal),
         cmocka_unit_test(test_pointers_that_are_no_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

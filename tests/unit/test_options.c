@@ -37,6 +37,7 @@ static const struct number_row numbers[] = {
 static const struct choice_row choices[] = {
     {"verbose", &options.verbose, {"off", "on", NULL}},
     {"foreign", &options.foreign, {"forward", "ignore", "abort", NULL}},
+    {"zero_realloc", &options.zero_realloc, {"free", "alloc", "abort", NULL}},
     {"deepbind", &options.deepbind, {"off", "on", NULL}},
     {"guard_handlers", &options.guard_handlers, {"off", "on", NULL}},
 };
@@ -361,6 +362,7 @@ static void test_help_shows_ranges(void **state)
     }
     check(strstr(help, "  (off|on): ") != NULL);
     check(strstr(help, "  (forward|ignore|abort): ") != NULL);
+    check(strstr(help, "  (free|alloc|abort): ") != NULL);
 }
 
 #define option_test(f) cmocka_unit_test_teardown(f, restore_defaults)
