@@ -60,6 +60,31 @@ static inline void *child_opaque(void *block)
     return block;
 }
 
+/*
+ * Fills a block with two bytes in turn, the halves of a key below 65,536. However two blocks that
+ * have different keys overlap by two bytes or more, one of them is not whole afterwards.
+ */
+static inline unsigned char pattern_at(uint32_t key, size_t at)
+{
+    return (unsigned char)(at % 2 == 0 ? key : key >> 8);
+}
+
+static inline void pattern_write(unsigned char *block, size_t n_bytes, uint32_t key)
+{
+    for (size_t at = 0; at < n_bytes; at++) {
+        block[at] = pattern_at(key, at);
+    }
+}
+
+static inline bool pattern_is_whole(const unsigned char *block, size_t n_bytes, uint32_t key)
+{
+    bool is_whole = true;
+    for (size_t at = 0; at < n_bytes; at++) {
+        is_whole &= block[at] == pattern_at(key, at);
+    }
+    return is_whole;
+}
+
 /* splitmix64: passes over any seed, and cheap enough to stand inside a timed loop. */
 static inline uint64_t random_next(uint64_t *state)
 {

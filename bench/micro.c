@@ -101,40 +101,20 @@ static void free_batch(void)
     }
 }
 
-/* Two bytes in turn, the low and the high one of a number that differs between any two blocks. */
-static unsigned char pattern_at(int block, size_t at)
-{
-    return (unsigned char)(block >> (at % 2 == 0 ? 0 : 8));
-}
-
-static void write_pattern(int i)
-{
-    if (batch.blocks[i] == NULL) {
-        child_fail("batch: malloc returned NULL");
-    }
-    for (size_t at = 0; at < batch.sizes[i]; at++) {
-        batch.blocks[i][at] = pattern_at(i, at);
-    }
-}
-
-static void check_pattern(int i)
-{
-    for (size_t at = 0; at < batch.sizes[i]; at++) {
-        if (batch.blocks[i][at] != pattern_at(i, at)) {
-            child_fail("batch: a block's bytes changed");
-        }
-    }
-}
-
 /* All bytes of all blocks: those that overlap, or are shorter than asked for, lose some. */
 static void check_batch(void)
 {
     allocate_batch();
-    for (int i = 0; i < N_BATCH; i++) {
-        write_pattern(i);
+    for (uint32_t i = 0; i < N_BATCH; i++) {
+        if (batch.blocks[i] == NULL) {
+            child_fail("batch: malloc returned NULL");
+        }
+        pattern_write(batch.blocks[i], batch.sizes[i], i);
     }
-    for (int i = 0; i < N_BATCH; i++) {
-        check_pattern(i);
+    for (uint32_t i = 0; i < N_BATCH; i++) {
+        if (!pattern_is_whole(batch.blocks[i], batch.sizes[i], i)) {
+            child_fail("batch: a block's bytes changed");
+        }
     }
     free_batch();
 }

@@ -32,10 +32,14 @@ static struct {
 static void check_batch(void)
 {
     for (uint32_t i = 0; i < N_BATCH; i++) {
-        batch.blocks[i] = block_make(batch.sizes[i], i);
+        batch.blocks[i] = take(batch.sizes[i]);
+        pattern_write(batch.blocks[i], batch.sizes[i], i);
     }
     for (uint32_t i = 0; i < N_BATCH; i++) {
-        block_free(batch.blocks[i], i);
+        if (!pattern_is_whole(batch.blocks[i], batch.sizes[i], i)) {
+            child_fail("batches: a block's bytes changed");
+        }
+        free(batch.blocks[i]);
     }
 }
 
