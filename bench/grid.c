@@ -164,9 +164,10 @@ static void begin_table(const struct grid *grid)
 static void set_best(const struct grid *grid, int line, double best, int which, int n_decimals)
 {
     int n = grid->bench->allocators.n;
-    table_set_number(&table, line, n + 1, best, n_decimals);
-    table_set_text(&table, line, n + 2,
-                   which >= 0 ? grid->bench->allocators.items[which].name : "-");
+    if (which >= 0) {
+        table_set_number(&table, line, n + 1, best, n_decimals);
+        table_set_text(&table, line, n + 2, grid->bench->allocators.items[which].name);
+    }
 }
 
 /* "-" where there is no peer to compare with. */

@@ -13,7 +13,6 @@
 #include "harness.h"
 #include "provider.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,8 +34,8 @@
 enum {
     REPORT_BYTES = 8192, /* all that a child may report */
     N_ARGUMENTS_MAX = 16,
-    GRACE_S = 10,       /* from the request to end to the kill; servers write their data */
-    KILL_AGAIN_MS = 50, /* what the killed leave behind becomes ours to kill */
+    GRACE_S = 10, /* from the request to end to the kill; servers write their data */
+    KILL_AGAIN_MS = 50,
     LONGEST_POLL_MS = 1000000,
 };
 
@@ -272,14 +271,6 @@ static bool reap(struct run *run)
     }
 }
 
-static void ask_to_end(struct run *run)
-{
-    (void)kill(-run->pid, SIGTERM);
-    (void)kill(-run->pid, SIGCONT);
-    run->phase = ASKED_TO_END;
-    run->deadline_ns = seconds_from_now(GRACE_S);
-}
-
 static pid_t parent_of(const char *pid)
 {
     char path[300];
@@ -295,20 +286,35 @@ static pid_t parent_of(const char *pid)
     return after_name == NULL ? -1 : (pid_t)strtol(after_name + strlen(") S"), NULL, 10);
 }
 
-/* The group, and our children outside of it. An id stays theirs until we have waited for them. */
-static void kill_all(struct run *run)
+/* To the group, and to our children outside of it. An id stays theirs until we have waited. */
+static void signal_all(const struct run *run, int signal_number)
 {
-    (void)kill(-run->pid, SIGKILL);
+    (void)kill(-run->pid, signal_number);
     DIR *directory = opendir("/proc");
     const struct dirent *entry;
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        if (isdigit((unsigned char)entry->d_name[0]) && parent_of(entry->d_name) == getpid()) {
-            (void)kill((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL);
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (pid > 0 && getpgid(pid) != run->pid && parent_of(entry->d_name) == getpid()) {
+            (void)kill(pid, signal_number);
         }
     }
     if (directory != NULL) {
         (void)closedir(directory);
     }
+}
+
+static void ask_to_end(struct run *run)
+{
+    signal_all(run, SIGTERM);
+    signal_all(run, SIGCONT);
+    run->phase = ASKED_TO_END;
+    run->deadline_ns = seconds_from_now(GRACE_S);
+}
+
+/* Once more after a while: what the killed leave behind becomes ours. */
+static void kill_all(struct run *run)
+{
+    signal_all(run, SIGKILL);
     run->phase = KILLED;
     run->deadline_ns = seconds_from_now(KILL_AGAIN_MS / 1e3);
 }

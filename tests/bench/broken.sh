@@ -24,6 +24,7 @@ broken()
 broken overlapping '' --only batches,mixed-sizes,hash-table
 broken crashing 'signal 6' --only batches,interner
 broken hanging 'no end after 1 s' --only batches --timeout 1
+if grep -l -s -F "$BROKEN/hanging.so" /proc/[0-9]*/maps; then fail "a process is left"; fi
 broken none 'malloc does not come from' --only pairs,sort
 
 for name in overlapping crashing; do

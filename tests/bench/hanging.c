@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libc's malloc in a process that closes whatever its parent could see its end by, and then has
- * none; nor do requests to end reach it.
+ * none; nor do requests to end reach it. It also leaves a child outside of its process group.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -14,6 +14,9 @@ enum { N_BLOCKS = 3000, N_DESCRIPTORS = 64 };
 static void hang(void)
 {
     (void)signal(SIGTERM, SIG_IGN);
+    if (fork() == 0) {
+        (void)setsid();
+    }
     for (int fd = 0; fd < N_DESCRIPTORS; fd++) {
         (void)close(fd);
     }
