@@ -22,12 +22,14 @@
 
 /*
  * In the preparation of a row with a server: a script that prints the process and the peak in KiB
- * of $server and of each of its children. A peak of a process in /proc is its own: unlike that of
- * rusage it begins with nothing when the process is forked.
+ * of $server and of each of its children. A peak in /proc is that of a process since it began or
+ * took up its program; that of rusage goes on from what the process was before.
  */
 #define NOTE_PEAKS                                                                                 \
     "cat >note_peaks.sh <<'END'\n"                                                                 \
-    "for id in $server $(cat /proc/$server/task/$server/children); do\n"                           \
+    "set -eu\n"                                                                                    \
+    "children=$(cat /proc/$server/task/$server/children)\n"                                        \
+    "for id in $server $children; do\n"                                                            \
     "    sed -n \"s/^VmHWM:[^0-9]*\\([0-9]*\\).*/$id \\1/p\" /proc/$id/status || :\n"              \
     "done\n"                                                                                       \
     "END\n"
