@@ -4,9 +4,10 @@
  */
 #include "child.h"
 
+#include "provider.h"
+
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,11 +28,64 @@ static void write_all(int fd, const char *text, size_t n_bytes)
     }
 }
 
+void child_report_text(const char *key, const char *text)
+{
+    char line[FAILURE_BYTES + 64];
+    int n = snprintf(line, sizeof line, "%s %s\n", key, text);
+    if (n < 0 || (size_t)n >= sizeof line) {
+        _exit(CHILD_EXIT_WRONG);
+    }
+    write_all(CHILD_REPORT_FD, line, (size_t)n);
+}
+
 void child_fail(const char *why)
 {
-    write_all(STDERR_FILENO, why, strlen(why));
-    write_all(STDERR_FILENO, "\n", 1);
+    child_report_text(CHILD_FAILURE, why);
     _exit(CHILD_EXIT_WRONG);
+}
+
+/* ---- what the kernel tells of this process ---- */
+
+static struct {
+    int statm_fd;
+    int status_fd;
+} own = {-1, -1};
+
+/* In advance, so that nothing is opened while something is timed. */
+static void open_own_files(void)
+{
+    own.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    own.status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+}
+
+static void read_own_file(int fd, char *text, size_t n_bytes)
+{
+    ssize_t n = pread(fd, text, n_bytes - 1, 0);
+    if (n <= 0) {
+        child_fail("cannot read what /proc tells of this process");
+    }
+    text[n] = '\0';
+}
+
+double child_rss_mib(void)
+{
+    char text[128];
+    read_own_file(own.statm_fd, text, sizeof text);
+    char *resident;
+    (void)strtol(text, &resident, 10); /* the first field is the size of the address space */
+    return (double)strtol(resident, NULL, 10) * (double)sysconf(_SC_PAGESIZE) / (1024.0 * 1024.0);
+}
+
+double child_peak_mib(void)
+{
+    static const char label[] = "VmHWM:";
+    char text[4096];
+    read_own_file(own.status_fd, text, sizeof text);
+    const char *at = strstr(text, label);
+    if (at == NULL) {
+        child_fail("no peak in /proc/self/status");
+    }
+    return (double)strtol(at + strlen(label), NULL, 10) / 1024;
 }
 
 bool child_requested(int argc, char **argv)
@@ -39,49 +93,73 @@ bool child_requested(int argc, char **argv)
     return argc >= 3 && strcmp(argv[1], CHILD_OPTION) == 0;
 }
 
-/*
- * The file that the dynamic linker takes a function from. RTLD_NEXT begins after the program
- * itself, whose own symbol may be a stub in an executable linked at a fixed address.
- */
-static void provider_of(const char *function, char path[PATH_MAX])
+/* ---- the library's own word on its version ---- */
+
+/* mimalloc's 209 is 2.0.9; a number of more digits is left as it is. */
+static void report_mimalloc_version(int version)
 {
-    Dl_info info;
-    void *address = dlsym(RTLD_NEXT, function);
-    if (address == NULL || dladdr(address, &info) == 0 || realpath(info.dli_fname, path) == NULL) {
-        path[0] = '\0';
+    char text[32];
+    if (version >= 100 && version <= 999) {
+        (void)snprintf(text, sizeof text, "%d.%d.%d", version / 100, version / 10 % 10,
+                       version % 10);
+    } else {
+        (void)snprintf(text, sizeof text, "%d", version);
+    }
+    child_report_text(CHILD_VERSION, text);
+}
+
+/* POSIX has functions fit into what dlsym returns. */
+static void report_version(const char *library)
+{
+    const char *(*plain)(void) = NULL;
+    const char *(*tcmalloc)(int *, int *, const char **) = NULL;
+    int (*mimalloc)(void) = NULL;
+    int (*jemalloc)(const char *, void *, size_t *, void *, size_t) = NULL;
+    const char *text = NULL;
+    size_t n_bytes = sizeof text;
+    bool is_libc = strcmp(library, PROVIDER_LIBC) == 0;
+    *(void **)&plain = dlsym(RTLD_DEFAULT, is_libc ? "gnu_get_libc_version" : "poolalloc_version");
+    *(void **)&tcmalloc = dlsym(RTLD_DEFAULT, "tc_version");
+    *(void **)&mimalloc = dlsym(RTLD_DEFAULT, "mi_version");
+    *(void **)&jemalloc = dlsym(RTLD_DEFAULT, "mallctl");
+    if (plain != NULL) {
+        child_report_text(CHILD_VERSION, plain());
+    } else if (tcmalloc != NULL) {
+        child_report_text(CHILD_VERSION, tcmalloc(NULL, NULL, NULL));
+    } else if (mimalloc != NULL) {
+        report_mimalloc_version(mimalloc());
+    } else if (jemalloc != NULL && jemalloc("version", &text, &n_bytes, NULL, 0) == 0) {
+        char version[32]; /* without the commit it was built from */
+        (void)snprintf(version, sizeof version, "%.*s", (int)strcspn(text, "-"), text);
+        child_report_text(CHILD_VERSION, version);
     }
 }
 
-static bool malloc_is_from(const char *library)
-{
-    char expected[PATH_MAX];
-    char actual[PATH_MAX];
-    if (strcmp(library, CHILD_LIBC_LIBRARY) == 0) {
-        provider_of("strerror", expected);
-    } else if (realpath(library, expected) == NULL) {
-        return false;
-    }
-    provider_of("malloc", actual);
-    return actual[0] != '\0' && strcmp(expected, actual) == 0;
-}
+/* ---- the protocol ---- */
 
 char **child_start(char **argv)
 {
+    char actual[PATH_MAX];
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (!malloc_is_from(argv[2])) {
-        _exit(CHILD_EXIT_NOT_PRELOADED);
+    if (!provider_is(argv[2], actual)) {
+        char why[FAILURE_BYTES];
+        (void)snprintf(why, sizeof why,
+                       "malloc does not come from the library preloaded, but %.80s", actual);
+        child_fail(why);
     }
+    if (argv[3] != NULL && strcmp(argv[3], CHILD_PROBE) == 0) {
+        report_version(argv[2]);
+        _exit(0);
+    }
+    open_own_files();
     return argv + 3;
 }
 
 void child_report(const char *key, double value)
 {
-    char line[128];
-    int n = snprintf(line, sizeof line, "%s %.9g\n", key, value);
-    if (n < 0 || (size_t)n >= sizeof line) {
-        child_fail("report line too long");
-    }
-    write_all(CHILD_REPORT_FD, line, (size_t)n);
+    char text[32];
+    (void)snprintf(text, sizeof text, "%.9g", value);
+    child_report_text(key, text);
 }
 
 static double read_clock_ns(clockid_t clock)
@@ -99,37 +177,6 @@ double child_now_ns(void)
 double child_cpu_ns(void)
 {
     return read_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-}
-
-double child_rss_mib(void)
-{
-    char text[128];
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    if (n <= 0) {
-        child_fail("cannot read /proc/self/statm");
-    }
-    text[n] = '\0';
-    char *resident;
-    (void)strtol(text, &resident, 10); /* the first field is the size of the address space */
-    return (double)strtol(resident, NULL, 10) * (double)sysconf(_SC_PAGESIZE) / (1024.0 * 1024.0);
-}
-
-/* Of this program alone: what rusage tells begins with what its parent had. */
-double child_peak_mib(void)
-{
-    static const char label[] = "VmHWM:";
-    char text[4096];
-    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    const char *at = strstr(text, label);
-    if (at == NULL) {
-        child_fail("cannot read the peak in /proc/self/status");
-    }
-    return (double)strtol(at + strlen(label), NULL, 10) / 1024;
 }
 
 long child_number(const char *text)

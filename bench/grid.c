@@ -13,6 +13,16 @@ const struct figure grid_figures[N_GRID_FIGURES] = {
 
 const char *const group_names[N_GROUPS] = {"synthetic", "client", "program"};
 
+/* The table of means shows the first ones; the others' stand below the tables of the groups. */
+const struct group_union group_unions[N_GROUP_UNIONS] = {
+    {"synthetic, client", 1U << GROUP_SYNTHETIC | 1U << GROUP_CLIENT},
+    {"program", 1U << GROUP_PROGRAM},
+    {"synthetic", 1U << GROUP_SYNTHETIC},
+    {"client", 1U << GROUP_CLIENT},
+};
+
+enum { N_SHOWN_UNIONS = 2 };
+
 void grid_init(struct grid *grid, const struct bench *bench, int n_reps)
 {
     *grid = (struct grid){.bench = bench, .n_reps = n_reps};
@@ -88,7 +98,8 @@ double grid_best_peer(const struct grid *grid, const struct grid_row *row, enum 
 static bool is_complete(const struct grid *grid, const struct grid_row *row)
 {
     for (int a = 0; a < grid->bench->allocators.n; a++) {
-        if (row->results.has_failed[a] && !grid->bench->allocators.items[a].is_broken) {
+        bool is_usable = grid->bench->allocators.items[a].unusable[0] == '\0';
+        if (row->results.has_failed[a] && is_usable) {
             return false;
         }
     }
@@ -153,9 +164,10 @@ static void begin_table(const struct grid *grid)
 static void set_best(const struct grid *grid, int line, double best, int which, int n_decimals)
 {
     int n = grid->bench->allocators.n;
-    table_set_number(&table, line, n + 1, best, n_decimals);
-    table_set_text(&table, line, n + 2,
-                   which >= 0 ? grid->bench->allocators.items[which].name : "-");
+    if (which >= 0) {
+        table_set_number(&table, line, n + 1, best, n_decimals);
+        table_set_text(&table, line, n + 2, grid->bench->allocators.items[which].name);
+    }
 }
 
 /* "-" where there is no peer to compare with. */
@@ -246,20 +258,13 @@ static void print_view(const struct grid *grid, enum group group, const struct v
 
 static void print_means(const struct grid *grid)
 {
-    static const struct {
-        const char *name;
-        unsigned groups;
-    } unions[] = {
-        {"synthetic, client", 1U << GROUP_SYNTHETIC | 1U << GROUP_CLIENT},
-        {"program", 1U << GROUP_PROGRAM},
-    };
     begin_table(grid);
-    for (size_t u = 0; u < sizeof unions / sizeof unions[0]; u++) {
+    for (const struct group_union *u = group_unions; u < group_unions + N_SHOWN_UNIONS; u++) {
         for (const struct view *view = views; view->figure <= GRID_PEAK; view++) {
             char name[CELL_BYTES];
-            (void)snprintf(name, sizeof name, "%s: %s", unions[u].name, view->heading);
-            if (count_rows(grid, unions[u].groups) > 0) {
-                add_geomean_row(grid, view, name, unions[u].groups);
+            (void)snprintf(name, sizeof name, "%s: %s", u->name, view->heading);
+            if (count_rows(grid, u->mask) > 0) {
+                add_geomean_row(grid, view, name, u->mask);
             }
         }
     }

@@ -60,6 +60,16 @@ double grid_best_peer(const struct grid *grid, const struct grid_row *row, enum 
 double grid_geomean(const struct grid *grid, int allocator, enum grid_figure figure,
                     stats_reduce *reduce, unsigned group_mask);
 
+/* Groups whose rows make up a geometric mean of their own. */
+struct group_union {
+    const char *name;
+    unsigned mask;
+};
+
+enum { N_GROUP_UNIONS = 4 };
+
+extern const struct group_union group_unions[N_GROUP_UNIONS];
+
 /* Rows of these groups that the geometric means are made of. */
 int grid_count_complete(const struct grid *grid, unsigned group_mask);
 

@@ -12,6 +12,8 @@
 #define POOLALLOC_LIBRARY ""
 #endif
 
+enum { TIMEOUT_S_MAX = 1000000 };
+
 static _Noreturn void usage_error(const struct bench *bench, const char *what, const char *argument)
 {
     (void)fprintf(stderr, "%s: %s: %s (try --help)\n", bench->name, what, argument);
@@ -20,12 +22,11 @@ static _Noreturn void usage_error(const struct bench *bench, const char *what, c
 
 /* ---- options ---- */
 
-/* LD_PRELOAD is a list: a blank or a colon in a path would split it. */
 static char *library_path(const struct bench *bench, const char *path)
 {
     char *resolved = realpath(path, NULL);
-    if (resolved == NULL || strpbrk(resolved, " :") != NULL) {
-        usage_error(bench, "no library that can be preloaded", path);
+    if (resolved == NULL) {
+        usage_error(bench, "no such library", path);
     }
     return resolved;
 }
@@ -50,7 +51,7 @@ static void take_peer(struct bench *bench, const char *value)
 
 static void take_only(struct bench *bench, const char *value)
 {
-    bench->only = value;
+    bench->allocators_wanted = value;
 }
 
 static void take_raw(struct bench *bench, const char *value)
@@ -63,8 +64,10 @@ static void take_raw(struct bench *bench, const char *value)
 
 static void take_timeout(struct bench *bench, const char *value)
 {
-    bench->timeout_s = strtol(value, NULL, 10);
-    if (bench->timeout_s < 1) {
+    char *end;
+    bench->timeout_s = strtol(value, &end, 10);
+    bench->is_timeout_given = true;
+    if (*end != '\0' || bench->timeout_s < 1 || bench->timeout_s > TIMEOUT_S_MAX) {
         usage_error(bench, "not a number of seconds", value);
     }
 }
@@ -81,7 +84,10 @@ static const struct common_option {
     {"--timeout", "SECONDS: a child that takes longer has failed", take_timeout},
 };
 
-enum { N_COMMON_OPTIONS = sizeof common_options / sizeof common_options[0] };
+enum {
+    N_COMMON_OPTIONS = sizeof common_options / sizeof common_options[0],
+    TIMEOUT_S_DEFAULT = 300,
+};
 
 static void print_help(const struct bench_info *info)
 {
@@ -91,6 +97,9 @@ static void print_help(const struct bench_info *info)
     }
     for (const struct text_option *text = info->texts; text != NULL && text->name != NULL; text++) {
         printf("  %-13s %s\n", text->name, text->help);
+    }
+    for (const struct switch_option *s = info->switches; s != NULL && s->name != NULL; s++) {
+        printf("  %-13s %s\n", s->name, s->help);
     }
     for (int i = 0; i < N_COMMON_OPTIONS; i++) {
         printf("  %-13s %s\n", common_options[i].name, common_options[i].help);
@@ -124,6 +133,17 @@ static bool take_text(const struct text_option *texts, const char *name, const c
     return false;
 }
 
+static bool take_switch(const struct switch_option *switches, const char *name)
+{
+    for (const struct switch_option *s = switches; s != NULL && s->name != NULL; s++) {
+        if (strcmp(s->name, name) == 0) {
+            *s->value = true;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool take_common(struct bench *bench, const char *name, const char *value)
 {
     for (int i = 0; i < N_COMMON_OPTIONS; i++) {
@@ -141,6 +161,10 @@ static void take_options(struct bench *bench, const struct bench_info *info, int
         if (strcmp(argv[i], "--help") == 0) {
             print_help(info);
             exit(0);
+        }
+        if (take_switch(info->switches, argv[i])) {
+            i--; /* no value follows */
+            continue;
         }
         if (i + 1 == argc) {
             usage_error(bench, "unknown option, or its value is missing", argv[i]);
@@ -174,18 +198,68 @@ static void settle_ours(struct bench *bench)
     list->items[0].path = bench->ours_path;
 }
 
+/* What the name of a library's file says: 2.8 of libtbbmalloc_proxy.so.2.8. */
+static const char *version_in_name(const char *path)
+{
+    static const char suffix[] = ".so.";
+    const char *at = path == NULL ? NULL : strstr(path, suffix);
+    return at == NULL ? "-" : at + strlen(suffix);
+}
+
+/* Whether the preload takes effect, and what the library says of itself. */
+static void probe(const struct bench *bench, struct allocator *allocator)
+{
+    char option[] = CHILD_PROBE;
+    char *arguments[] = {option, NULL};
+    struct outcome outcome;
+    allocator->preload = NULL;
+    if (allocator->path != NULL) {
+        allocator->preload = scratch_plain_path(allocator->path);
+    }
+    run_self(bench, allocator, arguments, &outcome);
+    const struct reported *version = outcome_find(&outcome, CHILD_VERSION);
+    (void)snprintf(allocator->version, sizeof allocator->version, "%.*s", VERSION_BYTES - 1,
+                   version != NULL ? version->text : version_in_name(allocator->path));
+    (void)snprintf(allocator->unusable, sizeof allocator->unusable, "%s", outcome.failure);
+}
+
+static void print_allocators(const struct bench *bench)
+{
+    printf("compared:\n");
+    for (int i = 0; i < bench->allocators.n; i++) {
+        const struct allocator *allocator = &bench->allocators.items[i];
+        printf("  %-12s %-10s %s\n", allocator->name, allocator->version,
+               allocator->path == NULL ? "libc's own malloc" : allocator->path);
+    }
+    printf("\n");
+    (void)fflush(stdout);
+}
+
 void bench_open(struct bench *bench, const struct bench_info *info, int argc, char **argv)
 {
-    *bench = (struct bench){.name = info->name, .timeout_s = 300};
+    *bench = (struct bench){.name = info->name, .timeout_s = TIMEOUT_S_DEFAULT};
     add_ours(bench);
     allocators_add_installed(&bench->allocators);
     take_options(bench, info, argc, argv);
     settle_ours(bench);
-    if (bench->only != NULL && !allocators_keep(&bench->allocators, bench->only)) {
-        usage_error(bench, "not all of these allocators are there", bench->only);
+    if (bench->allocators_wanted != NULL &&
+        !allocators_keep(&bench->allocators, bench->allocators_wanted)) {
+        usage_error(bench, "not all of these allocators are there", bench->allocators_wanted);
     }
     bench->ours = allocators_index(&bench->allocators, "poolalloc");
-    run_handle_signals();
+    scratch_make(bench);
+    run_open(bench);
+    for (int i = 0; i < bench->allocators.n; i++) {
+        probe(bench, &bench->allocators.items[i]);
+    }
+    print_allocators(bench);
+}
+
+void bench_allow_longer(struct bench *bench, long seconds)
+{
+    if (!bench->is_timeout_given) {
+        bench->timeout_s += seconds;
+    }
 }
 
 int bench_close(struct bench *bench)
@@ -194,15 +268,6 @@ int bench_close(struct bench *bench)
         return 1;
     }
     return fflush(stdout) == 0 ? 0 : 1;
-}
-
-void bench_check_preloads(struct bench *bench)
-{
-    for (int i = 0; i < bench->allocators.n; i++) {
-        struct outcome outcome;
-        run_self(bench, &bench->allocators.items[i], NULL, &outcome);
-        bench->allocators.items[i].is_broken = outcome.failure[0] != '\0';
-    }
 }
 
 /* ---- samples ---- */
@@ -256,6 +321,7 @@ void results_fail(struct results *results, int allocator, const char *why)
     (void)fprintf(stderr, "%s: %s: %s\n", bench->name, bench->allocators.items[allocator].name,
                   why);
     results->has_failed[allocator] = true;
+    (void)snprintf(results->failures[allocator], FAILURE_BYTES, "%s", why);
     for (int figure = 0; figure < results->n_figures; figure++) {
         for (int rep = 0; rep < results->n_reps; rep++) {
             results_set(results, allocator, figure, rep, FAILED);
@@ -294,8 +360,9 @@ static void run_turn(struct results *results, bench_step *step, int allocator, i
     if (results->has_failed[allocator]) {
         return;
     }
-    if (results->bench->allocators.items[allocator].is_broken) {
-        results_fail(results, allocator, "the preload does not take effect");
+    const char *unusable = results->bench->allocators.items[allocator].unusable;
+    if (unusable[0] != '\0') {
+        results_fail(results, allocator, unusable);
         return;
     }
     show_progress(results, allocator, rep);
@@ -325,16 +392,6 @@ void bench_interleave(struct results *results, bench_step *step)
     }
 }
 
-static const struct reported *find_reported(const struct outcome *outcome, const char *key)
-{
-    for (int i = 0; i < outcome->n_reported; i++) {
-        if (strcmp(outcome->reported[i].key, key) == 0) {
-            return &outcome->reported[i];
-        }
-    }
-    return NULL;
-}
-
 void bench_run_child(struct results *results, int allocator, int rep, char *const arguments[])
 {
     struct outcome outcome;
@@ -344,11 +401,11 @@ void bench_run_child(struct results *results, int allocator, int rep, char *cons
         return;
     }
     for (int f = 0; f < results->n_figures; f++) {
-        const struct reported *reported = find_reported(&outcome, results->figures[f].key);
-        if (reported == NULL || !isfinite(reported->value)) {
+        double value = outcome_figure(&outcome, results->figures[f].key);
+        if (!isfinite(value)) {
             results_fail(results, allocator, "a figure is missing from the child's report");
             return;
         }
-        results_set(results, allocator, f, rep, reported->value);
+        results_set(results, allocator, f, rep, value);
     }
 }

@@ -11,6 +11,7 @@
  *   bench_open        options, allocators
  *   results_init      room for n_reps samples of each figure
  *   bench_interleave  A B C A B C ..., calling a step that runs one child (run.c)
+ *   scratch_*         a directory for links and for what programs read and write (scratch.c)
  *   summary_*         samples to one number a cell, tables, ours against the best peer (report.c)
  *
  * A failure is never a number: a child that crashes, hangs, finds a wrong byte, lacks a figure or
@@ -19,6 +20,8 @@
  */
 #ifndef POOLALLOC_BENCH_HARNESS_H
 #define POOLALLOC_BENCH_HARNESS_H
+
+#include "child.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -33,14 +36,17 @@ enum {
     N_FIGURES_MAX = 64,
     KEY_BYTES = 32,  /* a key in a child's report, with its zero */
     CELL_BYTES = 32, /* a cell of a table, with its zero */
+    VERSION_BYTES = 64,
 };
 
 /* ---- allocators.c: what is compared ---- */
 
 struct allocator {
     const char *name;
-    const char *path; /* the library to preload; NULL: libc's own malloc */
-    bool is_broken;   /* bench_check_preloads found that the preload does not take effect */
+    const char *path;             /* the library's resolved path; NULL: libc's own malloc */
+    const char *preload;          /* the same file as LD_PRELOAD can name it; NULL: no preload */
+    char version[VERSION_BYTES];  /* the library's word on it, or else the end of its file's name */
+    char unusable[FAILURE_BYTES]; /* why it cannot be measured at all; empty: it can */
 };
 
 struct allocator_list {
@@ -67,9 +73,10 @@ struct bench {
     struct allocator_list allocators;
     int ours; /* index of the allocator under test, or -1 when it is not among them */
     const char *ours_path;
-    const char *only; /* --allocators, or NULL */
-    FILE *raw;        /* --raw: every sample as a line of text; or NULL */
-    long timeout_s;   /* a child that takes longer is killed and failed */
+    const char *allocators_wanted; /* --allocators, or NULL */
+    FILE *raw;                     /* --raw: every sample as a line of text; or NULL */
+    long timeout_s;                /* a child that takes longer is ended and failed */
+    bool is_timeout_given;         /* by --timeout, rather than the default */
 };
 
 /* An option of one benchmark, a number of at least 1. Its default is what *value holds. */
@@ -86,24 +93,32 @@ struct text_option {
     const char **value;
 };
 
+/* An option without a value, off by default. */
+struct switch_option {
+    const char *name;
+    const char *help;
+    bool *value;
+};
+
 struct bench_info {
     const char *name;
     const char *about;
-    const struct number_option *options; /* ends with a NULL name */
-    const struct text_option *texts;     /* the same, or NULL */
+    const struct number_option *options;  /* ends with a NULL name */
+    const struct text_option *texts;      /* the same, or NULL */
+    const struct switch_option *switches; /* the same, or NULL */
 };
 
-/* Reads the command line; exits with status 2 when it is wrong, 0 after --help. */
+/*
+ * Reads the command line; exits with status 2 when it is wrong, 0 after --help. Then finds out
+ * whether each allocator's preload takes effect, and prints what is compared.
+ */
 void bench_open(struct bench *bench, const struct bench_info *info, int argc, char **argv);
 
 /* Ends what bench_open began. Returns the program's exit status. */
 int bench_close(struct bench *bench);
 
-/*
- * Marks allocators whose preload does not take effect. For measurements of programs that cannot
- * tell by themselves; the calling program's --child mode must do no more than child_start.
- */
-void bench_check_preloads(struct bench *bench);
+/* For a benchmark whose children take that much longer by design; --timeout means what it says. */
+void bench_allow_longer(struct bench *bench, long seconds);
 
 enum better { LOWER_IS_BETTER, HIGHER_IS_BETTER, NOT_COMPARED };
 
@@ -121,6 +136,7 @@ struct results {
     int n_reps;
     double *samples; /* [allocator][figure][rep] */
     bool has_failed[N_ALLOCATORS_MAX];
+    char failures[N_ALLOCATORS_MAX][FAILURE_BYTES]; /* why */
 };
 
 void results_init(struct results *results, const struct bench *bench, const struct figure *figures,
@@ -150,36 +166,59 @@ void bench_run_child(struct results *results, int allocator, int rep, char *cons
 
 struct reported {
     char key[KEY_BYTES];
-    double value;
+    char text[FAILURE_BYTES];
 };
 
 struct outcome {
-    char failure[96];  /* why it does not count; empty when the program ended well */
-    double wall_us;    /* from before the spawn to after the wait */
-    double cpu_us;     /* user and system, of the program and all descendants it waited for */
-    long peak_rss_kib; /* biggest of the program and all descendants it waited for */
-    long n_faults;     /* page faults, of the program and all descendants it waited for */
+    char failure[FAILURE_BYTES]; /* why it does not count; empty when the program ended well */
+    double wall_us;              /* from before the spawn until nothing of it was left */
+    double cpu_us;               /* user and system, of the program and all its descendants */
+    long peak_rss_kib;           /* biggest of the program and all its descendants */
+    long n_faults;               /* page faults, of the program and all its descendants */
     int n_reported;
     struct reported reported[N_FIGURES_MAX];
 };
+
+/* What the child reported by that key: NULL, or FAILED, when it did not. */
+const struct reported *outcome_find(const struct outcome *outcome, const char *key);
+double outcome_figure(const struct outcome *outcome, const char *key);
+
+/* Before the first run. From now on SIGHUP, SIGINT, SIGTERM and SIGQUIT end the run, then us. */
+void run_open(const struct bench *bench);
 
 /* Runs argv (argv[0] is a path) to its end, with stdin and stdout at /dev/null. */
 void run_program(const struct bench *bench, const struct allocator *allocator, char *const argv[],
                  struct outcome *outcome);
 
 /*
- * Runs a shell script in a directory, stdout to a file. The shell itself is not preloaded; the
- * variable PRELOADED holds an `env` command that preloads what follows it.
+ * A shell script. The shell itself is not preloaded; the variable PRELOADED holds an `env` command
+ * that preloads what follows it. Descriptor 3 is for lines "key value" that outcome_find() finds.
  */
-void run_script(const struct bench *bench, const struct allocator *allocator, const char *directory,
-                const char *script, const char *output, struct outcome *outcome);
+struct script {
+    const char *text;
+    const char *directory; /* where it runs */
+    const char *output;    /* the file that stdout goes to; NULL: nowhere */
+    const char *errors;    /* the file that stderr goes to; NULL: our own stderr */
+    const char *witness;   /* witness.c's library, or NULL */
+    const char *witnessed; /* with a witness: the file that it writes to */
+};
+
+void run_script(const struct bench *bench, const struct allocator *allocator,
+                const struct script *script, struct outcome *outcome);
 
 /* Runs this program again as a child with these arguments (NULL ended; NULL: none). */
 void run_self(const struct bench *bench, const struct allocator *allocator, char *const arguments[],
               struct outcome *outcome);
 
-/* On SIGINT and SIGTERM the child goes down with us. */
-void run_handle_signals(void);
+/* ---- scratch.c: a directory of our own ---- */
+
+/* Makes it, or exits with status 1. It is removed at exit. */
+void scratch_make(const struct bench *bench);
+void scratch_remove(void);
+const char *scratch_path(void); /* absolute, of letters, digits and ". _ + - /" only */
+
+/* The path itself or, where it is not as plain as that, one of a link to it; NULL: neither. */
+const char *scratch_plain_path(const char *path);
 
 /* ---- report.c: statistics and tables ---- */
 

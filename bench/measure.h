@@ -12,6 +12,8 @@
 #define KEY_FREED     "freed_mib"
 #define DETAIL_PREFIX "detail."
 
+#define WORKLOAD_QUICK "--quick" /* after the workload's name: a tenth of the work */
+
 /* The child's main: runs the workload that the first argument names. */
 int measure_child(char **arguments);
 

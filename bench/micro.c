@@ -10,8 +10,8 @@
  *   churn        200,000 blocks live; one operation frees one at random and replaces it
  *
  * A child measures each figure several times, some milliseconds each, and reports the least. Blocks
- * are written and checked in untimed rounds only, but for churn, whose stamps are part of the
- * figure.
+ * are written and checked in rounds that are not timed, before and after those that are, but for
+ * churn, whose stamps are part of the figure.
  */
 #include "child.h"
 #include "harness.h"
@@ -42,7 +42,7 @@ static const struct number_option options[] = {
 
 static const struct bench_info info = {
     "micro", "nanoseconds per malloc and free on one thread, as the best of N processes", options,
-    NULL};
+    NULL, NULL};
 
 static const struct figure figures[] = {
     {"pair", "pair", 2, LOWER_IS_BETTER},
@@ -78,16 +78,6 @@ static double time_pairs(void)
     return (end - start) / N_PAIRS;
 }
 
-static void measure_pair(void)
-{
-    double best[N_TRIES];
-    (void)time_pairs(); /* warm up */
-    for (int try = 0; try < N_TRIES; try++) {
-        best[try] = time_pairs();
-    }
-    child_report("pair", stats_min(best, N_TRIES));
-}
-
 /* ---- batch and mixed ---- */
 
 struct batch {
@@ -111,24 +101,29 @@ static void free_batch(void)
     }
 }
 
-/* Blocks that overlap, or are shorter than asked for, lose a first or last byte to a neighbour. */
+/* All bytes of all blocks: those that overlap, or are shorter than asked for, lose some. */
 static void check_batch(void)
 {
     allocate_batch();
-    for (int i = 0; i < N_BATCH; i++) {
+    for (uint32_t i = 0; i < N_BATCH; i++) {
         if (batch.blocks[i] == NULL) {
             child_fail("batch: malloc returned NULL");
         }
-        batch.blocks[i][0] = (unsigned char)i;
-        batch.blocks[i][batch.sizes[i] - 1] = (unsigned char)~i;
+        pattern_write(batch.blocks[i], batch.sizes[i], i);
     }
-    for (int i = 0; i < N_BATCH; i++) {
-        if (batch.blocks[i][0] != (unsigned char)i ||
-            batch.blocks[i][batch.sizes[i] - 1] != (unsigned char)~i) {
+    for (uint32_t i = 0; i < N_BATCH; i++) {
+        if (!pattern_is_whole(batch.blocks[i], batch.sizes[i], i)) {
             child_fail("batch: a block's bytes changed");
         }
     }
     free_batch();
+}
+
+static void check_batches(void)
+{
+    for (int i = 0; i < N_CHECKED_ROUNDS; i++) {
+        check_batch();
+    }
 }
 
 /*
@@ -155,22 +150,40 @@ static void measure_batch(int n_rounds, const char *alloc_key, const char *free_
 {
     double alloc_ns[N_TRIES];
     double free_ns[N_TRIES];
-    for (int i = 0; i < N_CHECKED_ROUNDS; i++) {
-        check_batch();
-    }
+    check_batches();
     time_batches(n_rounds, alloc_ns, free_ns); /* warm up */
     for (int try = 0; try < N_TRIES; try++) {
         time_batches(n_rounds, &alloc_ns[try], &free_ns[try]);
     }
+    check_batches();
     child_report(alloc_key, stats_min(alloc_ns, N_TRIES));
     child_report(free_key, stats_min(free_ns, N_TRIES));
 }
 
-static void measure_small_batch(void)
+static void set_small_sizes(void)
 {
     for (int i = 0; i < N_BATCH; i++) {
         batch.sizes[i] = BLOCK_BYTES;
     }
+}
+
+/* Checked as a batch: of the blocks of pairs there is never more than one. */
+static void measure_pair(void)
+{
+    double pair_ns[N_TRIES];
+    set_small_sizes();
+    check_batches();
+    (void)time_pairs(); /* warm up */
+    for (int try = 0; try < N_TRIES; try++) {
+        pair_ns[try] = time_pairs();
+    }
+    check_batches();
+    child_report("pair", stats_min(pair_ns, N_TRIES));
+}
+
+static void measure_small_batch(void)
+{
+    set_small_sizes();
     measure_batch(N_SMALL_ROUNDS, "batch_alloc", "batch_free");
 }
 
@@ -243,7 +256,7 @@ static double time_churn(void)
 
 static void measure_churn(void)
 {
-    double best[N_TRIES];
+    double churn_ns[N_TRIES];
     churn.random = 2;
     for (int i = 0; i < N_CHURN_SIZES; i++) {
         churn.sizes[i] = draw_churn_size(&churn.random);
@@ -253,12 +266,12 @@ static void measure_churn(void)
     }
     (void)time_churn(); /* warm up: addresses lose the order they were given out in */
     for (int try = 0; try < N_TRIES; try++) {
-        best[try] = time_churn();
+        churn_ns[try] = time_churn();
     }
     for (uint32_t place = 0; place < N_LIVE; place++) {
         take_block(place);
     }
-    child_report("churn", stats_min(best, N_TRIES));
+    child_report("churn", stats_min(churn_ns, N_TRIES));
 }
 
 static int run_child(char **argv)

@@ -14,7 +14,7 @@ static bool close_written(FILE *file)
 
 /* ---- JSON ---- */
 
-/* Names and descriptions are ours, but for allocators named on the command line. */
+/* What a program wrote may be in any encoding, a path too: whatever is not ASCII becomes "?". */
 static void write_string(FILE *file, const char *text)
 {
     (void)fputc('"', file);
@@ -22,11 +22,18 @@ static void write_string(FILE *file, const char *text)
         if (*text == '"' || *text == '\\') {
             (void)fputc('\\', file);
         }
-        if ((unsigned char)*text >= ' ') {
-            (void)fputc(*text, file);
-        }
+        (void)fputc(*text >= ' ' && *text <= '~' ? *text : '?', file);
     }
     (void)fputc('"', file);
+}
+
+static void write_string_or_null(FILE *file, const char *text)
+{
+    if (text != NULL) {
+        write_string(file, text);
+    } else {
+        (void)fputs("null", file);
+    }
 }
 
 static void write_number(FILE *file, double value)
@@ -80,11 +87,62 @@ static void write_row(FILE *file, const struct grid *grid, const struct grid_row
         (void)fputs(a > 0 ? ",\n      {\"allocator\": " : "      {\"allocator\": ", file);
         write_string(file, grid->bench->allocators.items[a].name);
         (void)fprintf(file, ", \"failed\": %s", row->results.has_failed[a] ? "true" : "false");
+        (void)fputs(", \"why\": ", file);
+        write_string_or_null(file, row->results.has_failed[a] ? row->results.failures[a] : NULL);
         write_samples(file, row, a);
         write_details(file, row, a);
         (void)fputs("}", file);
     }
     (void)fputs("\n    ]}", file);
+}
+
+static void write_allocators(FILE *file, const struct bench *bench)
+{
+    (void)fputs(",\n  \"allocators\": [\n", file);
+    for (int a = 0; a < bench->allocators.n; a++) {
+        const struct allocator *allocator = &bench->allocators.items[a];
+        (void)fputs(a > 0 ? ",\n    {\"name\": " : "    {\"name\": ", file);
+        write_string(file, allocator->name);
+        (void)fputs(", \"version\": ", file);
+        write_string(file, allocator->version);
+        (void)fputs(", \"path\": ", file);
+        write_string_or_null(file, allocator->path);
+        (void)fputs("}", file);
+    }
+    (void)fputs("\n  ]", file);
+}
+
+static void write_means_of(FILE *file, const struct grid *grid, enum grid_figure figure,
+                           stats_reduce *reduce, unsigned group_mask)
+{
+    (void)fputs("{", file);
+    for (int a = 0; a < grid->bench->allocators.n; a++) {
+        (void)fputs(a > 0 ? ", " : "", file);
+        write_string(file, grid->bench->allocators.items[a].name);
+        (void)fputs(": ", file);
+        write_number(file, grid_geomean(grid, a, figure, reduce, group_mask));
+    }
+    (void)fputs("}", file);
+}
+
+static void write_means(FILE *file, const struct grid *grid)
+{
+    (void)fputs(",\n  \"geometric_means\": [\n", file);
+    for (int u = 0; u < N_GROUP_UNIONS; u++) {
+        unsigned mask = group_unions[u].mask;
+        (void)fputs(u > 0 ? ",\n    {\"groups\": " : "    {\"groups\": ", file);
+        write_string(file, group_unions[u].name);
+        (void)fprintf(file, ", \"rows\": %d", grid_count_complete(grid, mask));
+        for (int f = 0; f < N_GRID_FIGURES; f++) {
+            (void)fprintf(file, ",\n      \"%s\": {\"median\": ", grid_figures[f].key);
+            write_means_of(file, grid, (enum grid_figure)f, stats_median, mask);
+            (void)fputs(",\n        \"min\": ", file);
+            write_means_of(file, grid, (enum grid_figure)f, stats_min, mask);
+            (void)fputs("}", file);
+        }
+        (void)fputs("}", file);
+    }
+    (void)fputs("\n  ]", file);
 }
 
 bool grid_write_json(const struct grid *grid, const char *path)
@@ -103,6 +161,8 @@ bool grid_write_json(const struct grid *grid, const char *path)
     } else {
         (void)fputs("null", file);
     }
+    write_allocators(file, grid->bench);
+    write_means(file, grid);
     (void)fputs(",\n  \"rows\": [\n", file);
     for (int r = 0; r < grid->n_rows; r++) {
         (void)fputs(r > 0 ? ",\n" : "", file);

@@ -35,7 +35,8 @@ static const struct number_option options[] = {
 };
 
 static const struct bench_info info = {
-    "passing", "blocks of 64 bytes from a thread that allocates to one that frees", options, NULL};
+    "passing", "blocks of 64 bytes from a thread that allocates to one that frees", options, NULL,
+    NULL};
 
 enum { SPEED, RSS_25, RSS_50, RSS_100, GROWTH, N_FIGURES };
 
@@ -186,7 +187,7 @@ int main(int argc, char **argv)
     struct bench bench;
     struct results results;
     bench_open(&bench, &info, argc, argv);
-    bench.timeout_s += n_seconds;
+    bench_allow_longer(&bench, n_seconds);
     results_init(&results, &bench, figures, N_FIGURES, n_reps);
     bench_interleave(&results, step);
 

@@ -6,7 +6,8 @@
  *
  * Checksums are taken of files, not of pipes, so that the program's own status counts. A run begins
  * with the same state each time, leaves nothing outside the scratch directory, and never a process:
- * servers listen on a socket in the scratch directory, and a trap ends them.
+ * servers listen on a socket in the scratch directory, and a trap ends them. Their peak is that of
+ * all their own processes, added up, without clients.
  */
 #include "programs.h"
 
@@ -20,32 +21,54 @@
     "PATH=\"/usr/sbin:/usr/bin:/bin:$PATH\"\n"
 
 /*
- * Begins a script with a server, whose process is $pid while it should run and whose output is
- * server.log. `wait_for command` repeats the command until it succeeds.
+ * In the preparation of a row with a server: a script that prints the process and the peak in KiB
+ * of $server and of each of its children. A peak in /proc is that of a process since it began or
+ * took up its program; that of rusage goes on from what the process was before.
+ */
+#define NOTE_PEAKS                                                                                 \
+    "cat >note_peaks.sh <<'END'\n"                                                                 \
+    "set -eu\n"                                                                                    \
+    "children=$(cat /proc/$server/task/$server/children)\n"                                        \
+    "for id in $server $children; do\n"                                                            \
+    "    sed -n \"s/^VmHWM:[^0-9]*\\([0-9]*\\).*/$id \\1/p\" /proc/$id/status || :\n"              \
+    "done\n"                                                                                       \
+    "END\n"
+
+/*
+ * Begins a script with a server, whose process is $server while it should run and whose output is
+ * server.log. `wait_for command` repeats the command until it succeeds. `report_peak`, before the
+ * server is asked to end, adds up the peaks of its processes, those in the file peaks as well.
  */
 #define SERVER                                                                                     \
-    "pid=\n"                                                                                       \
+    "export server=\n"                                                                             \
+    "end_signal=TERM\n"                                                                            \
+    "rm -f peaks\n"                                                                                \
     "stop_now() {\n"                                                                               \
-    "    test -n \"$pid\" || return 0\n"                                                           \
-    "    cat server.log >&2\n"                                                                     \
-    "    kill -s TERM $pid\n"                                                                      \
-    "    for i in 1 2 3 4 5; do\n"                                                                 \
-    "        sleep 1\n"                                                                            \
-    "        kill -0 $pid 2>&1 || return 0\n"                                                      \
+    "    cat server.log >&2 || :\n"                                                                \
+    "    test -n \"$server\" || return 0\n"                                                        \
+    "    kill -s $end_signal $server\n"                                                            \
+    "    tries=500\n"                                                                              \
+    "    while kill -0 $server 2>&1 && test $tries -gt 0; do\n"                                    \
+    "        tries=$((tries - 1))\n"                                                               \
+    "        sleep 0.01\n"                                                                         \
     "    done\n"                                                                                   \
-    "    kill -s KILL $pid\n"                                                                      \
-    "    wait $pid\n"                                                                              \
+    "    test $tries -gt 0 || kill -s KILL $server\n"                                              \
     "}\n"                                                                                          \
     "trap stop_now EXIT\n"                                                                         \
     "trap 'exit 1' HUP INT TERM\n"                                                                 \
     "wait_for() {\n"                                                                               \
     "    tries=1000\n"                                                                             \
     "    until \"$@\" >wait.log 2>&1; do\n"                                                        \
-    "        kill -0 $pid\n"                                                                       \
+    "        kill -0 $server\n"                                                                    \
     "        test $tries -gt 0\n"                                                                  \
     "        tries=$((tries - 1))\n"                                                               \
     "        sleep 0.01\n"                                                                         \
     "    done\n"                                                                                   \
+    "}\n"                                                                                          \
+    "report_peak() {\n"                                                                            \
+    "    sh note_peaks.sh >>peaks\n"                                                               \
+    "    awk '$2 > most[$1] { most[$1] = $2 }\n"                                                   \
+    "        END { for (id in most) sum += most[id]; print \"peak_kib\", sum }' peaks >&3\n"       \
     "}\n"
 
 /*
@@ -54,6 +77,7 @@
  * go. `start_server $PRELOADED` and `stop_server` do what they say.
  */
 #define POSTGRES                                                                                   \
+    "end_signal=INT\n"                                                                             \
     "bin=\n"                                                                                       \
     "for dir in /usr/lib/postgresql/*/bin; do\n"                                                   \
     "    test ! -x \"$dir/initdb\" || bin=$dir\n"                                                  \
@@ -66,13 +90,13 @@
     "export PGHOST=\"$PWD/data\" PGUSER=postgres\n"                                                \
     "start_server() {\n"                                                                           \
     "    $as_user \"$@\" \"$bin/postgres\" -D data >server.log 2>&1 &\n"                           \
-    "    pid=$!\n"                                                                                 \
+    "    server=$!\n"                                                                              \
     "    wait_for \"$bin/pg_isready\" -q\n"                                                        \
     "}\n"                                                                                          \
     "stop_server() {\n"                                                                            \
-    "    kill -s INT $pid\n"                                                                       \
-    "    wait $pid\n"                                                                              \
-    "    pid=\n"                                                                                   \
+    "    kill -s INT $server\n"                                                                    \
+    "    wait $server\n"                                                                           \
+    "    server=\n"                                                                                \
     "}\n"
 
 const struct program programs[] = {
@@ -81,6 +105,7 @@ const struct program programs[] = {
         .about = "an SQL database in memory: inserts, indices, joins, deletes",
         .needs = "sqlite3 awk sha256sum",
         .package = "sqlite3",
+        .preloaded = "sqlite3",
         .prepare = SETUP
         "awk 'BEGIN {\n"
         "    seed = 1\n"
@@ -131,6 +156,7 @@ const struct program programs[] = {
         .about = "an interpreter with all objects from malloc: dicts, JSON, regexes, classes",
         .needs = "python3",
         .package = "python3",
+        .preloaded = "python3",
         .prepare = SETUP
         "cat >work.py <<'END'\n"
         "import collections, hashlib, heapq, json, random, re\n"
@@ -206,6 +232,7 @@ const struct program programs[] = {
         .about = "an interpreter with a realloc for all: tables, strings, closures",
         .needs = "lua5.4 sha256sum",
         .package = "lua5.4",
+        .preloaded = "lua5.4",
         .prepare = SETUP
         "cat >work.lua <<'END'\n"
         "local seed = 1\n"
@@ -256,6 +283,7 @@ const struct program programs[] = {
         .about = "an interpreter: hashes, regexes, sorts, strings that grow",
         .needs = "perl sha256sum",
         .package = "perl",
+        .preloaded = "perl",
         .prepare = SETUP
         "cat >work.pl <<'END'\n"
         "use strict;\n"
@@ -301,6 +329,7 @@ const struct program programs[] = {
         .about = "an interpreter with a collecting heap of its own: objects, strings, GC",
         .needs = "ruby sha256sum",
         .package = "ruby",
+        .preloaded = "ruby",
         .prepare = SETUP
         "cat >work.rb <<'END'\n"
         "require 'json'\n"
@@ -344,8 +373,11 @@ const struct program programs[] = {
         .name = "redis",
         .about = "a server of strings, lists, sets and hashes; filled, half deleted, one "
                  "background thread frees",
-        .needs = "redis-server redis-cli awk",
+        .needs = "redis-server redis-cli awk sed",
         .package = "redis-server",
+        .preloaded = "redis-server",
+        .has_own_malloc = true, /* Debian's is linked to jemalloc */
+        .is_server = true,
         .prepare = SETUP
         "awk 'BEGIN {\n"
         "    seed = 1\n"
@@ -370,31 +402,29 @@ const struct program programs[] = {
         "        seed = seed * 16807 % 2147483647\n"
         "        print \"SET n\" i, substr(filler, 1, seed % 700 + 1)\n"
         "    }\n"
-        "}' >commands\n",
-        .run = SETUP
-        "# Debian's is linked to jemalloc: without another preload, take libc's malloc.\n"
-        "case $PRELOADED in\n"
-        "*LD_PRELOAD=*) ;;\n"
-        "*) PRELOADED='env LD_PRELOAD=libc.so.6' ;;\n"
-        "esac\n" SERVER "rm -f redis.sock\n"
+        "}' >commands\n" NOTE_PEAKS,
+        .run = SETUP SERVER
+        "rm -f redis.sock\n"
         "$PRELOADED redis-server --port 0 --unixsocket redis.sock --save '' --appendonly no \\\n"
         "    --daemonize no --enable-debug-command yes --lazyfree-lazy-user-del no \\\n"
         "    --jemalloc-bg-thread no --hz 10 >server.log 2>&1 &\n"
-        "pid=$!\n"
+        "server=$!\n"
         "wait_for redis-cli -s redis.sock ping\n"
         "redis-cli -s redis.sock --pipe <commands >client.log\n"
         "grep errors: client.log\n"
         "redis-cli -s redis.sock dbsize\n"
         "redis-cli -s redis.sock debug digest\n"
+        "report_peak\n"
         "redis-cli -s redis.sock shutdown nosave\n"
-        "wait $pid\n"
-        "pid=\n",
+        "wait $server\n"
+        "server=\n",
     },
     {
         .name = "gcc",
         .about = "a C compiler: a generated file of 24 functions",
         .needs = "gcc awk sha256sum",
         .package = "gcc",
+        .preloaded = "gcc cc1 as",
         .prepare = SETUP
         "awk 'BEGIN {\n"
         "    seed = 1\n"
@@ -430,6 +460,7 @@ const struct program programs[] = {
         .about = "a C++ compiler: headers of the library and many templates",
         .needs = "g++ awk sha256sum",
         .package = "g++",
+        .preloaded = "g++ cc1plus as",
         .prepare = SETUP
         "cat >work.cc <<'END'\n"
         "#include <algorithm>\n"
@@ -489,9 +520,10 @@ const struct program programs[] = {
     },
     {
         .name = "git",
-        .about = "repack with two threads, check and log of a repository of 600 commits",
+        .about = "gc with two threads, check and log of a repository of 600 commits",
         .needs = "git awk sha256sum",
         .package = "git",
+        .preloaded = "git",
         .prepare = SETUP
         "git init -q --bare --initial-branch=main start.git\n"
         "awk 'BEGIN {\n"
@@ -514,21 +546,23 @@ const struct program programs[] = {
         "        }\n"
         "    }\n"
         "}' | git --git-dir=start.git fast-import --quiet\n",
-        .run =
-            SETUP "export GIT_CONFIG_NOSYSTEM=1 GIT_PAGER=cat\n"
-                  "rm -rf work.git\n"
-                  "cp -R start.git work.git\n"
-                  "$PRELOADED git --git-dir=work.git -c pack.threads=2 repack -qadf --window=20\n"
-                  "$PRELOADED git --git-dir=work.git fsck --full --strict --no-progress\n"
-                  "$PRELOADED git --git-dir=work.git log --stat --format=fuller main >log\n"
-                  "sha256sum <log\n"
-                  "git --git-dir=work.git count-objects -v | grep -v size\n",
+        .run = SETUP
+        "export GIT_CONFIG_NOSYSTEM=1 GIT_PAGER=cat\n"
+        "rm -rf work.git\n"
+        "cp -R start.git work.git\n"
+        "$PRELOADED git --git-dir=work.git -c pack.threads=2 -c gc.aggressiveWindow=20 \\\n"
+        "    gc --quiet --aggressive --prune=now\n"
+        "$PRELOADED git --git-dir=work.git fsck --full --strict --no-progress\n"
+        "$PRELOADED git --git-dir=work.git log --stat --format=fuller main >log\n"
+        "sha256sum <log\n"
+        "git --git-dir=work.git count-objects -v | grep -v size\n",
     },
     {
         .name = "jq",
         .about = "JSON parsed, grouped, sorted, rebuilt and written",
         .needs = "jq awk sha256sum",
         .package = "jq",
+        .preloaded = "jq",
         .prepare = SETUP
         "awk 'BEGIN {\n"
         "    seed = 1\n"
@@ -555,6 +589,7 @@ const struct program programs[] = {
         .about = "compression and decompression with two threads, blocks of megabytes",
         .needs = "xz awk sha256sum",
         .package = "xz-utils",
+        .preloaded = "xz",
         .prepare = SETUP
         "awk 'BEGIN {\n"
         "    seed = 1\n"
@@ -572,6 +607,7 @@ const struct program programs[] = {
         .about = "compression with two threads and decompression, buffers of megabytes",
         .needs = "zstd awk sha256sum",
         .package = "zstd",
+        .preloaded = "zstd",
         .prepare = SETUP
         "awk 'BEGIN {\n"
         "    seed = 1\n"
@@ -587,8 +623,10 @@ const struct program programs[] = {
     {
         .name = "nginx",
         .about = "a web server with two worker processes: pages of 20 parts each, compressed",
-        .needs = "nginx curl sha256sum sort",
+        .needs = "nginx curl awk sed sha256sum sort",
         .package = "nginx-light curl",
+        .preloaded = "nginx",
+        .is_server = true,
         .prepare = SETUP
         "mkdir pages\n"
         "for i in 0 1 2 3 4 5 6 7 8 9; do\n"
@@ -625,11 +663,11 @@ const struct program programs[] = {
         "    }\n"
         "}\n"
         "END\n"
-        "if test \"$(id -u)\" = 0; then echo 'user root;' >>nginx.conf; fi\n",
+        "if test \"$(id -u)\" = 0; then echo 'user root;' >>nginx.conf; fi\n" NOTE_PEAKS,
         .run = SETUP SERVER
         "rm -f nginx.sock\n"
         "$PRELOADED nginx -e stderr -p \"$PWD\" -c nginx.conf >server.log 2>&1 &\n"
-        "pid=$!\n"
+        "server=$!\n"
         "wait_for curl -s -o page --unix-socket nginx.sock http://localhost/page0.html\n"
         "sha256sum page\n"
         "curl --no-progress-meter -Z --parallel-max 16 --unix-socket nginx.sock -H "
@@ -637,17 +675,20 @@ const struct program programs[] = {
         "    -o /dev/null -w '%{url_effective} %{http_code} %{size_download}\\n' \\\n"
         "    'http://localhost/page[0-4].html?[1-600]' >answers\n"
         "sed 's/?[0-9]*//' answers | sort | uniq -c\n"
-        "kill -s TERM $pid\n"
-        "wait $pid\n"
-        "pid=\n"
+        "report_peak\n"
+        "kill -s TERM $server\n"
+        "wait $server\n"
+        "server=\n"
         "! grep -E 'exited on signal|\\[(alert|emerg)\\]' server.log >&2\n",
     },
     {
         .name = "postgres",
         .about = "a database server of many processes: 4 clients' transactions, then big sorts and "
                  "hashes",
-        .needs = "pgbench psql setpriv",
+        .needs = "pgbench psql setpriv awk sed",
         .package = "postgresql",
+        .preloaded = "postgres",
+        .is_server = true,
         .prepare = SETUP SERVER POSTGRES
         "as_user=\"$as_user env\"\n"
         "$as_user \"$bin/initdb\" -D data --auth=trust --locale=C --no-sync >initdb.log\n"
@@ -672,8 +713,16 @@ const struct program programs[] = {
         "    from pgbench_accounts order by key) as sorted;\n"
         "select count(*) from pgbench_accounts a join pgbench_accounts b\n"
         "    on a.aid = (b.aid::bigint * 7919 % 100003);\n"
+        "\\! sh note_peaks.sh >>peaks\n"
         "END\n"
-        "start_server env\n"
+        "# After its last transaction, still connected, a client notes the peaks.\n"
+        "\"$bin/pgbench\" --show-script=tpcb-like 2>&1 | grep -v '^--' >work.bench\n"
+        "cat >>work.bench <<'END'\n"
+        "\\set n :n + 1\n"
+        "\\if :n = 150\n"
+        "\\shell sh note_peaks.sh >>peaks\n"
+        "\\endif\n"
+        "END\n" NOTE_PEAKS "start_server env\n"
         "\"$bin/createdb\" first\n"
         "\"$bin/pgbench\" -i -q -s 1 first 2>init.log\n"
         "stop_server\n",
@@ -682,17 +731,19 @@ const struct program programs[] = {
         "\"$bin/psql\" -q -d postgres -c 'set client_min_messages to error' \\\n"
         "    -c 'drop database if exists work' \\\n"
         "    -c 'create database work template first'\n"
-        "\"$bin/pgbench\" -c 4 -j 1 -t 150 --random-seed=1 work >pgbench.log 2>&1\n"
+        "\"$bin/pgbench\" -n -c 4 -j 1 -t 150 -D n=0 --random-seed=1 -f work.bench work \\\n"
+        "    >pgbench.log 2>&1\n"
         "grep 'actually processed' pgbench.log\n"
         "\"$bin/psql\" -q -A -t -d work -f work.sql\n"
-        "stop_server\n"
-        "if grep 'cannot be preloaded' server.log >&2; then exit 1; fi\n",
+        "report_peak\n"
+        "stop_server\n",
     },
     {
         .name = "sort",
         .about = "GNU sort with two threads, of lines and of numbers",
         .needs = "sort awk sha256sum",
         .package = "coreutils",
+        .preloaded = "sort",
         .prepare = SETUP "awk 'BEGIN {\n"
                          "    seed = 1\n"
                          "    for (i = 0; i < 400000; i++) {\n"
@@ -710,6 +761,7 @@ const struct program programs[] = {
         .about = "500 processes that only start and end",
         .needs = "true",
         .package = "coreutils",
+        .preloaded = "true",
         .prepare = SETUP,
         .run = SETUP "setting=${PRELOADED#env }\n"
                      "test -z \"$setting\" || export $setting\n"
@@ -725,6 +777,7 @@ const struct program programs[] = {
         .about = "a shell script that starts 1,000 short processes",
         .needs = "sh true expr cat awk",
         .package = "dash coreutils mawk",
+        .preloaded = "sh true expr cat awk",
         .prepare = SETUP "cat >work.sh <<'END'\n"
                          "set -eu\n"
                          "i=0\n"

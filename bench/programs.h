@@ -12,11 +12,16 @@
 #ifndef POOLALLOC_BENCH_PROGRAMS_H
 #define POOLALLOC_BENCH_PROGRAMS_H
 
+#include <stdbool.h>
+
 struct program {
     const char *name;
     const char *about;
     const char *needs;   /* commands that must be there, separated by blanks; else it is left out */
     const char *package; /* Debian packages that have them */
+    const char *preloaded; /* names of processes that the preload must reach, likewise separated */
+    bool has_own_malloc;   /* linked in, and not libc's: the run without a preload takes libc's */
+    bool is_server;        /* its peak is the one that run reports as peak_kib, see programs.c */
     const char *prepare;
     const char *run;
 };

@@ -27,7 +27,7 @@ static const struct number_option options[] = {
 };
 
 static const struct bench_info info = {
-    "startup", "what the allocator costs programs that hardly allocate", options, NULL};
+    "startup", "what the allocator costs programs that hardly allocate", options, NULL, NULL};
 
 #define BASELINE "glibc"
 
@@ -182,7 +182,6 @@ int main(int argc, char **argv)
     }
     struct bench bench;
     bench_open(&bench, &info, argc, argv);
-    bench_check_preloads(&bench);
     measure_spawn(&bench);
     measure_memory(&bench);
     measure_loop(&bench);

@@ -34,7 +34,8 @@ static const struct number_option options[] = {
 };
 
 static const struct bench_info info = {
-    "turnover", "memory and time after very many short threads that hand blocks on", options, NULL};
+    "turnover", "memory and time after very many short threads that hand blocks on", options, NULL,
+    NULL};
 
 enum { SECONDS, CPU_SECONDS, LIVE, RSS, OVERHEAD, RSS_FREED, N_FIGURES };
 
@@ -188,7 +189,7 @@ int main(int argc, char **argv)
     struct bench bench;
     struct results results;
     bench_open(&bench, &info, argc, argv);
-    bench.timeout_s += n_threads / THREADS_A_SECOND_MIN;
+    bench_allow_longer(&bench, n_threads / THREADS_A_SECOND_MIN);
     results_init(&results, &bench, figures, N_FIGURES, n_reps);
     bench_interleave(&results, step);
 

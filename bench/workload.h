@@ -44,6 +44,9 @@ void measure_detail(const char *key, double value);
 
 /* ---- common tools ---- */
 
+/* n, or a small part of it where only a quick run is asked for: how often the work is repeated. */
+uint32_t amount(uint32_t n);
+
 /* malloc that ends the process when it returns NULL. */
 void *take(size_t n_bytes);
 

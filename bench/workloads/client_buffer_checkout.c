@@ -163,7 +163,7 @@ static void serve_request(struct server *server)
 static void *serve(void *argument)
 {
     struct server *server = argument;
-    for (int request = 0; request < N_REQUESTS; request++) {
+    for (uint32_t request = amount(N_REQUESTS); request > 0; request--) {
         complete_handed_over(server);
         serve_request(server);
     }

@@ -162,7 +162,7 @@ static bool grows(struct party *party, const struct vector *vector)
 static void update_vectors(struct party *party)
 {
     struct vector *vector = shared.vector;
-    for (int i = 0; i < N_UPDATES; i++) {
+    for (uint32_t i = amount(N_UPDATES); i > 0; i--) {
         uint32_t place = random_below(&party->random, vector->n_items);
         if (grows(party, vector)) {
             vector = vector_with(vector, place, item_new(party));
@@ -175,7 +175,7 @@ static void update_vectors(struct party *party)
 
 static void read_vectors(struct party *party)
 {
-    for (int i = 0; i < N_SNAPSHOTS; i++) {
+    for (uint32_t i = amount(N_SNAPSHOTS); i > 0; i--) {
         struct vector *vector = snapshot();
         uint64_t sum = 0;
         for (uint32_t k = 0; k < vector->n_items; k++) {

@@ -247,7 +247,7 @@ static uint64_t write_value(uint64_t checksum, const struct node *node)
 void client_run_document_parser(void)
 {
     struct document_text text = document_text_generate();
-    for (int round = 0; round < N_ROUNDS; round++) {
+    for (uint32_t round = amount(N_ROUNDS); round > 0; round--) {
         const char *at = text.bytes;
         measure_begin();
         struct node *document = parse_value(&at);

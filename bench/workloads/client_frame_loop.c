@@ -198,7 +198,7 @@ void client_run_frame_loop(void)
     for (uint32_t i = 0; i < N_MESHES; i++) {
         meshes[i] = mesh_load(i, &random);
     }
-    for (uint32_t frame = 0; frame < N_FRAMES; frame++) {
+    for (uint32_t frame = 0; frame < amount(N_FRAMES); frame++) {
         run_frame(frame, &random);
     }
     for (uint32_t i = 0; i < N_MESHES; i++) {

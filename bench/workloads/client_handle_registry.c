@@ -149,7 +149,7 @@ static void *use_handles(void *argument)
 {
     struct owner *owner = argument;
     create_handle(owner);
-    for (int step = 0; step < N_STEPS; step++) {
+    for (uint32_t step = amount(N_STEPS); step > 0; step--) {
         uint32_t choice = random_below(&owner->random, 8);
         if (choice < 3) {
             create_handle(owner);

@@ -99,7 +99,7 @@ static void table_remove(struct table *table, struct node **link)
 
 /* ---- the workload ---- */
 
-/* Distinct for distinct numbers: entries have those below N_ENTRIES, absent keys those above. */
+/* Distinct for distinct numbers: entries have the low ones, absent keys those above. */
 static uint64_t key_of(uint64_t number)
 {
     return mix_number(number);
@@ -112,17 +112,19 @@ static uint64_t value_of(uint64_t number)
 
 static void insert_all(struct table *table)
 {
-    for (uint64_t number = 0; number < N_ENTRIES; number++) {
+    uint32_t n_entries = amount(N_ENTRIES);
+    for (uint64_t number = 0; number < n_entries; number++) {
         table_insert(table, key_of(number), value_of(number));
     }
 }
 
 static void look_up(const struct table *table, uint64_t *random)
 {
-    for (int i = 0; i < N_LOOKUPS; i++) {
-        uint64_t number = random_below(random, N_ENTRIES + N_ENTRIES / 4);
+    uint32_t n_entries = amount(N_ENTRIES);
+    for (uint32_t i = amount(N_LOOKUPS); i > 0; i--) {
+        uint64_t number = random_below(random, n_entries + n_entries / 4);
         const struct node *node = *table_find(table, key_of(number));
-        if ((node != NULL) != (number < N_ENTRIES)) {
+        if ((node != NULL) != (number < n_entries)) {
             child_fail("hash-table: a lookup went wrong");
         }
         if (node != NULL && node->value != value_of(number)) {
@@ -133,8 +135,9 @@ static void look_up(const struct table *table, uint64_t *random)
 
 static void remove_all(struct table *table)
 {
-    for (uint64_t i = 0; i < N_ENTRIES; i++) {
-        uint64_t number = i * STRIDE % N_ENTRIES;
+    uint32_t n_entries = amount(N_ENTRIES);
+    for (uint64_t i = 0; i < n_entries; i++) {
+        uint64_t number = i * STRIDE % n_entries;
         struct node **link = table_find(table, key_of(number));
         if (*link == NULL || (*link)->value != value_of(number)) {
             child_fail("hash-table: an entry was lost");

@@ -238,7 +238,7 @@ static void check_names(const struct interner *interner)
 void client_run_interner(void)
 {
     uint64_t random = 11;
-    for (int round = 0; round < N_ROUNDS; round++) {
+    for (uint32_t round = amount(N_ROUNDS); round > 0; round--) {
         struct interner interner;
         memset(&expected, 0, sizeof expected);
         measure_begin();

@@ -174,7 +174,8 @@ static uint32_t draw_value_bytes(uint64_t *random)
 static uint32_t serve(struct cache *cache, uint64_t *random)
 {
     uint32_t n_hits = 0;
-    for (cache->now = 1; cache->now <= N_REQUESTS; cache->now++) {
+    uint32_t n_requests = amount(N_REQUESTS);
+    for (cache->now = 1; cache->now <= n_requests; cache->now++) {
         uint32_t key = draw_key(random);
         struct entry *entry = cache_find(cache, key);
         if (entry != NULL) {
@@ -205,5 +206,5 @@ void client_run_lru_cache(void)
     free(cache.buckets);
     measure_end();
     measure_freed();
-    measure_detail("hit_rate", (double)n_hits / N_REQUESTS);
+    measure_detail("hit_rate", (double)n_hits / amount(N_REQUESTS));
 }

@@ -15,7 +15,7 @@
 enum {
     N_SENDERS = 2,
     N_RECEIVERS = 2,
-    N_MESSAGES = 320000, /* of each sender; a multiple of N_RUN */
+    N_MESSAGES = 320000, /* of each sender; a tenth of it is a multiple of N_RUN */
     N_RUN = 32,
     N_SLOTS = 1024, /* a multiple of N_RUN */
     MESSAGE_BYTES_MIN = 16,
@@ -141,7 +141,8 @@ static void message_receive(struct party *receiver, struct message *message)
 static void send_all(struct party *sender)
 {
     struct message *run[N_RUN];
-    for (uint64_t number = 1; number <= N_MESSAGES; number += N_RUN) {
+    uint32_t n_messages = amount(N_MESSAGES);
+    for (uint64_t number = 1; number <= n_messages; number += N_RUN) {
         for (uint64_t i = 0; i < N_RUN; i++) {
             run[i] = message_new(sender, number + i);
         }
@@ -187,8 +188,8 @@ static void check_sender(int sender)
         n_received += parties[i].n_received[sender];
         numbers_received += parties[i].numbers_received[sender];
     }
-    if (n_received != N_MESSAGES ||
-        numbers_received != (uint64_t)N_MESSAGES * (N_MESSAGES + 1) / 2) {
+    uint64_t n_sent = amount(N_MESSAGES);
+    if (n_received != n_sent || numbers_received != n_sent * (n_sent + 1) / 2) {
         child_fail("message-ring: messages sent and received differ");
     }
 }

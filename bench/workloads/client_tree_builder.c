@@ -58,7 +58,7 @@ static void check_tree(const struct node *tree, int depth)
 
 static void build_trees(int depth)
 {
-    for (int n_trees = N_NODES_PER_DEPTH >> (depth + 1); n_trees > 0; n_trees--) {
+    for (uint32_t n_trees = amount(N_NODES_PER_DEPTH >> (depth + 1)); n_trees > 0; n_trees--) {
         struct node *tree = build_tree(depth);
         check_tree(tree, depth);
         drop_tree(tree);
@@ -187,7 +187,7 @@ static void run_treap(void)
 {
     uint64_t random = 19;
     struct treap *root = NULL;
-    for (int i = 0; i < N_CHANGES; i++) {
+    for (uint32_t i = amount(N_CHANGES); i > 0; i--) {
         change_treap(&root, &random);
     }
     uint32_t n_present = 0;

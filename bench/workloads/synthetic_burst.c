@@ -19,6 +19,8 @@ enum {
     N_CHAINS = 16, /* freed one after the other, so that pages empty bit by bit */
     N_IDLE_BLOCKS = 100,
     IDLE_BYTES_MAX = 128,
+    SOON_MS = 2000, /* after the burst */
+    LATE_MS = 10000,
 };
 
 struct chained {
@@ -42,13 +44,13 @@ static void burst(const struct worker *worker)
 {
     struct chained *chains[N_CHAINS] = {NULL};
     uint64_t random = worker->number + 40;
-    for (uint32_t n_bytes = 0; n_bytes < WORKER_BYTES;) {
+    for (uint32_t n_bytes = amount(WORKER_BYTES); n_bytes > 0;) {
         struct chained **first = &chains[random_below(&random, N_CHAINS)];
         uint32_t size = draw_small_size(&random, CHAINED_BYTES_MIN);
         struct chained *chained = (struct chained *)(void *)block_make(size, worker->number);
         chained->next = *first;
         *first = chained;
-        n_bytes += size;
+        n_bytes -= size < n_bytes ? size : n_bytes;
     }
     for (int i = 0; i < N_CHAINS; i++) {
         while (chains[i] != NULL) {
@@ -88,9 +90,9 @@ static void report_idle_memory(bool works_on)
 {
     double start_ns = child_now_ns();
     measure_detail("rss_0s", child_rss_mib());
-    pass_time_until(start_ns + 2e9, works_on);
+    pass_time_until(start_ns + amount(SOON_MS) * 1e6, works_on);
     measure_detail("rss_2s", child_rss_mib());
-    pass_time_until(start_ns + 10e9, works_on);
+    pass_time_until(start_ns + amount(LATE_MS) * 1e6, works_on);
     measure_detail("rss_10s", child_rss_mib());
     measure_freed();
 }

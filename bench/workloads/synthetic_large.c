@@ -80,7 +80,7 @@ static void grow_all_arrays(uint64_t *random)
 void run_growing_arrays(void)
 {
     uint64_t random = 30;
-    for (int round = 0; round < N_ARRAY_ROUNDS; round++) {
+    for (uint32_t round = amount(N_ARRAY_ROUNDS); round > 0; round--) {
         measure_begin();
         for (int i = 0; i < N_ARRAYS; i++) {
             start_array(&arrays[i], &random);
@@ -159,7 +159,7 @@ void run_large_blocks(void)
     for (uint32_t place = 0; place < N_LARGE; place++) {
         make_large(place, &random);
     }
-    for (int i = 0; i < N_LARGE_REPLACEMENTS; i++) {
+    for (uint32_t i = amount(N_LARGE_REPLACEMENTS); i > 0; i--) {
         uint32_t place = random_below(&random, N_LARGE);
         free_large(place);
         make_large(place, &random);

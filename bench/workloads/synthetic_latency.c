@@ -17,8 +17,8 @@
 
 enum {
     N_SIDES = 2,
-    N_MESSAGES = 1000000,        /* that each side sends */
-    N_WARM_UP = N_MESSAGES / 10, /* of these, not counted */
+    N_MESSAGES = 1000000, /* that each side sends */
+    WARM_UP_PART = 10,    /* of these one tenth is not counted */
     RING_MESSAGES = 1024,
     BURST_MAX = 16,
     N_SIZE_OCTAVES = 10, /* sizes are up to 16 << 9, 8 KiB */
@@ -142,6 +142,7 @@ static struct side {
     struct ring *out;
     struct ring *in;
     uint64_t random;
+    uint32_t n_messages; /* to send, and to receive */
     uint32_t n_sent;
     uint32_t n_received;
     struct histogram histograms[N_SIZE_OCTAVES]; /* by the size of the block */
@@ -159,7 +160,7 @@ static uint32_t octave_of(uint32_t n_bytes)
 
 static void count_call(struct side *side, uint32_t n_before, uint32_t n_bytes, uint64_t ticks)
 {
-    if (n_before >= N_WARM_UP) {
+    if (n_before >= side->n_messages / WARM_UP_PART) {
         histogram_count(&side->histograms[octave_of(n_bytes)], ticks);
     }
 }
@@ -193,7 +194,8 @@ static uint32_t send_some(struct side *side)
     uint32_t n_taken = atomic_load_explicit(&side->out->n_taken, memory_order_acquire);
     uint32_t n_most = random_between(&side->random, 1, BURST_MAX);
     uint32_t n = 0;
-    while (n < n_most && side->n_sent < N_MESSAGES && side->n_sent - n_taken < RING_MESSAGES) {
+    while (n < n_most && side->n_sent < side->n_messages &&
+           side->n_sent - n_taken < RING_MESSAGES) {
         send_message(side);
         n++;
     }
@@ -214,7 +216,7 @@ static uint32_t receive_some(struct side *side)
 static void *converse(void *argument)
 {
     struct side *side = argument;
-    while (side->n_sent < N_MESSAGES || side->n_received < N_MESSAGES) {
+    while (side->n_sent < side->n_messages || side->n_received < side->n_messages) {
         if (send_some(side) + receive_some(side) == 0) {
             (void)sched_yield();
         }
@@ -261,6 +263,7 @@ void run_latency(void)
         sides[i].out = &rings[i];
         sides[i].in = &rings[1 - i];
         sides[i].random = i + 70;
+        sides[i].n_messages = amount(N_MESSAGES);
     }
     start_calibration();
     run_threads(N_SIDES, converse, sides, sizeof sides[0]);

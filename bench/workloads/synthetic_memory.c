@@ -30,7 +30,8 @@ static struct block *phase_blocks[PHASE_BLOCKS_MAX];
 static uint32_t build_up(const struct phase *phase, uint64_t *random)
 {
     uint32_t n = 0;
-    for (uint32_t n_bytes = 0; n_bytes < PHASE_BYTES; n++) {
+    uint32_t n_bytes_end = amount(PHASE_BYTES);
+    for (uint32_t n_bytes = 0; n_bytes < n_bytes_end; n++) {
         uint32_t size = random_between(random, phase->least, phase->most);
         phase_blocks[n] = block_make(size, n);
         n_bytes += size;
@@ -136,14 +137,15 @@ void run_fragmentation(void)
     memset(&wheel, 0xff, sizeof wheel); /* resident before the start, so that it is not counted */
     memset(&wheel, 0, sizeof wheel);
     wheel.random = 61;
+    uint32_t n_steps = amount(N_STEPS);
     double mib_at_start = child_rss_mib();
     measure_begin();
-    run_steps(0, N_STEPS);
+    run_steps(0, n_steps);
     measure_end();
     double live_mib = (double)wheel.n_bytes_live / (1024.0 * 1024.0);
     measure_detail("rss_per_live", (child_rss_mib() - mib_at_start) / live_mib);
     measure_detail("live_mib", live_mib);
-    for (uint32_t step = N_STEPS; step < N_STEPS + WHEEL_STEPS; step++) {
+    for (uint32_t step = n_steps; step < n_steps + WHEEL_STEPS; step++) {
         end_lives(step);
     }
     if (wheel.n_bytes_live != 0) {

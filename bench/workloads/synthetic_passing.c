@@ -51,7 +51,8 @@ static void take_batch(uint32_t n)
 static void produce(void)
 {
     uint64_t random = 3;
-    for (uint32_t n = 0; n < N_BATCHES; n++) {
+    uint32_t n_batches = amount(N_BATCHES);
+    for (uint32_t n = 0; n < n_batches; n++) {
         while (n - atomic_load_explicit(&ring.n_taken, memory_order_acquire) == RING_BATCHES) {
             (void)sched_yield();
         }
@@ -62,7 +63,8 @@ static void produce(void)
 
 static void consume(void)
 {
-    for (uint32_t n = 0; n < N_BATCHES; n++) {
+    uint32_t n_batches = amount(N_BATCHES);
+    for (uint32_t n = 0; n < n_batches; n++) {
         while (n == atomic_load_explicit(&ring.n_put, memory_order_acquire)) {
             (void)sched_yield();
         }
@@ -186,7 +188,8 @@ static void wait_for_room(struct peer *self, struct mailbox *mailbox)
 static void *exchange(void *argument)
 {
     struct peer *self = argument;
-    for (uint32_t chain = 0; chain < N_CHAINS; chain++) {
+    uint32_t n_chains = amount(N_CHAINS);
+    for (uint32_t chain = 0; chain < n_chains; chain++) {
         uint32_t other = (self->number + 1 + random_below(&self->random, N_PEERS - 1)) % N_PEERS;
         wait_for_room(self, &peers[other].mailbox);
         send_chain(self, &peers[other].mailbox, chain);

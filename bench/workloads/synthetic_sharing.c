@@ -41,7 +41,7 @@ static void *take_and_write(void *argument)
     struct writer *writer = argument;
     (void)pthread_barrier_wait(&barrier);
     free(writer->given);
-    for (int i = 0; i < N_BLOCKS; i++) {
+    for (uint32_t i = amount(N_BLOCKS); i > 0; i--) {
         uint64_t *word = take(sizeof *word);
         write_often(word);
         free(word);

@@ -32,10 +32,14 @@ static struct {
 static void check_batch(void)
 {
     for (uint32_t i = 0; i < N_BATCH; i++) {
-        batch.blocks[i] = block_make(batch.sizes[i], i);
+        batch.blocks[i] = take(batch.sizes[i]);
+        pattern_write(batch.blocks[i], batch.sizes[i], i);
     }
     for (uint32_t i = 0; i < N_BATCH; i++) {
-        block_free(batch.blocks[i], i);
+        if (!pattern_is_whole(batch.blocks[i], batch.sizes[i], i)) {
+            child_fail("batches: a block's bytes changed");
+        }
+        free(batch.blocks[i]);
     }
 }
 
@@ -60,8 +64,9 @@ void run_pairs(void)
 {
     bool has_null = false;
     check_pairs();
+    uint32_t n = amount(N_PAIRS);
     measure_begin();
-    for (int i = 0; i < N_PAIRS; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         void *block = allocate(PAIR_BYTES);
         has_null |= block == NULL;
         free(block);
@@ -77,14 +82,14 @@ void run_pairs(void)
 
 /* ---- batches and mixed sizes ---- */
 
-static void time_batches(int n_rounds)
+static void time_batches(uint32_t n_rounds)
 {
     bool has_null = false;
     for (int i = 0; i < N_CHECKED_ROUNDS; i++) {
         check_batch();
     }
     measure_begin();
-    for (int round = 0; round < n_rounds; round++) {
+    for (uint32_t round = 0; round < n_rounds; round++) {
         for (int i = 0; i < N_BATCH; i++) {
             batch.blocks[i] = allocate(batch.sizes[i]);
             has_null |= batch.blocks[i] == NULL;
@@ -108,7 +113,7 @@ void run_batches(void)
     for (int i = 0; i < N_BATCH; i++) {
         batch.sizes[i] = PAIR_BYTES;
     }
-    time_batches(N_SMALL_ROUNDS);
+    time_batches(amount(N_SMALL_ROUNDS));
 }
 
 void run_mixed_sizes(void)
@@ -117,7 +122,7 @@ void run_mixed_sizes(void)
     for (int i = 0; i < N_BATCH; i++) {
         batch.sizes[i] = random_between(&random, BLOCK_BYTES_MIN, MIXED_BYTES_MAX);
     }
-    time_batches(N_MIXED_ROUNDS);
+    time_batches(amount(N_MIXED_ROUNDS));
 }
 
 /* ---- random replacement ---- */
@@ -132,9 +137,9 @@ static void put_block(uint32_t place)
     live.blocks[place] = block_make(draw_small_size(&live.random, BLOCK_BYTES_MIN), place);
 }
 
-static void replace_blocks(int n)
+static void replace_blocks(uint32_t n)
 {
-    for (int i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         uint32_t place = random_below(&live.random, N_LIVE);
         block_free(live.blocks[place], place);
         put_block(place);
@@ -147,9 +152,9 @@ void run_random_replacement(void)
     for (uint32_t place = 0; place < N_LIVE; place++) {
         put_block(place);
     }
-    replace_blocks(N_LIVE); /* addresses lose the order they were given out in */
+    replace_blocks(amount(N_LIVE)); /* addresses lose the order they were given out in */
     measure_begin();
-    replace_blocks(N_REPLACEMENTS);
+    replace_blocks(amount(N_REPLACEMENTS));
     measure_end();
     for (uint32_t place = 0; place < N_LIVE; place++) {
         block_free(live.blocks[place], place);

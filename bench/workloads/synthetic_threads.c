@@ -62,7 +62,7 @@ static void *serve(void *argument)
 
 static void *serve_by_generations(void *lane)
 {
-    for (int i = 0; i < N_GENERATIONS; i++) {
+    for (uint32_t i = amount(N_GENERATIONS); i > 0; i--) {
         run_one_thread(serve, lane);
     }
     return NULL;
@@ -153,7 +153,7 @@ void run_short_threads(void)
 {
     pool.random = 20;
     measure_begin();
-    for (int i = 0; i < N_SHORT_THREADS; i++) {
+    for (uint32_t i = amount(N_SHORT_THREADS); i > 0; i--) {
         run_one_thread(live_shortly, NULL);
     }
     measure_end();
@@ -201,11 +201,11 @@ static void start_idle_threads(void)
     if (pthread_attr_setstacksize(&attributes, IDLE_STACK_BYTES) != 0) {
         child_fail("idle-threads: no such stack size");
     }
-    for (int i = 0; i < N_IDLE_THREADS; i++) {
+    for (uint32_t i = 0; i < amount(N_IDLE_THREADS); i++) {
         start_thread(&idle.threads[i], &attributes, use_sizes_and_park, NULL);
     }
     (void)pthread_attr_destroy(&attributes);
-    for (int i = 0; i < N_IDLE_THREADS; i++) {
+    for (uint32_t i = 0; i < amount(N_IDLE_THREADS); i++) {
         while (sem_wait(&idle.n_parked) != 0) {
         }
     }
@@ -219,10 +219,10 @@ void run_idle_threads(void)
     start_idle_threads();
     measure_end();
     measure_freed(); /* what the parked threads hold on to is the point */
-    for (int i = 0; i < N_IDLE_THREADS; i++) {
+    for (uint32_t i = 0; i < amount(N_IDLE_THREADS); i++) {
         (void)sem_post(&idle.may_leave);
     }
-    for (int i = 0; i < N_IDLE_THREADS; i++) {
+    for (uint32_t i = 0; i < amount(N_IDLE_THREADS); i++) {
         (void)pthread_join(idle.threads[i], NULL);
     }
 }
