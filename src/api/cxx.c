@@ -24,10 +24,11 @@
 #include "os/panic.h"
 #include "os/process.h"
 
-/* Weak: the compiler must not assume that a call reaches our definition, and where all is linked
- * into one program, the program's own comes before ours. Those called from here are also listed in
- * replaceable.list: to the linker all else that the library exports is its own. */
-#define OPERATOR(name, ...) EXPORT __attribute__((weak)) __VA_ARGS__ __asm__(name)
+/* A call of one of these need not reach our definition: the compiler knows by -fsemantic-interposition,
+ * and those called from here are listed in replaceable.list, for to the linker all else that the
+ * library exports is its own. Weak they are in the static library alone, where the program's own come
+ * before ours: valgrind puts its own in the place of a malloc and a new that are not weak. */
+#define OPERATOR(name, ...) EXPORT __VA_ARGS__ __asm__(name)
 
 typedef void *new_function(size_t);
 typedef void *new_nothrow_function(size_t, const void *);
