@@ -9,7 +9,7 @@
 #include <malloc.h>
 
 static unsigned char *preinit_blocks[200];
-static int constructed;
+static volatile int constructed; /* or clang has it set before the program starts */
 static int preinit_came_first;
 
 static void preinit(void)
