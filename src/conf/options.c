@@ -204,11 +204,21 @@ static void parse_item(struct part item)
         warn_about("bad value, ignored: ", item);
 }
 
+/* Not strcspn: a program with the thread sanitizer has one of its own, which does not work before
+ * its constructors, and ours comes first. */
+static size_t item_length(const char *conf)
+{
+    size_t n = 0;
+    while (conf[n] != ',' && conf[n] != '\0')
+        n++;
+    return n;
+}
+
 void options_parse(const char *conf)
 {
     bool help = false;
     while (conf != NULL && *conf != '\0') {
-        struct part item = {conf, strcspn(conf, ",")};
+        struct part item = {conf, item_length(conf)};
         if (part_is(item, "help"))
             help = true;
         else if (item.n > 0)

@@ -249,6 +249,10 @@ void heap_push(uint32_t owner, unsigned class, const struct chain *chain);
  * does this by itself. */
 void heap_end_hook_make(void);
 
+/* For a thread whose thread-local variables do not have their values yet, only room for them. It is
+ * a guest until they get them. */
+void heap_guest_early(void);
+
 /* This thread's heap, given to it now if it is its turn. NULL: the thread is a guest, or there is
  * no memory for a heap. Inside. */
 struct heap *heap_attach(void);

@@ -319,6 +319,13 @@ static void thread_hook(void)
     (void)heap_enter();
 }
 
+void heap_guest_early(void)
+{
+    front_own = (struct front *)&front_empty;
+    atomic_put_relaxed(&front_mine, front_own);
+    thread_rounds = THREAD_OVER;
+}
+
 static struct heap *attach_new(void)
 {
     struct heap *heap = heap_for_thread();

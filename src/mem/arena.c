@@ -335,7 +335,7 @@ static void give_locked(struct span *span, size_t n_touched, uint32_t now)
     arena.stats.n_large_frees += span->kind == SPAN_LARGE || span->kind == SPAN_DIRECT;
     if (span->kind == SPAN_LARGE)
         arena.stats.large_bytes -= span_bytes(span);
-    map_touched_set(span->base, n_touched);
+    map_touched_set(span->base, to_kernel_pages(n_touched));
     span->free.n_touched = (uint32_t)map_touched_count(span->base, span->n_pages);
     span->free.freed_ms = now;
     free_merge_and_insert(span);

@@ -49,6 +49,8 @@ enum {
     MAP_OWNER_SHIFT = 48,
 };
 
+_Static_assert(sizeof(uintptr_t) == sizeof(uint64_t), "slab words are made of addresses");
+
 #define MAP_TAG_BIT (UINT64_C(1) << 63)
 
 struct leaf {

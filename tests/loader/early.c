@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * malloc is called before any constructor has run: by an ifunc resolver of a library, and from
+ * malloc is called before any constructor has run: by an ifunc resolver, and from
  * .preinit_array. The blocks keep their bytes, and are freed by main.
  */
 #include "check.h"
+#include "early_take.h"
 
 #include <malloc.h>
 
-extern unsigned char *early_block;
-int early_answer(void);
-
 static unsigned char *preinit_blocks[200];
-static int constructed;
+static volatile int constructed; /* or clang has it set before the program starts */
 static int preinit_came_first;
 
 static void preinit(void)
@@ -39,15 +37,16 @@ int main(void)
 {
     CHECK(is_preloaded());
     CHECK(preinit_came_first && constructed);
-    CHECK(early_answer() == 42 && early_block != NULL);
+    CHECK(early_answer() == 42 && early_block() != NULL);
     use_malloc(100);
+    unsigned char *block = early_block();
     for (int i = 0; i < 3000; i++)
-        CHECK(early_block[i] == (unsigned char)(i * 7));
-    early_block = realloc(early_block, 6000);
-    CHECK(early_block != NULL);
+        CHECK(block[i] == (unsigned char)(i * 7));
+    block = realloc(block, 6000);
+    CHECK(block != NULL);
     for (int i = 0; i < 3000; i++)
-        CHECK(early_block[i] == (unsigned char)(i * 7));
-    free(early_block);
+        CHECK(block[i] == (unsigned char)(i * 7));
+    free(block);
     for (unsigned i = 1; i < 200; i += 2) {
         CHECK(preinit_blocks[i] != NULL && malloc_usable_size(preinit_blocks[i]) >= i * i + 1);
         CHECK(is_filled(preinit_blocks[i], i * i + 1, i));

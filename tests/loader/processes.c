@@ -74,7 +74,7 @@ static void by_system_call(void)
         char *block = malloc(3000);
         CHECK(block != NULL);
         fill(block, 3000, i);
-        long child = syscall(SYS_fork);
+        long child = syscall(SYS_clone, SIGCHLD, 0L, 0L, 0L, 0L); /* not every machine has fork */
         if (child == 0) {
             (void)alarm(30);
             if (!is_filled(block, 3000, i))

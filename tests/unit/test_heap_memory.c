@@ -245,57 +245,6 @@ static void test_no_memory_for_a_heap(void **state)
     child_passes(body_no_heap, NULL);
 }
 
-/* ---- kernels with larger pages ---- */
-
-static void body_page_bytes(void *argument)
-{
-    size_t page_bytes = *(size_t *)argument;
-    static struct model_block model[500];
-    struct random dice = {1};
-    fake_auxv_page_bytes(page_bytes);
-    options.dirty_bytes = MIB;
-    heap_free(heap_alloc(1));
-    check_equal(os_page_bytes(), page_bytes);
-    for (int i = 0; i < 20000; i++) {
-        struct model_block *block = &model[random_below(&dice, ARRAY_LEN(model))];
-        check(model_step(block, &dice, 200000));
-    }
-    heap_check(my_heap());
-    arena_check();
-    for (size_t i = 0; i < ARRAY_LEN(model); i++)
-        model_free(&model[i]);
-    heap_flush(my_heap());
-    check_equal(arena_bytes_in_use(), 0);
-}
-
-static void test_larger_pages(void **state)
-{
-    (void)state;
-    size_t sizes[] = {16384, 65536};
-    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
-        child_passes(body_page_bytes, &sizes[i]);
-}
-
-static void body_large_first(void *argument)
-{
-    fake_auxv_page_bytes(*(size_t *)argument);
-    char *p = heap_alloc(100000);
-    check(p != NULL);
-    check_equal(os_page_bytes(), *(size_t *)argument);
-    check_equal(heap_usable_size(p) % os_page_bytes(), 0);
-    heap_free(p);
-    check(arena_purge_all());
-}
-
-/* Nothing says that the first block of a process is a small one. */
-static void test_larger_pages_and_a_large_block_first(void **state)
-{
-    (void)state;
-    size_t sizes[] = {16384, 65536};
-    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
-        child_passes(body_large_first, &sizes[i]);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,8 +254,6 @@ int main(void)
         cmocka_unit_test(test_single_failures),
         cmocka_unit_test(test_realloc_without_memory),
         cmocka_unit_test(test_no_memory_for_a_heap),
-        cmocka_unit_test(test_larger_pages),
-        cmocka_unit_test(test_larger_pages_and_a_large_block_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
