@@ -60,12 +60,21 @@ static void mapped_add(size_t n_pages)
     arena.mapped_peak_pages = max_size(arena.mapped_peak_pages, arena.mapped_pages);
 }
 
+/* What programs shall have, of either kind. */
+static uintptr_t pages_map(uintptr_t hint, size_t bytes)
+{
+    void *p = os_pages_map((void *)hint, bytes);
+    if (p != NULL && UNLIKELY(options.huge == HUGE_OFF))
+        os_pages_huge_off(p, bytes);
+    return (uintptr_t)p;
+}
+
 static uintptr_t region_map(size_t n_pages)
 {
     size_t bytes = round_up(n_pages << PAGE_SHIFT, UNIT_BYTES);
     uintptr_t end = arena.lowest != 0 ? arena.lowest : first_region_end();
     uintptr_t hint = end > bytes ? end - bytes : 0;
-    uintptr_t base = (uintptr_t)os_pages_map((void *)hint, bytes);
+    uintptr_t base = pages_map(hint, bytes);
     if (base == 0)
         return 0;
     if (!map_cover(base, bytes)) {
@@ -291,6 +300,14 @@ void arena_purge_due(void)
     lock_release(&arena.lock);
 }
 
+bool arena_is_dirty(void)
+{
+    lock_take(&arena.lock);
+    bool is_dirty = free_spans.dirty_pages > 0;
+    lock_release(&arena.lock);
+    return is_dirty;
+}
+
 void arena_unmap_free(void)
 {
     lock_take(&arena.lock);
@@ -347,6 +364,32 @@ void arena_give(struct span *span, size_t n_touched)
     lock_take(&arena.lock);
     give_locked(span, n_touched, now);
     purge_due_locked(now);
+    lock_release(&arena.lock);
+}
+
+/* ---- huge pages ---- */
+
+static uint8_t *n_full_of(const struct span *slab)
+{
+    struct leaf *leaf = atomic_get_acquire(&map_root[slab->base >> LEAF_SHIFT]);
+    return &leaf->n_full[(slab->base >> EXTENT_SHIFT) % LEAF_EXTENTS];
+}
+
+void arena_slab_full(const struct span *slab)
+{
+    lock_take(&arena.lock);
+    bool is_dense = ++*n_full_of(slab) == EXTENT_UNITS;
+    lock_release(&arena.lock);
+    size_t extent_bytes = (size_t)1 << EXTENT_SHIFT;
+    if (is_dense)
+        os_pages_huge_on((void *)round_down(slab->base, extent_bytes), extent_bytes);
+}
+
+void arena_slab_not_full(const struct span *slab)
+{
+    lock_take(&arena.lock);
+    uint8_t *n_full = n_full_of(slab);
+    *n_full -= *n_full > 0; /* the option may have come after the slab */
     lock_release(&arena.lock);
 }
 
@@ -445,8 +488,7 @@ static uintptr_t map_aligned(size_t bytes, size_t align_bytes)
     size_t slack = align_bytes > os_page_bytes() ? align_bytes : 0;
     if (bytes + slack < bytes)
         return 0;
-    void *hint = (void *)direct_hint(bytes + slack);
-    uintptr_t base = (uintptr_t)os_pages_map(hint, bytes + slack);
+    uintptr_t base = pages_map(direct_hint(bytes + slack), bytes + slack);
     if (base == 0 || slack == 0)
         return base;
     uintptr_t start = round_up(base, align_bytes);
@@ -512,7 +554,7 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
 
 static uintptr_t direct_move(uintptr_t base, size_t old_bytes, size_t new_bytes)
 {
-    uintptr_t to = (uintptr_t)os_pages_map(NULL, new_bytes);
+    uintptr_t to = pages_map(0, new_bytes);
     if (to == 0)
         return 0;
     if (!direct_cover(to) || !os_pages_move((void *)base, old_bytes, new_bytes, (void *)to)) {
@@ -535,9 +577,12 @@ bool arena_resize_direct(struct span *span, size_t bytes)
     lock_take(&arena.lock);
     if (span_bytes(span) > all)
         arena.stats.purged_bytes += span_bytes(span) - all;
+    size_t grown_bytes = all > span_bytes(span) ? span_bytes(span) : 0;
     direct_unregister_locked(span);
     direct_register_locked(span, base, all);
     lock_release(&arena.lock);
+    if (UNLIKELY(options.huge == HUGE_ON) && grown_bytes > 0)
+        os_pages_huge_on((void *)base, grown_bytes);
     return true;
 }
 

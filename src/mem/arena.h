@@ -52,6 +52,11 @@ void arena_give(struct span *span, size_t n_touched);
 /* Makes a large block longer or shorter where it is. False: what follows is in use. */
 bool arena_resize(struct span *span, size_t n_pages);
 
+/* For huge pages: a slab's blocks have all been handed out once, and all of it is in memory; or such
+ * a slab is about to be given back. An extent full of such slabs is worth a huge page. */
+void arena_slab_full(const struct span *slab);
+void arena_slab_not_full(const struct span *slab);
+
 /* The span of the large block that begins at p, or NULL when none does. */
 struct span *arena_large_at(const void *p);
 
@@ -80,6 +85,9 @@ bool arena_purge_all(void);
 /* All but `bytes` of them. */
 bool arena_purge_down_to(size_t bytes);
 void arena_purge_due(void);
+
+/* Free pages are held back from the kernel. */
+bool arena_is_dirty(void);
 
 void arena_get_stats(struct arena_stats *stats);
 

@@ -9,4 +9,7 @@
 
 uint64_t os_clock_ms(void);
 
+/* This thread does nothing for about so long. */
+void os_sleep_ms(uint32_t ms);
+
 #endif

@@ -39,6 +39,8 @@ static const struct choice_row choices[] = {
     {"foreign", &options.foreign, {"forward", "ignore", "abort", NULL}},
     {"zero_realloc", &options.zero_realloc, {"free", "alloc", "abort", NULL}},
     {"deepbind", &options.deepbind, {"off", "on", NULL}},
+    {"background", &options.background, {"off", "on", NULL}},
+    {"huge", &options.huge, {"system", "on", "off", NULL}},
     {"guard_handlers", &options.guard_handlers, {"off", "on", NULL}},
 };
 
