@@ -15,7 +15,8 @@ enum {
     ALIGNED_TRIES = 8, /* spans looked at for an aligned run before asking for a surely large one */
     SOON_TRIES = 1000,
     REGRET_HALVED_MS = 1000,
-    REGRET_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT,
+    REGRET_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT, /* or this part of the most there ever was: */
+    REGRET_SHARE = 2,
     PURGE_MIN_PAGES = MIB >> PAGE_SHIFT, /* over the limit: a system call is worth so much */
 };
 
@@ -136,7 +137,8 @@ static void regret_note_need(size_t n_fresh_pages)
 {
     size_t n = min_size(n_fresh_pages, arena.regret.purged_pages);
     arena.regret.purged_pages -= n;
-    arena.regret.needed_pages = min_size(arena.regret.needed_pages + n, REGRET_MAX_PAGES);
+    size_t max = max_size(REGRET_MAX_PAGES, arena.mapped_peak_pages / REGRET_SHARE);
+    arena.regret.needed_pages = min_size(arena.regret.needed_pages + n, max);
 }
 
 static void regret_fade(uint32_t now)
