@@ -16,6 +16,7 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
     (void)argc;
     (void)argv;
     heap_fork_init();
+    os_foreign_init();
     bool is_bypassed = os_is_bypassed(); /* looks once, while there is one thread */
     const char *conf = os_env(envp, "POOLALLOC_CONF");
     if (conf == NULL || os_is_privileged())

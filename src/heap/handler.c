@@ -4,42 +4,90 @@
 #include "heap/heap.h"
 #include "os/sys.h"
 
+enum { BEHIND_MAX = 8 /* queued signals of one number that are kept in order */ };
+
 THREAD_LOCAL volatile uint64_t signals_put_off;
 
 /* Whose front front_own was before the handler. */
 static THREAD_LOCAL struct heap *set_aside;
+
+/* A handler runs that interrupted this thread inside: nothing leaves until it is over. */
+static THREAD_LOCAL bool is_handled_inside;
 
 static uint64_t signal_bit(int signal)
 {
     return UINT64_C(1) << (signal - 1);
 }
 
-/* Raised by what the thread does: it would be raised again at once. */
-static bool is_fault(int signal)
+/* Raised by what the thread does, so that it would be raised again at once; or job control. */
+static bool cannot_wait(int signal)
 {
-    return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||
-           signal == SIGTRAP || signal == SIGSYS || signal == SIGABRT;
+    switch (signal) {
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGTRAP:
+    case SIGSYS:
+    case SIGABRT:
+    case SIGCONT:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+        return true;
+    default:
+        return false;
+    }
 }
 
-bool handler_put_off(int signal, siginfo_t *info, ucontext_t *context)
+static bool is_inside(void)
 {
-    if (LIKELY(atomic_get_relaxed(&front_mine) != &front_inside) || is_fault(signal))
+    return atomic_get_relaxed(&front_mine) == &front_inside;
+}
+
+/* To the front of those of the same number that are queued for this thread: these are taken out and
+ * sent again behind it. */
+static bool send_again(int signal, const siginfo_t *info)
+{
+    siginfo_t behind[BEHIND_MAX];
+    int n = 0;
+    if (signal >= __SIGRTMIN) {
+        while (n < BEHIND_MAX && sys_signal_take(signal_bit(signal), &behind[n]) == signal)
+            n++;
+    }
+    bool sent = sys_signal_self(signal, info) == 0;
+    for (int i = 0; i < n; i++)
+        (void)sys_signal_self(signal, &behind[i]);
+    return sent;
+}
+
+bool handler_put_off(int signal, const siginfo_t *info, ucontext_t *context)
+{
+    if (LIKELY(!is_inside()) || is_handled_inside || cannot_wait(signal) ||
+        !send_again(signal, info))
         return false;
-    uint64_t bit = signal_bit(signal);
-    /* Blocked before it is sent, for a handler may be open to its own signal. */
-    if (sys_signals_block(bit) < 0 || sys_signal_self(signal, info) < 0)
-        return false;
-    /* And when this handler has returned. */
     sigaddset(&context->uc_sigmask, signal);
-    signals_put_off |= bit;
+    signals_put_off |= signal_bit(signal);
     return true;
 }
 
+/* First they may come, then the note of them goes: a handler that finds it meanwhile takes them out
+ * of a mask that they are not in. */
 COLD void handler_deliver(void)
+{
+    (void)sys_signals_unblock(signals_put_off);
+    signals_put_off = 0;
+}
+
+/* Those that wait come when this handler returns. */
+static void take_put_off(ucontext_t *context)
 {
     uint64_t bits = signals_put_off;
     signals_put_off = 0;
-    (void)sys_signals_unblock(bits);
+    for (int signal = 1; bits != 0; signal++, bits >>= 1) {
+        if ((bits & 1) != 0)
+            sigdelset(&context->uc_sigmask, signal);
+    }
 }
 
 static void note_alternate(struct handler_stacks *stacks, uintptr_t frame, const stack_t *stack)
@@ -51,31 +99,40 @@ static void note_alternate(struct handler_stacks *stacks, uintptr_t frame, const
     stacks->alternate_end = begin + stack->ss_size;
 }
 
-bool handler_begin(uintptr_t frame, const ucontext_t *context)
+enum handler_state handler_begin(uintptr_t frame, ucontext_t *context)
 {
+    if (is_inside()) {
+        if (is_handled_inside)
+            return HANDLER_NESTED;
+        is_handled_inside = true;
+        return HANDLER_INSIDE;
+    }
+    if (signals_put_off != 0)
+        take_put_off(context);
     if (set_aside != NULL) { /* a handler within a handler */
         note_alternate(&set_aside->handler, frame, &context->uc_stack);
-        return false;
+        return HANDLER_NESTED;
     }
-    if (front_own == &front_empty || atomic_get_relaxed(&front_mine) == &front_inside)
-        return false;
+    if (front_own == &front_empty)
+        return HANDLER_NESTED;
     struct heap *heap = heap_of(front_own);
     heap->handler = (struct handler_stacks){.frame = frame};
     note_alternate(&heap->handler, frame, &context->uc_stack);
     set_aside = heap;
     front_own = (struct front *)&front_empty;
     atomic_put_relaxed(&front_mine, front_own);
-    return true;
+    return HANDLER_OUTERMOST;
 }
 
-void handler_end(bool begun)
+void handler_end(enum handler_state state)
 {
-    if (!begun || set_aside == NULL)
+    if (state == HANDLER_INSIDE)
+        is_handled_inside = false;
+    if (state != HANDLER_OUTERMOST || set_aside == NULL)
         return;
     front_own = &set_aside->front;
     set_aside = NULL;
-    atomic_signal_fence(memory_order_seq_cst);
-    if (atomic_get_relaxed(&front_mine) != &front_inside)
+    if (!is_inside())
         atomic_put_relaxed(&front_mine, front_own);
 }
 

@@ -384,11 +384,26 @@ void heap_threads_fork_child(void)
     lock_reset(&threads.lock);
 }
 
+/* Heaps that were in use have become orphans. */
+static void drop_orphans(void)
+{
+    struct heap **link = &threads.parked;
+    while (*link != NULL) {
+        if (atomic_get_relaxed(&(*link)->state) == HEAP_PARKED) {
+            link = &(*link)->next_parked;
+        } else {
+            *link = (*link)->next_parked;
+            atomic_sub_relaxed(&threads.n_parked, 1);
+        }
+    }
+}
+
 void heap_threads_fork_unnoticed(void)
 {
     if (lock_is_held(&threads.lock)) {
         threads.parked = NULL;
         atomic_put_relaxed(&threads.n_parked, 0);
     }
+    drop_orphans();
     heap_threads_fork_child();
 }

@@ -19,7 +19,7 @@ struct range {
     uintptr_t end;
 };
 
-/* The program's own image, which the brk area lies above. */
+/* The program's own image. */
 static struct range program_image(void)
 {
     const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
@@ -71,10 +71,18 @@ bool os_is_bypassed(void)
     return UNLIKELY(&malloc != &our_malloc) && &our_malloc != NULL && program_has_malloc();
 }
 
+/* The end of the brk area before libc took any of it. */
+static uintptr_t break_at_start = UINTPTR_MAX;
+
+void os_foreign_init(void)
+{
+    break_at_start = (uintptr_t)sys_program_break();
+}
+
 bool os_foreign_is_libc_block(const void *p)
 {
     uintptr_t address = (uintptr_t)p;
-    return os_is_bypassed() || (address % 16 == 0 && address >= program_image().end &&
+    return os_is_bypassed() || (address % 16 == 0 && address >= break_at_start &&
                                 address < (uintptr_t)sys_program_break());
 }
 

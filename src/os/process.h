@@ -47,6 +47,9 @@ void *os_next_definition(const char *name);
  * it: what little reaches us goes on to where it would go without us. */
 bool os_is_bypassed(void);
 
+/* Once, before libc's allocator has been used. */
+void os_foreign_init(void);
+
 /* A block of libc's own allocator: it lies in the brk area that libc alone grows. */
 bool os_foreign_is_libc_block(const void *p);
 void os_foreign_free(void *p);

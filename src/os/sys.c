@@ -147,9 +147,27 @@ long sys_sleep_ms(uint32_t ms)
     return RAW(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &timeout, NULL, 0);
 }
 
-long sys_signals_block(uint64_t signals)
+long sys_signals_block(uint64_t signals, uint64_t *before)
 {
-    return RAW(SYS_rt_sigprocmask, SIG_BLOCK, &signals, NULL, sizeof signals);
+    return RAW(SYS_rt_sigprocmask, SIG_BLOCK, &signals, before, sizeof signals);
+}
+
+long sys_signals_set(uint64_t blocked)
+{
+    return RAW(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof blocked);
+}
+
+uint64_t sys_signals_pending(void)
+{
+    uint64_t pending = 0;
+    (void)RAW(SYS_rt_sigpending, &pending, sizeof pending);
+    return pending;
+}
+
+long sys_signal_take(uint64_t signals, void *info)
+{
+    struct timespec no_time = {0, 0};
+    return RAW(SYS_rt_sigtimedwait, &signals, info, &no_time, sizeof signals);
 }
 
 long sys_signals_unblock(uint64_t signals)

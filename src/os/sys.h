@@ -34,8 +34,13 @@ long sys_is_same_file(int fd, uint64_t device, uint64_t inode); /* 1, 0 or negat
 long sys_file_identity(int fd, uint64_t *device, uint64_t *inode);
 long sys_sleep_ms(uint32_t ms);
 /* For this thread, signals as bits from bit 0 for signal 1. */
-long sys_signals_block(uint64_t signals);
+long sys_signals_block(uint64_t signals, uint64_t *before);
 long sys_signals_unblock(uint64_t signals);
+long sys_signals_set(uint64_t blocked);
+/* Those that wait to be unblocked. */
+uint64_t sys_signals_pending(void);
+/* Takes out one that is pending, of these: its number, or a negative errno. */
+long sys_signal_take(uint64_t signals, void *info);
 /* Sends a siginfo_t as it is, to this thread. */
 long sys_signal_self(int signal, const void *info);
 void *sys_program_break(void); /* the current end of the brk area */

@@ -4,6 +4,7 @@
 #include "os/sys.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 void text_init(struct text *text, char *buffer, size_t bytes)
@@ -103,7 +104,7 @@ void text_add_size(struct text *text, uint64_t bytes)
     text_add(text, units[unit]);
 }
 
-void text_write(const struct text *text, int fd)
+static void write_all(const struct text *text, int fd)
 {
     const char *from = text->begin;
     while (from < text->at) {
@@ -114,6 +115,21 @@ void text_write(const struct text *text, int fd)
             return;
         from += n;
     }
+}
+
+/* Nobody may read any more: that shall not end the program. */
+void text_write(const struct text *text, int fd)
+{
+    const uint64_t pipe_signal = UINT64_C(1) << (SIGPIPE - 1);
+    uint64_t before = 0;
+    bool is_blocked = sys_signals_block(pipe_signal, &before) == 0;
+    bool was_pending = (sys_signals_pending() & pipe_signal) != 0;
+    write_all(text, fd);
+    if (!is_blocked)
+        return;
+    if (!was_pending && (sys_signals_pending() & pipe_signal) != 0)
+        (void)sys_signal_take(pipe_signal, NULL);
+    (void)sys_signals_set(before);
 }
 
 void text_warn(const char *a, const char *b, const char *c)

@@ -109,6 +109,17 @@ static void flags_and_masks_hold(void)
     CHECK(sigaction(SIGUSR1, NULL, &now) == 0 && (now.sa_flags & SA_RESTART) != 0);
 }
 
+static void sigset_unblocks_and_tells_what_was_there(void)
+{
+    CHECK(signal(SIGUSR1, plain) != SIG_ERR);
+    CHECK(sigset(SIGUSR1, other) == plain);
+    CHECK(sigset(SIGUSR1, SIG_HOLD) == other);
+    CHECK(sigset(SIGUSR1, plain) == SIG_HOLD);
+    sig_atomic_t before = n_plain;
+    CHECK(raise(SIGUSR1) == 0 && n_plain == before + 1);
+    CHECK(sigset(SIGUSR1, SIG_DFL) == plain);
+}
+
 static void bad_arguments_are_refused(void)
 {
     struct sigaction act = {.sa_handler = plain};
@@ -123,6 +134,8 @@ static void bad_arguments_are_refused(void)
     CHECK(sigaction(SIGKILL, NULL, &old) == 0 && old.sa_handler == SIG_DFL);
     errno = 0;
     CHECK(signal(SIGUSR1, SIG_ERR) == SIG_ERR && errno == EINVAL);
+    errno = 0;
+    CHECK(sigset(SIGKILL, plain) == SIG_ERR && errno == EINVAL);
     errno = 0;
     CHECK(siginterrupt(0, 1) == -1 && errno == EINVAL);
 }
@@ -159,6 +172,7 @@ int main(void)
     old_actions_are_the_programs_own();
     handlers_get_what_the_kernel_sends();
     flags_and_masks_hold();
+    sigset_unblocks_and_tells_what_was_there();
     bad_arguments_are_refused();
     a_child_of_vfork_resets_only_its_own();
     system_leaves_handlers_alone();

@@ -3,12 +3,15 @@
  * malloc in signal handlers, under signals at a high rate:
  *
  *     signals storm    threads that malloc and free, small and large, and whose handlers do, too
+ *     signals nested   two signals: handlers interrupt handlers
  *     signals raw      the same with a handler that the library was not told of, while the threads
  *                      take large blocks only: always in a slow path
  *     signals jump     handlers that never return, but jump out of whatever they interrupted
  *     signals forks    handlers that fork; the child goes on where its parent was interrupted
  *     signals fatal    a handler for the abort that ends a process whose free went wrong
  *     signals stack    handlers on a stack of their own that jump
+ *     signals installed  threads that install handlers for the same signal
+ *     signals watchdog a handler for the abort that waits for another signal
  */
 #include "check.h"
 
@@ -113,11 +116,11 @@ static void handle(int signal)
 }
 
 /* Signals for this thread until timer_delete. */
-static timer_t start_signals(void)
+static timer_t start_timer(int signal, long period_ns)
 {
     timer_t timer;
-    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
-    struct itimerspec period = {{0, PERIOD_NS}, {0, PERIOD_NS}};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = signal};
+    struct itimerspec period = {{0, period_ns}, {0, period_ns}};
 #ifdef sigev_notify_thread_id
     event.sigev_notify_thread_id = (int)syscall(SYS_gettid);
 #else
@@ -126,6 +129,11 @@ static timer_t start_signals(void)
     CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
     CHECK(timer_settime(timer, 0, &period, NULL) == 0);
     return timer;
+}
+
+static timer_t start_signals(void)
+{
+    return start_timer(SIGUSR1, PERIOD_NS);
 }
 
 static void *work_under_signals(void *argument)
@@ -156,6 +164,44 @@ static void storm(void)
     struct sigaction act = {.sa_handler = handle, .sa_flags = SA_RESTART};
     CHECK(sigaction(SIGUSR1, &act, NULL) == 0);
     run_threads(work_under_signals);
+}
+
+/* Handlers within handlers: another signal, another rhythm. Whoever is blocked for good would wait
+ * here for ever. */
+static void *work_under_two_signals(void *argument)
+{
+    timer_t timer = start_timer(SIGUSR2, PERIOD_NS * 3 / 4);
+    (void)work_under_signals(argument);
+    n_handled = 0;
+    while (n_handled < N_SIGNALS / 10)
+        step(held_by_program, &random_state, 0);
+    timer_delete(timer);
+    free_all(held_by_program);
+    free_all(held_by_handler);
+    return NULL;
+}
+
+/* Each handler has slots of its own: one may come while the other is at work on them. */
+static void handle_plainly(int signal)
+{
+    (void)signal;
+    for (unsigned i = 0; i < 4; i++) {
+        char *block = malloc(200 + i);
+        CHECK(block != NULL);
+        fill(block, 200 + i, i);
+        CHECK(is_filled(block, 200 + i, i));
+        free(block);
+    }
+    n_handled++;
+}
+
+static void nested(void)
+{
+    struct sigaction act = {.sa_handler = handle, .sa_flags = SA_RESTART};
+    CHECK(sigaction(SIGUSR1, &act, NULL) == 0);
+    act.sa_handler = handle_plainly;
+    CHECK(sigaction(SIGUSR2, &act, NULL) == 0);
+    run_threads(work_under_two_signals);
 }
 
 /* What the kernel takes; libc gives it a way back from the handler, which is borrowed here. */
@@ -260,7 +306,78 @@ static void forks(void)
     run_threads(work_under_signals);
 }
 
+/* ---- installing ---- */
+
+static volatile sig_atomic_t is_mixed_up;
+
+/* One must find SIGHUP blocked, the other must not. */
+static int hup_is_blocked(void)
+{
+    sigset_t blocked;
+    CHECK(sigprocmask(SIG_BLOCK, NULL, &blocked) == 0);
+    return sigismember(&blocked, SIGHUP);
+}
+
+static void with_mask(int signal)
+{
+    (void)signal;
+    is_mixed_up |= !hup_is_blocked();
+}
+
+static void without_mask(int signal)
+{
+    (void)signal;
+    is_mixed_up |= hup_is_blocked();
+}
+
+static void *install_again_and_again(void *argument)
+{
+    struct sigaction act = {.sa_handler = argument == NULL ? with_mask : without_mask};
+    if (argument == NULL)
+        sigaddset(&act.sa_mask, SIGHUP);
+    for (int i = 0; i < 20000; i++) {
+        CHECK(sigaction(SIGUSR1, &act, NULL) == 0);
+        CHECK(raise(SIGUSR1) == 0);
+    }
+    return NULL;
+}
+
+static void installed(void)
+{
+    pthread_t threads[2];
+    for (uintptr_t i = 0; i < 2; i++)
+        CHECK(pthread_create(&threads[i], NULL, install_again_and_again, (void *)i) == 0);
+    for (int i = 0; i < 2; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(!is_mixed_up);
+}
+
 /* ---- the end ---- */
+
+static void wake_up(int signal)
+{
+    (void)signal;
+    free(malloc(100));
+    _exit(0);
+}
+
+/* A crash reporter that does not trust itself. */
+static void wait_for_the_watchdog(int signal)
+{
+    (void)signal;
+    CHECK(alarm(1) == 0);
+    for (;;)
+        (void)pause();
+}
+
+static void watchdog(void)
+{
+    char *volatile block = malloc(100);
+    CHECK(signal(SIGABRT, wait_for_the_watchdog) == SIG_DFL);
+    CHECK(signal(SIGALRM, wake_up) == SIG_DFL);
+    free(block + 16);
+    CHECK(!"free of a pointer into a block went unnoticed");
+}
 
 static void say_goodbye(int signal)
 {
@@ -303,6 +420,12 @@ int main(int argc, char **argv)
         forks();
     else if (strcmp(argv[1], "fatal") == 0)
         fatal();
+    else if (strcmp(argv[1], "nested") == 0)
+        nested();
+    else if (strcmp(argv[1], "installed") == 0)
+        installed();
+    else if (strcmp(argv[1], "watchdog") == 0)
+        watchdog();
     else if (strcmp(argv[1], "stack") == 0)
         jumps(jump_from_a_stack, SA_ONSTACK);
     else

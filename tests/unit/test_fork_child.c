@@ -12,6 +12,9 @@
 #include "os/process.h"
 
 #include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { N_MINE = 200 };
@@ -396,6 +399,60 @@ static void test_fork_while_a_span_is_being_discarded(void **state)
     check_all();
 }
 
+/* ---- a fork that nobody tells us of ---- */
+
+static uint32_t parked_number;
+
+static void *note_parked(void *argument)
+{
+    attach();
+    parked_number = my_heap()->number;
+    return argument;
+}
+
+static void *adopt_another(void *argument)
+{
+    attach();
+    check(my_heap()->number != parked_number);
+    heap_free(heap_alloc(100));
+    return argument;
+}
+
+static void be_the_unnoticed_child(void)
+{
+    go_on(NULL);
+    check_equal(atomic_get_relaxed(&heap_by_number(parked_number)->state), HEAP_ORPHAN);
+    for (int i = 0; i < 5; i++)
+        thread_run(adopt_another, NULL);
+    check_all();
+}
+
+/* A guest is in a parked heap, and does not come with us. */
+static void body_unnoticed(void *argument)
+{
+    (void)argument;
+    int status = 0;
+    attach();
+    thread_run(note_parked, NULL);
+    check(heap_enter()); /* there have been threads: now there is a watch */
+    heap_leave();
+    lock_take(&heap_by_number(parked_number)->guest_lock);
+    long child = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    if (child == 0) {
+        be_the_unnoticed_child();
+        _exit(0);
+    }
+    lock_release(&heap_by_number(parked_number)->guest_lock);
+    check(child > 0 && waitpid((pid_t)child, &status, 0) == child && status == 0);
+    check_parked(parked_number);
+}
+
+static void test_a_bare_fork_leaves_heaps_in_use_behind(void **state)
+{
+    (void)state;
+    child_passes(body_unnoticed, NULL);
+}
+
 int main(void)
 {
     options.guest_calls = 0;
@@ -409,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_fork_waits_for_a_guest_to_leave),
         cmocka_unit_test(test_fork_while_other_threads_allocate),
         cmocka_unit_test(test_fork_while_a_span_is_being_discarded),
+        cmocka_unit_test(test_a_bare_fork_leaves_heaps_in_use_behind),
     };
     return cmocka_run_group_tests(tests, register_handlers, NULL);
 }

@@ -3,10 +3,11 @@
 
 #include "model.h"
 
+#include <string.h>
 #include <unistd.h>
 
 /* Stacks are made up: what counts is where a frame lies. */
-static const ucontext_t no_alternate;
+static ucontext_t no_alternate;
 
 static void check_heap_is_back(const struct heap *heap)
 {
@@ -30,15 +31,13 @@ static void body_returns(void *argument)
     attach();
     struct heap *heap = my_heap();
     uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-    bool begun = handler_begin(frame, &no_alternate);
-    check(begun);
+    check(handler_begin(frame, &no_alternate) == HANDLER_OUTERMOST);
     check_is_guest(heap);
-    bool begun_within = handler_begin(frame - 1000, &no_alternate);
-    check(!begun_within);
+    check(handler_begin(frame - 1000, &no_alternate) == HANDLER_NESTED);
     check_is_guest(heap);
-    handler_end(begun_within);
+    handler_end(HANDLER_NESTED);
     check_is_guest(heap);
-    handler_end(begun);
+    handler_end(HANDLER_OUTERMOST);
     check_heap_is_back(heap);
     heap_check(heap);
 }
@@ -56,7 +55,7 @@ static void body_jumps(void *argument)
     attach();
     struct heap *heap = my_heap();
     uintptr_t far_below = (uintptr_t)__builtin_frame_address(0) - 100000;
-    check(handler_begin(far_below, &no_alternate));
+    check(handler_begin(far_below, &no_alternate) == HANDLER_OUTERMOST);
     check(handler_heap() == heap);
     heap_free(heap_alloc(64));
     check_heap_is_back(heap);
@@ -77,15 +76,15 @@ static void body_alternate(void *argument)
     attach();
     struct heap *heap = my_heap();
     /* On a stack that we are not on: the handler has been left. */
-    check(handler_begin((uintptr_t)stack + 2000, &context));
+    check(handler_begin((uintptr_t)stack + 2000, &context) == HANDLER_OUTERMOST);
     heap_free(heap_alloc(64));
     check_heap_is_back(heap);
 
     /* On our stack, within it one on the other stack: still in the first. */
-    check(handler_begin((uintptr_t)__builtin_frame_address(0), &context));
-    check(!handler_begin((uintptr_t)stack + 2000, &context));
+    check(handler_begin((uintptr_t)__builtin_frame_address(0), &context) == HANDLER_OUTERMOST);
+    check(handler_begin((uintptr_t)stack + 2000, &context) == HANDLER_NESTED);
     check_is_guest(heap);
-    handler_end(true);
+    handler_end(HANDLER_OUTERMOST);
     check_heap_is_back(heap);
 }
 
@@ -107,7 +106,8 @@ static void body_lost(void *argument)
     size_t n = bin_count(heap, class);
     bin->head = bin->head->next;
     check_equal(bin_count(heap, class), n);
-    check(handler_begin((uintptr_t)__builtin_frame_address(0) - 100000, &no_alternate));
+    check(handler_begin((uintptr_t)__builtin_frame_address(0) - 100000, &no_alternate) ==
+          HANDLER_OUTERMOST);
     heap_free(heap_alloc(64));
     check_equal(bin_count(heap, class), n - 1);
     heap_check(heap);
@@ -129,7 +129,7 @@ static void *end_in_handler(void *argument)
         heap_free(heap_alloc(64));
     check(front_own != &front_empty);
     *(uint32_t *)argument = my_heap()->number;
-    check(handler_begin((uintptr_t)__builtin_frame_address(0), &no_alternate));
+    check(handler_begin((uintptr_t)__builtin_frame_address(0), &no_alternate) == HANDLER_OUTERMOST);
     return NULL;
 }
 
@@ -150,53 +150,139 @@ static void test_a_thread_may_end_in_a_handler(void **state)
 
 /* ---- signals that come while the thread is inside ---- */
 
+enum { ARRIVALS_MAX = 16 };
+
 static volatile int n_arrived;
-static volatile int value_arrived;
+static volatile int arrived[ARRIVALS_MAX];
 
 static void arrive(int signal, siginfo_t *info, void *context)
 {
     if (handler_put_off(signal, info, context))
         return;
-    value_arrived = info->si_value.sival_int;
-    n_arrived++;
+    enum handler_state state = handler_begin((uintptr_t)__builtin_frame_address(0), context);
+    arrived[n_arrived++] = info->si_value.sival_int;
+    handler_end(state);
 }
 
 static void send_one(int signal, int number)
 {
     union sigval value = {.sival_int = number};
-    check(sigqueue(getpid(), signal, value) == 0);
+    check(pthread_sigqueue(pthread_self(), signal, value) == 0);
+}
+
+static void install(int signal)
+{
+    struct sigaction act = {.sa_sigaction = arrive, .sa_flags = SA_SIGINFO};
+    sigfillset(&act.sa_mask);
+    check(sigaction(signal, &act, NULL) == 0);
+}
+
+static bool is_blocked(int signal)
+{
+    sigset_t blocked;
+    check(sigprocmask(SIG_BLOCK, NULL, &blocked) == 0);
+    return sigismember(&blocked, signal);
 }
 
 static void body_put_off(void *argument)
 {
     (void)argument;
-    struct sigaction act = {.sa_sigaction = arrive, .sa_flags = SA_SIGINFO | SA_NODEFER};
-    check(sigaction(SIGUSR1, &act, NULL) == 0 && sigaction(SIGSEGV, &act, NULL) == 0);
-    check(sigaction(SIGRTMIN, &act, NULL) == 0);
+    install(SIGUSR1);
+    install(SIGSEGV);
+    install(SIGCONT);
     send_one(SIGUSR1, 1);
-    check(n_arrived == 1 && value_arrived == 1);
+    check(n_arrived == 1 && arrived[0] == 1);
 
     check(heap_enter());
     send_one(SIGUSR1, 2);
-    send_one(SIGRTMIN, 3);
-    send_one(SIGRTMIN, 4);
-    check(n_arrived == 1);
-    send_one(SIGSEGV, 5); /* a fault does not wait */
-    check(n_arrived == 2 && value_arrived == 5);
+    check(n_arrived == 1 && is_blocked(SIGUSR1));
+    send_one(SIGSEGV, 3); /* a fault does not wait, and neither does job control */
+    send_one(SIGCONT, 4);
+    check(n_arrived == 3 && arrived[1] == 3 && arrived[2] == 4);
     heap_leave();
-    check(n_arrived == 5 && value_arrived != 5);
-
-    sigset_t blocked;
-    check(sigprocmask(SIG_BLOCK, NULL, &blocked) == 0);
-    check(!sigismember(&blocked, SIGUSR1) && !sigismember(&blocked, SIGRTMIN));
-    send_one(SIGUSR1, 6);
-    check(n_arrived == 6 && value_arrived == 6);
+    check(n_arrived == 4 && arrived[3] == 2 && !is_blocked(SIGUSR1));
+    send_one(SIGUSR1, 5);
+    check(n_arrived == 5 && arrived[4] == 5);
 }
 
 static void test_signals_wait_until_the_thread_leaves(void **state)
 {
     (void)state;
     child_passes(body_put_off, NULL);
+}
+
+/* Several of one number are queued before the first is put off. */
+static void body_order(void *argument)
+{
+    (void)argument;
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, SIGRTMIN);
+    install(SIGRTMIN);
+    check(sigprocmask(SIG_BLOCK, &one, NULL) == 0);
+    for (int i = 0; i < 6; i++)
+        send_one(SIGRTMIN, i);
+    check(heap_enter());
+    check(sigprocmask(SIG_UNBLOCK, &one, NULL) == 0);
+    check_equal((unsigned)n_arrived, 0);
+    heap_leave();
+    check_equal((unsigned)n_arrived, 6);
+    for (int i = 0; i < 6; i++)
+        check(arrived[i] == i);
+}
+
+static void test_queued_signals_stay_in_order(void **state)
+{
+    (void)state;
+    child_passes(body_order, NULL);
+}
+
+/* A handler that comes before the thread has got to it lets what was put off come after itself. */
+static void body_taken(void *argument)
+{
+    (void)argument;
+    ucontext_t context;
+    attach();
+    memset(&context, 0, sizeof context);
+    install(SIGUSR1);
+    check(heap_enter());
+    send_one(SIGUSR1, 1);
+    sigaddset(&context.uc_sigmask, SIGUSR1);
+    atomic_put_relaxed(&front_mine, front_own); /* half of heap_leave() */
+    check(handler_begin((uintptr_t)__builtin_frame_address(0), &context) == HANDLER_OUTERMOST);
+    check(!sigismember(&context.uc_sigmask, SIGUSR1));
+    check(signals_put_off == 0 && n_arrived == 0);
+    handler_end(HANDLER_OUTERMOST);
+}
+
+static void test_the_next_handler_takes_what_was_put_off(void **state)
+{
+    (void)state;
+    child_passes(body_taken, NULL);
+}
+
+/* What interrupted the thread inside may wait for another signal, which must not be put off then. */
+static void body_watchdog(void *argument)
+{
+    (void)argument;
+    ucontext_t context;
+    memset(&context, 0, sizeof context);
+    install(SIGUSR1);
+    check(heap_enter());
+    check(handler_begin((uintptr_t)__builtin_frame_address(0), &context) == HANDLER_INSIDE);
+    send_one(SIGUSR1, 1);
+    check_equal((unsigned)n_arrived, 1);
+    handler_end(HANDLER_INSIDE);
+    send_one(SIGUSR1, 2);
+    check_equal((unsigned)n_arrived, 1);
+    heap_leave();
+    check_equal((unsigned)n_arrived, 2);
+}
+
+static void test_a_handler_that_runs_inside_may_be_interrupted(void **state)
+{
+    (void)state;
+    child_passes(body_watchdog, NULL);
 }
 
 int main(void)
@@ -208,6 +294,9 @@ int main(void)
         cmocka_unit_test(test_bins_are_counted_after_a_jump),
         cmocka_unit_test(test_a_thread_may_end_in_a_handler),
         cmocka_unit_test(test_signals_wait_until_the_thread_leaves),
+        cmocka_unit_test(test_queued_signals_stay_in_order),
+        cmocka_unit_test(test_the_next_handler_takes_what_was_put_off),
+        cmocka_unit_test(test_a_handler_that_runs_inside_may_be_interrupted),
     };
     return cmocka_run_group_tests_name("handler", tests, NULL, NULL);
 }
