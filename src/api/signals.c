@@ -12,9 +12,10 @@
  * would have had. SIG_DFL and SIG_IGN go to the kernel as they are, so that a child of vfork that
  * resets its signals changes nothing of its parent's. Not taken over: bare system calls.
  */
-#include "api/next.h"
+#include "base/atomic.h"
 #include "conf/options.h"
 #include "heap/handler.h"
+#include "os/process.h"
 #include "os/sys.h"
 
 #include <errno.h>
@@ -46,20 +47,15 @@ static int next_sigaction(int signal, const struct sigaction *act, struct sigact
 {
     static _Atomic(void *) known;
     __typeof__(sigaction) *next;
-    *(void **)&next = next_known(&known, "sigaction");
+    *(void **)&next = atomic_get_relaxed(&known);
+    if (UNLIKELY(next == NULL)) {
+        *(void **)&next = os_next_function("sigaction");
+        atomic_put_relaxed(&known, *(void **)&next);
+    }
     if (next != NULL)
         return next(signal, act, old);
     errno = ENOSYS;
     return -1;
-}
-
-/* Now, for to look it up takes the loader's lock, and sigaction must not wait for any. */
-__attribute__((constructor(101))) static void look_up_next(void)
-{
-    struct sigaction old;
-    int saved_errno = errno;
-    (void)next_sigaction(SIGKILL, NULL, &old);
-    errno = saved_errno;
 }
 
 /* ---- running a handler ---- */

@@ -43,6 +43,10 @@ bool os_at_exit(void (*function)(void));
  * allocate. */
 void *os_next_definition(const char *name);
 
+/* The same for a function, without the loader's lock, and of libraries that were there at the start.
+ * It must not be one that is chosen when it is bound (an ifunc). */
+void *os_next_function(const char *name);
+
 /* The program's own image defines a malloc, which the loader finds before ours. Then we stay out of
  * it: what little reaches us goes on to where it would go without us. */
 bool os_is_bypassed(void);
