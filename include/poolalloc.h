@@ -2,15 +2,46 @@
 /*
  * poolalloc: the public interface.
  *
- * The library replaces malloc and its family; programs need no header for that. All names declared
- * here begin with poolalloc_.
+ * The library replaces malloc and its family; programs need no header for that. This header is for
+ * what programs build on top of malloc, over and over:
+ *
+ *   pool      objects of one size, taken and given back one by one
+ *   arena     memory of many sizes that ends together: a request, a document, a compilation
+ *   frame     arenas in turn: what was allocated N frames ago is gone
+ *   buffers   a fixed set of equal buffers, shared by count, waited for in order
+ *
+ * All names begin with poolalloc_. Link with -lpoolalloc.
+ *
+ * Errors: a pointer is NULL, or an int is -1, and errno says why: ENOMEM (no memory, or a maximum
+ * was reached), EINVAL (an argument), and what is said at the function. Calls that succeed leave
+ * errno alone. NULL may be passed to what destroys, frees or releases; it does nothing then.
+ *
+ * Misuse that can be seen (a pointer that is not of this pool, an object that is free already) is
+ * reported by one line on fd 2, "poolalloc: pool NAME: ...", and refused; nothing is changed by it.
+ *
+ * Threads: said for each kind. In signal handlers, call none of these.
+ *
+ * Options: a struct whose members may all be 0, made so by an initialiser; NULL stands for all 0.
+ * Names are cut to 31 bytes. They show in the dump, where pools and buffers without a name are
+ * listed as "-", arenas and frames without one not at all.
  */
 #ifndef POOLALLOC_H
 #define POOLALLOC_H
 
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
 #define POOLALLOC_VERSION_MAJOR 0
 #define POOLALLOC_VERSION_MINOR 1
 #define POOLALLOC_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define POOLALLOC_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
+#else
+#define POOLALLOC_PRINTF(text, first)
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,6 +49,158 @@ extern "C" {
 
 /* "0.1.0": the version of the library that is running, which may be newer than the header. */
 const char *poolalloc_version(void);
+
+/* ---- malloc ----
+ *
+ * The same as the functions without the prefix, but always of this library, also in a program whose
+ * malloc is another one. Blocks of these and of the library's malloc are the same.
+ *
+ *     char *line = poolalloc_malloc(80);
+ *     size_t room = poolalloc_usable_size(line);     80 or more, all of it yours
+ *     poolalloc_free(line);
+ */
+void *poolalloc_malloc(size_t bytes);
+void *poolalloc_calloc(size_t n, size_t each);
+void *poolalloc_realloc(void *p, size_t bytes);
+
+/* `align` is a power of two, else NULL and EINVAL. */
+void *poolalloc_aligned_alloc(size_t align, size_t bytes);
+void poolalloc_free(void *p);
+
+/* Bytes that the block has room for; 0 for NULL. */
+size_t poolalloc_usable_size(const void *p);
+
+/* What poolalloc_usable_size would say of a block of so many bytes, without making one: what a
+ * growing array should ask for. 0: there can be no such block.
+ *
+ *     capacity = poolalloc_good_size(wanted * sizeof *array) / sizeof *array;
+ */
+size_t poolalloc_good_size(size_t bytes);
+
+/* ---- arenas ----
+ *
+ * Memory that is taken piece by piece and ends all at once. Taking is a few instructions, and there
+ * is no free.
+ *
+ *     poolalloc_arena *arena = poolalloc_arena_create(NULL);
+ *     char *name = poolalloc_arena_printf(arena, "%s.%d", stem, version);
+ *     struct node *node = poolalloc_arena_alloc(arena, sizeof *node);
+ *     poolalloc_arena_reset(arena);                  name and node are gone
+ *     poolalloc_arena_destroy(arena);
+ *
+ * An arena and its children are one thread's at a time.
+ */
+typedef struct poolalloc_arena poolalloc_arena;
+
+struct poolalloc_arena_options {
+    const char *name;
+    size_t first_bytes; /* of the first chunk; each further one is twice the one before, up to 1 MiB
+                           or what a single piece needs. 0: 4 KiB */
+    size_t max_bytes;   /* of all chunks together. 0: no maximum */
+    uint64_t reserved[4];
+};
+
+struct poolalloc_arena_stats {
+    size_t bytes;      /* in chunks */
+    size_t used_bytes; /* in pieces, and lost at the ends of chunks */
+    size_t peak_bytes; /* the most that used_bytes was */
+    size_t n_chunks;
+    uint64_t n_failures; /* calls that returned NULL for want of memory */
+};
+
+/* NULL: no memory (ENOMEM), or a bad option (EINVAL). */
+poolalloc_arena *poolalloc_arena_create(const struct poolalloc_arena_options *options);
+
+/* An arena that ends with its parent at the latest: when the parent is destroyed, reset, or released
+ * to a mark from before the child was made. Children may have children, to any depth.
+ *
+ *     poolalloc_arena *query = poolalloc_arena_create_child(connection, NULL);
+ */
+poolalloc_arena *poolalloc_arena_create_child(poolalloc_arena *parent,
+                                              const struct poolalloc_arena_options *options);
+
+/* Runs the clean-ups, ends the children, gives all memory back. */
+void poolalloc_arena_destroy(poolalloc_arena *arena);
+
+/* The same, but keeps the arena and its chunks for what comes. */
+void poolalloc_arena_reset(poolalloc_arena *arena);
+
+/* Gives chunks back that nothing was taken from since the last reset. Returns their bytes. */
+size_t poolalloc_arena_trim(poolalloc_arena *arena);
+
+/* `bytes` bytes, aligned to 16. For 0 bytes a pointer that others may be equal to. */
+void *poolalloc_arena_alloc(poolalloc_arena *arena, size_t bytes);
+
+/* The same at a multiple of `align`, a power of two (else EINVAL). An align of 1 packs densely. */
+void *poolalloc_arena_alloc_aligned(poolalloc_arena *arena, size_t align, size_t bytes);
+
+/* n * each bytes of zeroes. */
+void *poolalloc_arena_calloc(poolalloc_arena *arena, size_t n, size_t each);
+
+/* Copies; strdup's and printf's end in a zero byte. */
+void *poolalloc_arena_memdup(poolalloc_arena *arena, const void *from, size_t bytes);
+char *poolalloc_arena_strdup(poolalloc_arena *arena, const char *string);
+char *poolalloc_arena_printf(poolalloc_arena *arena, const char *format, ...)
+    POOLALLOC_PRINTF(2, 3);
+char *poolalloc_arena_vprintf(poolalloc_arena *arena, const char *format, va_list arguments)
+    POOLALLOC_PRINTF(2, 0);
+
+/* A place to go back to. All that was taken, registered and made since goes when it is released;
+ * marks may be nested, and released to more than once, until an older one is.
+ *
+ *     poolalloc_mark mark = poolalloc_arena_mark(arena);
+ *     ... scratch ...
+ *     poolalloc_arena_release(arena, mark);
+ */
+typedef struct poolalloc_mark {
+    const void *chunk;
+    const char *at;
+    uint64_t serial;
+} poolalloc_mark;
+
+poolalloc_mark poolalloc_arena_mark(const poolalloc_arena *arena);
+
+/* -1 and EINVAL: there is nothing there to go back to; reported. */
+int poolalloc_arena_release(poolalloc_arena *arena, poolalloc_mark mark);
+
+/* clean_up(argument) runs when what is in the arena now ends; the last registered runs first, and
+ * what the arena holds is still whole. This is how an arena adopts memory and files:
+ *
+ *     char *text = malloc(n);
+ *     poolalloc_arena_on_end(arena, free, text);
+ *
+ * A clean-up must not use the arena that it is run by, but may read what is in it.
+ * -1 and ENOMEM: it is not registered. */
+int poolalloc_arena_on_end(poolalloc_arena *arena, void (*clean_up)(void *), void *argument);
+
+void poolalloc_arena_get_stats(const poolalloc_arena *arena, struct poolalloc_arena_stats *stats);
+
+/* ---- frames ----
+ *
+ * N arenas in turn. poolalloc_frame_begin() empties the oldest and makes it the current one, so what
+ * is allocated in a frame lives until the Nth begin after. Once the arenas have grown to what frames
+ * need, no frame makes a system call.
+ *
+ *     poolalloc_frame *frame = poolalloc_frame_create(2, NULL);
+ *     while (running) {
+ *         poolalloc_arena *now = poolalloc_frame_begin(frame);
+ *         draw(poolalloc_arena_alloc(now, n));       can still be read in the next frame
+ *     }
+ *     poolalloc_frame_destroy(frame);
+ *
+ * A frame is one thread's at a time.
+ */
+typedef struct poolalloc_frame poolalloc_frame;
+
+/* n from 1 to 16, else EINVAL; options are those of each arena. */
+poolalloc_frame *poolalloc_frame_create(unsigned n, const struct poolalloc_arena_options *options);
+void poolalloc_frame_destroy(poolalloc_frame *frame);
+
+/* The arena that is current from now on. Not to be destroyed or reset. */
+poolalloc_arena *poolalloc_frame_begin(poolalloc_frame *frame);
+
+/* From the current arena, also before the first begin. Aligned to 16. */
+void *poolalloc_frame_alloc(poolalloc_frame *frame, size_t bytes);
 
 #ifdef __cplusplus
 }
