@@ -77,6 +77,77 @@ size_t poolalloc_usable_size(const void *p);
  */
 size_t poolalloc_good_size(size_t bytes);
 
+/* ---- pools ----
+ *
+ * Objects of one size, of which many come and go. Taking and giving back is faster than malloc and
+ * free, and what is given back wrongly is refused.
+ *
+ *     poolalloc_pool *pool = poolalloc_pool_create(
+ *         &(struct poolalloc_pool_options){.name = "nodes", .object_bytes = sizeof(struct node)});
+ *     struct node *node = poolalloc_pool_alloc(pool);
+ *     poolalloc_pool_free(pool, node);
+ *     size_t n_left_out = poolalloc_pool_destroy(pool);
+ *
+ * A pool is one thread's at a time; with POOLALLOC_POOL_SHARED all functions but destroy may be called
+ * by any thread at any time.
+ */
+typedef struct poolalloc_pool poolalloc_pool;
+
+enum {
+    POOLALLOC_POOL_SHARED = 1,  /* for several threads */
+    POOLALLOC_POOL_FALLBACK = 2 /* when the pool is exhausted, objects come from malloc */
+};
+
+struct poolalloc_pool_options {
+    const char *name;
+    size_t object_bytes; /* 1 to 1 GiB */
+    size_t align;        /* of objects: a power of two up to 1 MiB. 0: 16 */
+    size_t first;   /* objects that memory is taken for first; then twice as many, and so on. 0: a
+                            page of them */
+    size_t max;     /* objects there may be at once. 0: no maximum */
+    unsigned flags; /* POOLALLOC_POOL_... */
+
+    /* An object is constructed before it is handed out for the first time, stays so while it is free,
+     * and is destructed before its memory goes. Either may be NULL. They must not use the pool. */
+    void (*construct)(void *object, void *context);
+    void (*destruct)(void *object, void *context);
+    void *context;
+    uint64_t reserved[4];
+};
+
+struct poolalloc_pool_stats {
+    size_t object_bytes; /* from one object to the next */
+    size_t total;        /* objects there is memory for */
+    size_t in_use;       /* without those from malloc */
+    size_t peak; /* the most in_use was; of a shared pool, with those that threads kept at hand */
+    size_t n_from_malloc; /* in use, from malloc */
+    size_t bytes;         /* of memory, with the pool's records */
+    uint64_t n_failures;  /* times the pool was exhausted, or there was no memory */
+};
+
+/* NULL: no memory (ENOMEM), or a bad option (EINVAL). */
+poolalloc_pool *poolalloc_pool_create(const struct poolalloc_pool_options *options);
+
+/* Ends the pool and gives its memory back. Returns how many objects were still in use, which are
+ * not destructed; those from malloc live on, to be freed by free(). No other thread may use the pool. */
+size_t poolalloc_pool_destroy(poolalloc_pool *pool);
+
+/* NULL and ENOMEM: `max` objects are in use, or there is no memory. What is in an object that was used
+ * before is what its last user left there. */
+void *poolalloc_pool_alloc(poolalloc_pool *pool);
+
+/* Any thread may give back what another has taken from a shared pool.
+ * -1, reported, and nothing changed: EINVAL, it is no object of this pool; EALREADY, it is free. */
+int poolalloc_pool_free(poolalloc_pool *pool, void *object);
+
+/* 1: it is where an object of this pool is, in use or not; else 0. */
+int poolalloc_pool_owns(poolalloc_pool *pool, const void *p);
+
+/* Gives memory back that no object in use is near. Returns its bytes. */
+size_t poolalloc_pool_trim(poolalloc_pool *pool);
+
+void poolalloc_pool_get_stats(poolalloc_pool *pool, struct poolalloc_pool_stats *stats);
+
 /* ---- arenas ----
  *
  * Memory that is taken piece by piece and ends all at once. Taking is a few instructions, and there

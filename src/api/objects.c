@@ -6,6 +6,7 @@
 #include "heap/alloc.h"
 #include "objects/bump.h"
 #include "objects/frame.h"
+#include "objects/pool.h"
 #include "poolalloc.h"
 
 #include <errno.h>
@@ -57,6 +58,43 @@ EXPORT size_t poolalloc_usable_size(const void *p)
 EXPORT size_t poolalloc_good_size(size_t bytes)
 {
     return heap_good_size(bytes);
+}
+
+/* ---- pools ---- */
+
+EXPORT poolalloc_pool *poolalloc_pool_create(const struct poolalloc_pool_options *options)
+{
+    return pool_create(options);
+}
+
+EXPORT size_t poolalloc_pool_destroy(poolalloc_pool *pool)
+{
+    return pool_destroy(pool);
+}
+
+EXPORT void *poolalloc_pool_alloc(poolalloc_pool *pool)
+{
+    return pool_alloc(pool);
+}
+
+EXPORT int poolalloc_pool_free(poolalloc_pool *pool, void *object)
+{
+    return pool_free(pool, object);
+}
+
+EXPORT int poolalloc_pool_owns(poolalloc_pool *pool, const void *p)
+{
+    return pool_owns(pool, p);
+}
+
+EXPORT size_t poolalloc_pool_trim(poolalloc_pool *pool)
+{
+    return pool_trim(pool);
+}
+
+EXPORT void poolalloc_pool_get_stats(poolalloc_pool *pool, struct poolalloc_pool_stats *stats)
+{
+    pool_get_stats(pool, stats);
 }
 
 /* ---- arenas ---- */

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+#include "objects/lanes.h"
+
+#include "heap/heap.h"
+#include "mem/meta.h"
+#include "os/barrier.h"
+#include "os/sys.h"
+
+#include <string.h>
+
+THREAD_LOCAL uint32_t lanes_thread;
+
+struct lane lane_none = {.owner = UINT32_MAX};
+
+static uint32_t thread_number(void)
+{
+    static _Atomic uint32_t n_threads;
+    if (lanes_thread == 0)
+        lanes_thread = atomic_add_relaxed(&n_threads, 1) + 1;
+    return lanes_thread;
+}
+
+void lanes_init(struct lanes *lanes)
+{
+    lanes->lock = (struct lock)LOCK_INIT(LOCK_OBJECT);
+    lanes->has_barrier = os_barrier_init();
+    for (size_t i = 0; i < N_LANES; i++)
+        atomic_put_relaxed(&lanes->lanes[i], &lane_none);
+}
+
+static struct lane *lane_at(const struct lanes *lanes, size_t i)
+{
+    return atomic_get_acquire(&lanes->lanes[i]);
+}
+
+void lanes_destroy(struct lanes *lanes)
+{
+    for (size_t i = 0; i < N_LANES; i++) {
+        if (lane_at(lanes, i) != &lane_none)
+            meta_give(lane_at(lanes, i), sizeof(struct lane));
+    }
+}
+
+/* ---- a slot's name: part and index, as the words of inboxes and chains have it ---- */
+
+enum { NAME_INDEX_BITS = 27, INBOX_COUNT_SHIFT = 32 };
+
+_Static_assert(SLOTS_PARTS_MAX <= 1 << (32 - NAME_INDEX_BITS), "a part fits into a name");
+_Static_assert(SLOTS_PART_MAX + 2 < 1 << NAME_INDEX_BITS, "so does an index, and two more");
+
+/* Never 0, SLOT_LAST or SLOT_PENDING. */
+static uint32_t slot_name(const struct lanes *lanes, const struct slot *slot)
+{
+    return ((uint32_t)(slot->part - lanes->slots.parts) << NAME_INDEX_BITS) + slot->index + 1;
+}
+
+static struct slot slot_named(struct lanes *lanes, uint32_t name)
+{
+    return (struct slot){&lanes->slots.parts[(name - 1) >> NAME_INDEX_BITS],
+                         (name - 1) & ((1u << NAME_INDEX_BITS) - 1)};
+}
+
+static void *slot_address(const struct lanes *lanes, const struct slot *slot)
+{
+    return atomic_get_relaxed(&slot->part->base) + (size_t)slot->index * lanes->slots.stride;
+}
+
+/* ---- stacks, by whoever has them ---- */
+
+static void stack_push(struct lane *lane, void *p)
+{
+    uint32_t n = atomic_get_relaxed(&lane->n);
+    lane->stack[n] = p;
+    atomic_put_relaxed(&lane->n, n + 1);
+}
+
+static void *stack_pop(struct lane *lane)
+{
+    uint32_t n = atomic_get_relaxed(&lane->n);
+    atomic_put_relaxed(&lane->n, n - 1);
+    return lane->stack[n - 1];
+}
+
+static void link_set(struct lanes *lanes, const void *p, uint32_t link)
+{
+    struct slot slot;
+    if (slot_find(&lanes->slots, p, &slot))
+        atomic_put_relaxed(slot_records(&slot).link, link);
+}
+
+/* The oldest slots, all but `n_kept`. */
+static void stack_spill_locked(struct lanes *lanes, struct lane *lane, uint32_t n_kept)
+{
+    uint32_t n = atomic_get_relaxed(&lane->n);
+    uint32_t n_spilt = n > n_kept ? n - n_kept : 0;
+    for (uint32_t i = 0; i < n_spilt; i++) {
+        link_set(lanes, lane->stack[i], SLOT_LIVE);
+        slots_give(&lanes->slots, lane->stack[i]);
+    }
+    memmove(lane->stack, lane->stack + n_spilt, (n - n_spilt) * sizeof lane->stack[0]);
+    atomic_put_relaxed(&lane->n, n - n_spilt);
+}
+
+static void stack_fill_locked(struct lanes *lanes, struct lane *lane)
+{
+    for (int i = 0; i < LANE_BATCH; i++) {
+        void *p = slots_take_used(&lanes->slots);
+        if (p == NULL)
+            return;
+        link_set(lanes, p, SLOT_CACHED);
+        stack_push(lane, p);
+    }
+}
+
+/* ---- inboxes ---- */
+
+/* L7, L8 */
+static bool inbox_give(struct lanes *lanes, struct lane *lane, const struct slot *slot)
+{
+    _Atomic uint32_t *returned = slot_records(slot).returned;
+    uint32_t not_returned = 0;
+    if (!atomic_try_acquire(returned, &not_returned, SLOT_PENDING))
+        return false;
+    uint64_t seen = atomic_get_relaxed(&lane->inbox);
+    uint64_t wanted;
+    do {
+        atomic_put_relaxed(returned, seen != 0 ? (uint32_t)seen : SLOT_LAST);
+        uint64_t count = (seen >> INBOX_COUNT_SHIFT) + 1;
+        wanted = count << INBOX_COUNT_SHIFT | slot_name(lanes, slot);
+    } while (!atomic_try_release(&lane->inbox, &seen, wanted));
+    return true;
+}
+
+/* L9 */
+static void inbox_collect_locked(struct lanes *lanes, struct lane *lane)
+{
+    uint64_t word = atomic_swap_acquire(&lane->inbox, 0);
+    uint32_t name = word != 0 ? (uint32_t)word : SLOT_LAST;
+    while (name != SLOT_LAST) {
+        struct slot slot = slot_named(lanes, name);
+        struct slot_records records = slot_records(&slot);
+        name = atomic_get_relaxed(records.returned);
+        atomic_put_relaxed(records.returned, 0);
+        if (atomic_get_relaxed(records.link) != lane->live)
+            continue;
+        if (atomic_get_relaxed(&lane->n) == LANE_SLOTS)
+            stack_spill_locked(lanes, lane, LANE_BATCH);
+        atomic_put_relaxed(records.link, SLOT_CACHED);
+        stack_push(lane, slot_address(lanes, &slot));
+    }
+}
+
+static size_t inbox_count(const struct lane *lane)
+{
+    return atomic_get_relaxed(&lane->inbox) >> INBOX_COUNT_SHIFT;
+}
+
+size_t lanes_n_cached(const struct lanes *lanes)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < N_LANES; i++)
+        n += atomic_get_relaxed(&lane_at(lanes, i)->n) + inbox_count(lane_at(lanes, i));
+    return n;
+}
+
+/* ---- seizing ---- */
+
+/* An owner that is not there any more stopped half-way: what the stack holds is lost. */
+static void stack_give_up(struct lane *lane)
+{
+    atomic_put_relaxed(&lane->n, 0);
+    atomic_put_release(&lane->busy, 0);
+}
+
+static void wait_until_left(struct lane *lane)
+{
+    enum { SPINS = 200, YIELDS_UNTIL_A_LOOK = 100 };
+    for (uint32_t i = 1; atomic_get_acquire(&lane->busy) != 0; i++) {
+        CPU_RELAX();
+        if (i > SPINS)
+            os_yield();
+        if (i % YIELDS_UNTIL_A_LOOK == 0 && !os_thread_is_there(lane->owner_id))
+            stack_give_up(lane);
+    }
+}
+
+static void unseize_all(struct lanes *lanes)
+{
+    for (size_t i = 0; i < N_LANES; i++) {
+        if (lane_at(lanes, i) != &lane_none)
+            atomic_put_release(&lane_at(lanes, i)->seized, 0);
+    }
+}
+
+/* L4. False: no barrier, no lane is seized. This thread's own lane is another like the others. */
+static bool seize_all(struct lanes *lanes)
+{
+    for (size_t i = 0; i < N_LANES; i++) {
+        if (lane_at(lanes, i) != &lane_none)
+            atomic_put_relaxed(&lane_at(lanes, i)->seized, 1);
+    }
+    if (!os_barrier_all()) {
+        unseize_all(lanes);
+        return false;
+    }
+    for (size_t i = 0; i < N_LANES; i++)
+        wait_until_left(lane_at(lanes, i));
+    return true;
+}
+
+bool lanes_collect_locked(struct lanes *lanes)
+{
+    if (!lanes->has_barrier || !seize_all(lanes))
+        return false;
+    for (size_t i = 0; i < N_LANES; i++) {
+        struct lane *lane = lane_at(lanes, i);
+        if (lane == &lane_none)
+            continue;
+        inbox_collect_locked(lanes, lane);
+        stack_spill_locked(lanes, lane, 0);
+    }
+    unseize_all(lanes);
+    return true;
+}
+
+/* ---- which thread has which lane ---- */
+
+static struct lane *lane_new(size_t i)
+{
+    struct lane *lane = meta_take(sizeof *lane);
+    if (lane == NULL)
+        return NULL;
+    memset(lane, 0, sizeof *lane);
+    lane->live = SLOT_LIVE + (uint32_t)i;
+    return lane;
+}
+
+static void lane_give_to(struct lane *lane, uint32_t thread)
+{
+    if (atomic_get_acquire(&lane->busy) != 0)
+        stack_give_up(lane);
+    lane->owner_id = (uint32_t)sys_gettid();
+    atomic_put_relaxed(&lane->owner, thread);
+}
+
+/* This thread's lane, which it gets now if it can; else NULL. */
+static struct lane *lane_mine_locked(struct lanes *lanes)
+{
+    uint32_t me = thread_number();
+    size_t i = me % N_LANES;
+    struct lane *lane = lane_at(lanes, i);
+    if (atomic_get_relaxed(&lane->owner) == me)
+        return lane;
+    if (lane == &lane_none) {
+        lane = lanes->has_barrier ? lane_new(i) : NULL;
+        if (lane == NULL)
+            return NULL;
+        lane_give_to(lane, me);
+        atomic_put_release(&lanes->lanes[i], lane);
+        return lane;
+    }
+    if (os_thread_is_there(lane->owner_id))
+        return NULL;
+    lane_give_to(lane, me);
+    return lane;
+}
+
+/* ---- what takes the lock ---- */
+
+/* One that was used before, of this thread's lane, of slots.h, or of the lanes of others. */
+static void *take_used_locked(struct lanes *lanes, struct lane *lane)
+{
+    if (lane != NULL) {
+        inbox_collect_locked(lanes, lane);
+        if (atomic_get_relaxed(&lane->n) == 0)
+            stack_fill_locked(lanes, lane);
+        if (atomic_get_relaxed(&lane->n) > 0)
+            return stack_pop(lane);
+    }
+    return slots_take_used(&lanes->slots);
+}
+
+static void *take_locked(struct lanes *lanes, struct lane *lane, bool *is_fresh)
+{
+    *is_fresh = false;
+    void *p = take_used_locked(lanes, lane);
+    if (p == NULL)
+        p = slots_take(&lanes->slots, is_fresh);
+    if (p == NULL && lanes_n_cached(lanes) > 0 && lanes_collect_locked(lanes))
+        p = slots_take_used(&lanes->slots);
+    if (p != NULL)
+        link_set(lanes, p, lane != NULL ? lane->live : SLOT_LIVE_NO_LANE);
+    return p;
+}
+
+NOINLINE void *lanes_take_slow(struct lanes *lanes, bool *is_fresh)
+{
+    if (!heap_enter())
+        return NULL;
+    lock_take(&lanes->lock);
+    void *p = take_locked(lanes, lane_mine_locked(lanes), is_fresh);
+    lock_release(&lanes->lock);
+    heap_leave();
+    return p;
+}
+
+static enum lanes_fault give_locked(struct lanes *lanes, void *p)
+{
+    struct slot slot;
+    struct lane *lane = lane_mine_locked(lanes);
+    if (!slot_find(&lanes->slots, p, &slot))
+        return LANES_NOT_A_SLOT;
+    struct slot_records records = slot_records(&slot);
+    uint32_t link = atomic_get_relaxed(records.link);
+    if (link == SLOT_LIVE_NO_LANE) {
+        slots_give(&lanes->slots, p);
+        return LANES_GOOD;
+    }
+    if (lane == NULL || link != lane->live || atomic_get_relaxed(records.returned) != 0)
+        return LANES_FREE_ALREADY;
+    if (atomic_get_relaxed(&lane->n) == LANE_SLOTS)
+        stack_spill_locked(lanes, lane, LANE_BATCH);
+    atomic_put_relaxed(records.link, SLOT_CACHED);
+    stack_push(lane, p);
+    return LANES_GOOD;
+}
+
+/* Without the lock if it is another lane's. */
+NOINLINE enum lanes_fault lanes_give_slow(struct lanes *lanes, void *p)
+{
+    struct slot slot;
+    if (!slot_find(&lanes->slots, p, &slot))
+        return LANES_NOT_A_SLOT;
+    uint32_t link = atomic_get_relaxed(slot_records(&slot).link);
+    if (link < SLOT_LIVE)
+        return LANES_FREE_ALREADY;
+    if (link != SLOT_LIVE_NO_LANE) {
+        struct lane *lane = lane_at(lanes, link - SLOT_LIVE);
+        if (atomic_get_relaxed(&lane->owner) != lanes_thread)
+            return inbox_give(lanes, lane, &slot) ? LANES_GOOD : LANES_FREE_ALREADY;
+    }
+    if (!heap_enter())
+        return LANES_GOOD; /* lost: a signal handler should not be here */
+    lock_take(&lanes->lock);
+    enum lanes_fault fault = give_locked(lanes, p);
+    lock_release(&lanes->lock);
+    heap_leave();
+    return fault;
+}
+
+/* ---- fork ---- */
+
+void lanes_fork_prepare(struct lanes *lanes)
+{
+    lock_take_sibling(&lanes->lock);
+    if (lanes->has_barrier)
+        (void)seize_all(lanes);
+}
+
+void lanes_fork_parent(struct lanes *lanes)
+{
+    unseize_all(lanes);
+    lock_release(&lanes->lock);
+}
+
+void lanes_fork_child(struct lanes *lanes)
+{
+    unseize_all(lanes);
+    lock_reset(&lanes->lock);
+}
+
+void lanes_fork_unnoticed(struct lanes *lanes)
+{
+    lanes_fork_child(lanes);
+}
