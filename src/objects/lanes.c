@@ -10,7 +10,7 @@
 
 THREAD_LOCAL uint32_t lanes_thread;
 
-struct lane lane_none = {.owner = UINT32_MAX};
+struct lane lane_none = {.owner = UINT32_MAX, .top = lane_none.stack};
 
 static uint32_t thread_number(void)
 {
@@ -41,6 +41,18 @@ void lanes_destroy(struct lanes *lanes)
     }
 }
 
+/* The link of a slot, and where others mark that they gave it back. */
+struct slot_records {
+    _Atomic uint32_t *link;
+    _Atomic uint32_t *returned;
+};
+
+static struct slot_records slot_records(const struct slot *slot)
+{
+    return (struct slot_records){&slot->part->links[slot->index],
+                                 &slot->part->links[slot->index + slot->part->n_slots]};
+}
+
 /* ---- a slot's name: part and index, as the words of inboxes and chains have it ---- */
 
 enum { NAME_INDEX_BITS = 27, INBOX_COUNT_SHIFT = 32 };
@@ -67,38 +79,49 @@ static void *slot_address(const struct lanes *lanes, const struct slot *slot)
 
 /* ---- stacks, by whoever has them ---- */
 
-static void stack_push(struct lane *lane, void *p)
+static size_t stack_n(const struct lane *lane)
 {
-    uint32_t n = atomic_get_relaxed(&lane->n);
-    lane->stack[n] = p;
-    atomic_put_relaxed(&lane->n, n + 1);
+    return (size_t)(atomic_get_relaxed(&lane->top) - lane->stack);
+}
+
+static void stack_set_n(struct lane *lane, size_t n)
+{
+    atomic_put_relaxed(&lane->top, &lane->stack[n]);
+}
+
+static void stack_push(struct lane *lane, void *p, _Atomic uint32_t *link)
+{
+    size_t n = stack_n(lane) + 1;
+    atomic_put_relaxed(link, SLOT_CACHED);
+    lane->stack[n] = (struct free_slot){p, link};
+    stack_set_n(lane, n);
 }
 
 static void *stack_pop(struct lane *lane)
 {
-    uint32_t n = atomic_get_relaxed(&lane->n);
-    atomic_put_relaxed(&lane->n, n - 1);
-    return lane->stack[n - 1];
+    size_t n = stack_n(lane);
+    stack_set_n(lane, n - 1);
+    return lane->stack[n].p;
 }
 
-static void link_set(struct lanes *lanes, const void *p, uint32_t link)
+static _Atomic uint32_t *link_of(struct lanes *lanes, const void *p)
 {
     struct slot slot;
-    if (slot_find(&lanes->slots, p, &slot))
-        atomic_put_relaxed(slot_records(&slot).link, link);
+    return slot_find(&lanes->slots, p, &slot) ? slot_records(&slot).link : NULL;
 }
 
 /* The oldest slots, all but `n_kept`. */
-static void stack_spill_locked(struct lanes *lanes, struct lane *lane, uint32_t n_kept)
+static void stack_spill_locked(struct lanes *lanes, struct lane *lane, size_t n_kept)
 {
-    uint32_t n = atomic_get_relaxed(&lane->n);
-    uint32_t n_spilt = n > n_kept ? n - n_kept : 0;
-    for (uint32_t i = 0; i < n_spilt; i++) {
-        link_set(lanes, lane->stack[i], SLOT_LIVE);
-        slots_give(&lanes->slots, lane->stack[i]);
+    size_t n = stack_n(lane);
+    size_t n_spilt = n > n_kept ? n - n_kept : 0;
+    struct free_slot *oldest = lane->stack + 1;
+    for (size_t i = 0; i < n_spilt; i++) {
+        atomic_put_relaxed(oldest[i].link, SLOT_LIVE);
+        slots_give(&lanes->slots, oldest[i].p);
     }
-    memmove(lane->stack, lane->stack + n_spilt, (n - n_spilt) * sizeof lane->stack[0]);
-    atomic_put_relaxed(&lane->n, n - n_spilt);
+    memmove(oldest, oldest + n_spilt, (n - n_spilt) * sizeof *oldest);
+    stack_set_n(lane, n - n_spilt);
 }
 
 static void stack_fill_locked(struct lanes *lanes, struct lane *lane)
@@ -107,8 +130,7 @@ static void stack_fill_locked(struct lanes *lanes, struct lane *lane)
         void *p = slots_take_used(&lanes->slots);
         if (p == NULL)
             return;
-        link_set(lanes, p, SLOT_CACHED);
-        stack_push(lane, p);
+        stack_push(lane, p, link_of(lanes, p));
     }
 }
 
@@ -143,10 +165,9 @@ static void inbox_collect_locked(struct lanes *lanes, struct lane *lane)
         atomic_put_relaxed(records.returned, 0);
         if (atomic_get_relaxed(records.link) != lane->live)
             continue;
-        if (atomic_get_relaxed(&lane->n) == LANE_SLOTS)
+        if (stack_n(lane) == LANE_SLOTS)
             stack_spill_locked(lanes, lane, LANE_BATCH);
-        atomic_put_relaxed(records.link, SLOT_CACHED);
-        stack_push(lane, slot_address(lanes, &slot));
+        stack_push(lane, slot_address(lanes, &slot), records.link);
     }
 }
 
@@ -159,7 +180,7 @@ size_t lanes_n_cached(const struct lanes *lanes)
 {
     size_t n = 0;
     for (size_t i = 0; i < N_LANES; i++)
-        n += atomic_get_relaxed(&lane_at(lanes, i)->n) + inbox_count(lane_at(lanes, i));
+        n += stack_n(lane_at(lanes, i)) + inbox_count(lane_at(lanes, i));
     return n;
 }
 
@@ -168,7 +189,7 @@ size_t lanes_n_cached(const struct lanes *lanes)
 /* An owner that is not there any more stopped half-way: what the stack holds is lost. */
 static void stack_give_up(struct lane *lane)
 {
-    atomic_put_relaxed(&lane->n, 0);
+    stack_set_n(lane, 0);
     atomic_put_release(&lane->busy, 0);
 }
 
@@ -218,6 +239,7 @@ bool lanes_collect_locked(struct lanes *lanes)
             continue;
         inbox_collect_locked(lanes, lane);
         stack_spill_locked(lanes, lane, 0);
+        lane->bytes = 0;
     }
     unseize_all(lanes);
     return true;
@@ -232,6 +254,7 @@ static struct lane *lane_new(size_t i)
         return NULL;
     memset(lane, 0, sizeof *lane);
     lane->live = SLOT_LIVE + (uint32_t)i;
+    stack_set_n(lane, 0);
     return lane;
 }
 
@@ -272,9 +295,9 @@ static void *take_used_locked(struct lanes *lanes, struct lane *lane)
 {
     if (lane != NULL) {
         inbox_collect_locked(lanes, lane);
-        if (atomic_get_relaxed(&lane->n) == 0)
+        if (stack_n(lane) == 0)
             stack_fill_locked(lanes, lane);
-        if (atomic_get_relaxed(&lane->n) > 0)
+        if (stack_n(lane) > 0)
             return stack_pop(lane);
     }
     return slots_take_used(&lanes->slots);
@@ -289,7 +312,7 @@ static void *take_locked(struct lanes *lanes, struct lane *lane, bool *is_fresh)
     if (p == NULL && lanes_n_cached(lanes) > 0 && lanes_collect_locked(lanes))
         p = slots_take_used(&lanes->slots);
     if (p != NULL)
-        link_set(lanes, p, lane != NULL ? lane->live : SLOT_LIVE_NO_LANE);
+        atomic_put_relaxed(link_of(lanes, p), lane != NULL ? lane->live : SLOT_LIVE_NO_LANE);
     return p;
 }
 
@@ -318,14 +341,30 @@ static enum lanes_fault give_locked(struct lanes *lanes, void *p)
     }
     if (lane == NULL || link != lane->live || atomic_get_relaxed(records.returned) != 0)
         return LANES_FREE_ALREADY;
-    if (atomic_get_relaxed(&lane->n) == LANE_SLOTS)
+    if (stack_n(lane) == LANE_SLOTS)
         stack_spill_locked(lanes, lane, LANE_BATCH);
-    atomic_put_relaxed(records.link, SLOT_CACHED);
-    stack_push(lane, p);
+    stack_push(lane, p, records.link);
     return LANES_GOOD;
 }
 
-/* Without the lock if it is another lane's. */
+/* Gives it to the stack without the lock, and makes its part the one that the fast path looks in. */
+static bool give_to_mine(struct lane *lane, const struct slot *slot, void *p)
+{
+    struct slot_records records = slot_records(slot);
+    if (!lane_enter(lane, lanes_thread))
+        return false;
+    bool done = lane_put(lane, p, records.link, records.returned);
+    if (done) {
+        lane->base = atomic_get_relaxed(&slot->part->base);
+        lane->links = slot->part->links;
+        lane->n_slots = slot->part->n_slots;
+        lane->bytes = atomic_get_relaxed(&slot->part->bytes);
+    }
+    lane_leave(lane);
+    return done;
+}
+
+/* Without the lock if it is another lane's, or the stack has room. */
 NOINLINE enum lanes_fault lanes_give_slow(struct lanes *lanes, void *p)
 {
     struct slot slot;
@@ -338,6 +377,8 @@ NOINLINE enum lanes_fault lanes_give_slow(struct lanes *lanes, void *p)
         struct lane *lane = lane_at(lanes, link - SLOT_LIVE);
         if (atomic_get_relaxed(&lane->owner) != lanes_thread)
             return inbox_give(lanes, lane, &slot) ? LANES_GOOD : LANES_FREE_ALREADY;
+        if (give_to_mine(lane, &slot, p))
+            return LANES_GOOD;
     }
     if (!heap_enter())
         return LANES_GOOD; /* lost: a signal handler should not be here */

@@ -72,26 +72,39 @@ enum {
 #define SLOT_PENDING UINT32_C(0xffffffff)
 #define SLOT_LAST    UINT32_C(0xfffffffe)
 
+struct free_slot {
+    void *p;
+    _Atomic uint32_t *link;
+};
+
 struct lane {
     _Atomic uint32_t busy;
     _Atomic uint32_t seized;
     _Atomic uint32_t owner; /* number of a thread; changes under the lock when that has ended */
-    _Atomic uint32_t n;     /* [stack] */
     uint32_t live;          /* [const] what the link of a slot taken here says */
     uint32_t owner_id;      /* [lock] the kernel's name of that thread */
+    uint32_t bytes;         /* [stack] of the part below; 0: none */
+    _Atomic(struct free_slot *) top; /* [stack] the slot that is taken next, or stack[0] */
+
+    /* [stack] The part that a slot was given back to last. A slot of it is in the stack or taken from
+     * here since the lane was last seized, so that it cannot have been removed. */
+    char *base;
+    _Atomic uint32_t *links;
+    size_t n_slots; /* links[index + n_slots] is `returned` */
 
     /* Written by other threads: away from what the owner writes. */
     ALIGNED(CACHE_LINE_BYTES)
     _Atomic uint64_t inbox; /* slot's name below, number above; 0: empty */
 
-    ALIGNED(CACHE_LINE_BYTES) void *stack[LANE_SLOTS]; /* [stack] */
+    ALIGNED(CACHE_LINE_BYTES)
+    struct free_slot stack[1 + LANE_SLOTS]; /* [stack] the first is NULL, for ever */
 };
 
 struct lanes {
-    struct lock lock;
-    bool has_barrier; /* [const] */
     _Atomic(struct lane *) lanes[N_LANES];
     struct slots slots; /* [lock] but for slot_find */
+    struct lock lock;
+    bool has_barrier; /* [const] */
 };
 
 enum lanes_fault { LANES_GOOD, LANES_NOT_A_SLOT, LANES_FREE_ALREADY };
@@ -119,19 +132,22 @@ extern THREAD_LOCAL uint32_t lanes_thread;
 /* What there is in the place of a lane that was not made yet; nobody's. */
 extern struct lane lane_none;
 
-/* L1. This thread's lane, entered, or NULL. */
-ALWAYS_INLINE struct lane *lane_enter(struct lanes *lanes)
+ALWAYS_INLINE struct lane *lane_of(struct lanes *lanes, uint32_t thread)
 {
-    uint32_t me = lanes_thread;
-    struct lane *lane = atomic_get_acquire(&lanes->lanes[me % N_LANES]);
+    return atomic_get_acquire(&lanes->lanes[thread % N_LANES]);
+}
+
+/* L1. False: it is not this thread's, or seized. */
+ALWAYS_INLINE bool lane_enter(struct lane *lane, uint32_t me)
+{
     if (UNLIKELY(atomic_get_relaxed(&lane->owner) != me))
-        return NULL;
+        return false;
     atomic_put_relaxed(&lane->busy, 1);
     atomic_signal_fence(memory_order_seq_cst);
     if (LIKELY(atomic_get_acquire(&lane->seized) == 0))
-        return lane;
+        return true;
     atomic_put_release(&lane->busy, 0);
-    return NULL;
+    return false;
 }
 
 /* L3 */
@@ -140,55 +156,50 @@ ALWAYS_INLINE void lane_leave(struct lane *lane)
     atomic_put_release(&lane->busy, 0);
 }
 
-/* The link of a slot, and where others mark that they gave it back. */
-struct slot_records {
-    _Atomic uint32_t *link;
-    _Atomic uint32_t *returned;
-};
-
-ALWAYS_INLINE struct slot_records slot_records(const struct slot *slot)
-{
-    return (struct slot_records){&slot->part->links[slot->index],
-                                 &slot->part->returned[slot->index]};
-}
-
-/* NULL: lanes_take_slow has to see to it. */
+/* L2. NULL: lanes_take_slow has to see to it. */
 ALWAYS_INLINE void *lanes_take_fast(struct lanes *lanes)
 {
-    struct slot slot;
-    struct lane *lane = lane_enter(lanes);
-    if (UNLIKELY(lane == NULL))
+    uint32_t me = lanes_thread;
+    struct lane *lane = lane_of(lanes, me);
+    if (UNLIKELY(!lane_enter(lane, me)))
         return NULL;
-    uint32_t n = atomic_get_relaxed(&lane->n);
-    void *p = NULL;
-    if (LIKELY(n > 0) && LIKELY(slot_find(&lanes->slots, lane->stack[n - 1], &slot))) {
-        p = lane->stack[n - 1];
-        atomic_put_relaxed(slot_records(&slot).link, lane->live);
-        atomic_put_relaxed(&lane->n, n - 1);
+    struct free_slot *top = atomic_get_relaxed(&lane->top);
+    void *p = top->p;
+    if (LIKELY(p != NULL)) {
+        atomic_put_relaxed(top->link, lane->live);
+        atomic_put_relaxed(&lane->top, top - 1);
     }
     lane_leave(lane);
     return p;
 }
 
+/* L2. A slot that was taken here is free now. False: it was not, or there is no room. */
+ALWAYS_INLINE bool lane_put(struct lane *lane, void *p, _Atomic uint32_t *link,
+                            const _Atomic uint32_t *returned)
+{
+    struct free_slot *top = atomic_get_relaxed(&lane->top);
+    if (UNLIKELY(atomic_get_relaxed(link) != lane->live) ||
+        UNLIKELY(atomic_get_relaxed(returned) != 0) || UNLIKELY(top == &lane->stack[LANE_SLOTS]))
+        return false;
+    atomic_put_relaxed(link, SLOT_CACHED);
+    top[1].p = p;
+    top[1].link = link;
+    atomic_put_relaxed(&lane->top, top + 1);
+    return true;
+}
+
 /* False: lanes_give_slow has to see to it. */
 ALWAYS_INLINE bool lanes_give_fast(struct lanes *lanes, void *p)
 {
-    struct slot slot;
-    struct lane *lane = lane_enter(lanes);
-    if (UNLIKELY(lane == NULL))
+    uint32_t me = lanes_thread;
+    struct lane *lane = lane_of(lanes, me);
+    if (UNLIKELY(!lane_enter(lane, me)))
         return false;
-    bool done = false;
-    uint32_t n = atomic_get_relaxed(&lane->n);
-    if (LIKELY(n < LANE_SLOTS) && LIKELY(slot_find(&lanes->slots, p, &slot))) {
-        struct slot_records records = slot_records(&slot);
-        done = atomic_get_relaxed(records.link) == lane->live &&
-               atomic_get_relaxed(records.returned) == 0;
-        if (LIKELY(done)) {
-            atomic_put_relaxed(records.link, SLOT_CACHED);
-            lane->stack[n] = p;
-            atomic_put_relaxed(&lane->n, n + 1);
-        }
-    }
+    uint32_t index;
+    uintptr_t offset = (uintptr_t)p - (uintptr_t)lane->base;
+    bool done = LIKELY(offset < lane->bytes) &&
+                LIKELY(slot_is_start((uint32_t)offset, lanes->slots.reciprocal, &index)) &&
+                lane_put(lane, p, &lane->links[index], &lane->links[index + lane->n_slots]);
     lane_leave(lane);
     return done;
 }

@@ -7,7 +7,7 @@
  *
  *   pool_alloc(pool)
  *     slots_take_fast                  one thread's: the current part's list
- *     lane_take                        shared: this thread's lane
+ *     lanes_take_fast                  shared: this thread's lane
  *     pool_alloc_slow                  another part, a fresh slot, lanes_take_slow, the fallback
  */
 #ifndef POOLALLOC_OBJECTS_POOL_H
@@ -43,14 +43,15 @@ void pool_get_stats(poolalloc_pool *pool, struct poolalloc_pool_stats *stats);
 
 ALWAYS_INLINE void *pool_alloc(poolalloc_pool *pool)
 {
-    void *p = pool->is_shared ? lanes_take_fast(&pool->lanes) : slots_take_fast(&pool->lanes.slots);
+    void *p = UNLIKELY(pool->is_shared) ? lanes_take_fast(&pool->lanes)
+                                        : slots_take_fast(&pool->lanes.slots);
     return LIKELY(p != NULL) ? p : pool_alloc_slow(pool);
 }
 
 ALWAYS_INLINE int pool_free(poolalloc_pool *pool, void *object)
 {
-    bool done = pool->is_shared ? lanes_give_fast(&pool->lanes, object)
-                                : slots_give_fast(&pool->lanes.slots, object);
+    bool done = UNLIKELY(pool->is_shared) ? lanes_give_fast(&pool->lanes, object)
+                                          : slots_give_fast(&pool->lanes.slots, object);
     return LIKELY(done) ? 0 : pool_free_slow(pool, object);
 }
 

@@ -54,6 +54,11 @@ static size_t part_n_slots(const struct slots *slots)
     return min_size(min_size(n, SLOTS_PART_MAX), slots->max - n_now);
 }
 
+static size_t links_bytes(const struct slots *slots, size_t n)
+{
+    return n * sizeof *slots->links * (slots->has_returned ? 2 : 1);
+}
+
 static bool part_alloc(const struct slots *slots, struct part *part, size_t n)
 {
     size_t bytes = n * slots->stride;
@@ -61,13 +66,9 @@ static bool part_alloc(const struct slots *slots, struct part *part, size_t n)
     part->n_slots = (uint32_t)n;
     part->n_carved = 0;
     part->head = SLOT_END;
-    part->links = large_alloc_zeroed(n * sizeof *part->links); /* none is taken */
-    part->returned = NULL;
-    if (slots->has_returned)
-        part->returned = large_alloc_zeroed(n * sizeof *part->returned);
+    part->links = large_alloc_zeroed(links_bytes(slots, n)); /* none is taken */
     char *base = large_alloc(bytes, slots->align);
-    bool is_whole =
-        part->links != NULL && base != NULL && (!slots->has_returned || part->returned != NULL);
+    bool is_whole = part->links != NULL && base != NULL;
     if (!is_whole) {
         atomic_put_relaxed(&part->base, base);
         slots_free_part(part);
@@ -79,17 +80,15 @@ static bool part_alloc(const struct slots *slots, struct part *part, size_t n)
 
 void slots_free_part(struct part *part)
 {
-    void *memory[] = {part_base(part), (void *)part->links, (void *)part->returned};
-    for (size_t i = 0; i < ARRAY_LEN(memory); i++) {
-        if (memory[i] != NULL)
-            (void)large_free(memory[i]);
-    }
+    if (part_base(part) != NULL)
+        (void)large_free(part_base(part));
+    if (part->links != NULL)
+        (void)large_free((void *)part->links);
 }
 
-static size_t part_memory_bytes(struct part *part)
+static size_t part_memory_bytes(const struct slots *slots, struct part *part)
 {
-    size_t each = sizeof *part->links + (part->returned != NULL ? sizeof *part->returned : 0);
-    return part_bytes(part) + part->n_slots * each;
+    return part_bytes(part) + links_bytes(slots, part->n_slots);
 }
 
 static struct part *part_new(struct slots *slots)
@@ -99,7 +98,7 @@ static struct part *part_new(struct slots *slots)
     if (part == NULL || n == 0 || !part_alloc(slots, part, n))
         return NULL;
     add(&slots->n_slots, n);
-    add(&slots->memory_bytes, part_memory_bytes(part));
+    add(&slots->memory_bytes, part_memory_bytes(slots, part));
     return part;
 }
 
@@ -143,7 +142,7 @@ static void *carve(struct slots *slots, struct part *part)
 {
     uint32_t index = part->n_carved++;
     atomic_put_relaxed(&part->links[index], SLOT_LIVE);
-    counter_add(&slots->n_out, 1);
+    counter_increment(&slots->n_out);
     add(&slots->n_carved, 1);
     size_t n_carved = atomic_get_relaxed(&slots->n_carved);
     if (n_carved > atomic_get_relaxed(&slots->peak))
@@ -178,16 +177,8 @@ void *slots_take(struct slots *slots, bool *is_fresh)
 bool slot_find(struct slots *slots, const void *p, struct slot *slot)
 {
     for (size_t i = 0; i < SLOTS_PARTS_MAX; i++) {
-        struct part *part = &slots->parts[i];
-        const char *base = atomic_get_acquire(&part->base);
-        uintptr_t offset = (uintptr_t)p - (uintptr_t)base;
-        /* Another thread may be putting a new part in its place: base and bytes of one part only. */
-        if (base == NULL || offset >= atomic_get_acquire(&part->bytes) ||
-            base != atomic_get_relaxed(&part->base))
-            continue;
-        slot->part = part;
-        slot->index = slot_index((uint32_t)offset, slots->reciprocal);
-        return slot_is_start((uint32_t)offset, slots->reciprocal);
+        if (slot_find_in(slots, &slots->parts[i], p, slot))
+            return true;
     }
     return false;
 }
@@ -199,7 +190,7 @@ void slots_give(struct slots *slots, void *p)
         return;
     atomic_put_relaxed(&slot.part->links[slot.index], slot.part->head);
     slot.part->head = (uint32_t)((char *)p - part_base(slot.part));
-    counter_add(&slots->n_out, (size_t)-1);
+    counter_decrement(&slots->n_out);
 }
 
 /* ---- parts that are not needed ---- */
@@ -216,8 +207,8 @@ static void part_forget(struct slots *slots, struct part *part, size_t n_out)
 {
     add(&slots->n_slots, (size_t)0 - part->n_slots);
     add(&slots->n_carved, (size_t)0 - part->n_carved);
-    add(&slots->n_out, (size_t)0 - n_out);
-    add(&slots->memory_bytes, (size_t)0 - part_memory_bytes(part));
+    counter_add(&slots->n_out, (uint64_t)0 - n_out);
+    add(&slots->memory_bytes, (size_t)0 - part_memory_bytes(slots, part));
     if (part == &slots->parts[slots->current]) {
         slots->base = NULL;
         slots->bytes = 0;
@@ -237,7 +228,6 @@ bool slots_remove_part(struct slots *slots, bool any, struct part *removed)
         if (!any && n_out > 0)
             continue;
         removed->links = part->links;
-        removed->returned = part->returned;
         atomic_put_relaxed(&removed->bytes, part_bytes(part));
         removed->n_slots = part->n_slots;
         removed->n_carved = part->n_carved;

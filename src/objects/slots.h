@@ -35,10 +35,9 @@ enum {
 #define SLOTS_PART_MAX_BYTES ((size_t)SLOT_END / PAGE_BYTES * PAGE_BYTES)
 
 struct part {
-    _Atomic(char *) base; /* NULL: no such part. Set last, by release: see slot_find */
-    _Atomic uint32_t *links;
-    _Atomic uint32_t *returned; /* of lanes.h, or NULL */
-    _Atomic uint32_t bytes;     /* of its slots */
+    _Atomic(char *) base;    /* NULL: no such part. Set last, by release: see slot_find */
+    _Atomic uint32_t *links; /* n_slots; then, for lanes.h, the same number of `returned` */
+    _Atomic uint32_t bytes;  /* of its slots */
     uint32_t n_slots;
     uint32_t n_carved; /* slots from here on were never used */
     uint32_t head;     /* of the free ones; of the current part it is in struct slots */
@@ -50,13 +49,13 @@ struct slots {
     uint64_t reciprocal; /* [const] ceil(2^64 / stride) */
     uint32_t head;
     uint32_t bytes;
-    _Atomic size_t n_out; /* slots that are taken */
-    uint32_t stride;      /* [const] */
-    uint32_t current;     /* index of the part */
-    size_t align;         /* [const] */
-    size_t first;         /* [const] slots of the first part */
-    size_t max;           /* [const] slots in all */
-    bool has_returned;    /* [const] parts have the array */
+    _Atomic uint64_t n_out; /* slots that are taken */
+    uint32_t stride;        /* [const] */
+    uint32_t current;       /* index of the part */
+    size_t align;           /* [const] */
+    size_t first;           /* [const] slots of the first part */
+    size_t max;             /* [const] slots in all */
+    bool has_returned;      /* [const] */
     _Atomic size_t n_slots;
     _Atomic size_t n_carved;
     _Atomic size_t peak; /* the most that n_carved was */
@@ -94,18 +93,34 @@ bool slots_remove_part(struct slots *slots, bool any, struct part *part);
 /* Inside. */
 void slots_free_part(struct part *part);
 
-/* Index of the slot at this offset. */
+/* Index of the slot that begins at this offset. */
 ALWAYS_INLINE uint32_t slot_index(uint32_t offset, uint64_t reciprocal)
 {
     return (uint32_t)((__extension__(unsigned __int128) reciprocal * offset) >> 64);
 }
 
-/* Exact for any 32-bit offset and stride (Lemire, Kaser, Kurz: Faster remainder by direct
- * computation): the fractional part of offset / stride in 64 bits is below the reciprocal exactly for
- * multiples. */
-ALWAYS_INLINE bool slot_is_start(uint32_t offset, uint64_t reciprocal)
+/* Whether one begins there, and then its index; by one multiplication. Exact for any 32-bit offset and
+ * stride (Lemire, Kaser, Kurz: Faster remainder by direct computation): the fractional part of
+ * offset / stride in 64 bits is below the reciprocal exactly for multiples. */
+ALWAYS_INLINE bool slot_is_start(uint32_t offset, uint64_t reciprocal, uint32_t *index)
 {
-    return reciprocal * offset < reciprocal;
+    __extension__ unsigned __int128 product = (unsigned __int128)reciprocal * offset;
+    *index = (uint32_t)(product >> 64);
+    return (uint64_t)product < reciprocal;
+}
+
+/* slot_find, of this part. */
+ALWAYS_INLINE bool slot_find_in(struct slots *slots, struct part *part, const void *p,
+                                struct slot *slot)
+{
+    const char *base = atomic_get_acquire(&part->base);
+    uintptr_t offset = (uintptr_t)p - (uintptr_t)base;
+    /* Another thread may be putting a new part in its place: base and bytes of one part only. */
+    if (base == NULL || offset >= atomic_get_acquire(&part->bytes) ||
+        base != atomic_get_relaxed(&part->base))
+        return false;
+    slot->part = part;
+    return slot_is_start((uint32_t)offset, slots->reciprocal, &slot->index);
 }
 
 /* A slot of the current part, or NULL: none of it is free. */
@@ -117,23 +132,24 @@ ALWAYS_INLINE void *slots_take_fast(struct slots *slots)
     _Atomic uint32_t *link = &slots->links[slot_index(offset, slots->reciprocal)];
     slots->head = atomic_get_relaxed(link);
     atomic_put_relaxed(link, SLOT_LIVE);
-    counter_add(&slots->n_out, 1);
+    counter_increment(&slots->n_out);
     return slots->base + offset;
 }
 
 /* False: p is no taken slot of the current part. */
 ALWAYS_INLINE bool slots_give_fast(struct slots *slots, void *p)
 {
+    uint32_t index;
     uintptr_t offset = (uintptr_t)p - (uintptr_t)slots->base;
     if (UNLIKELY(offset >= slots->bytes) ||
-        UNLIKELY(!slot_is_start((uint32_t)offset, slots->reciprocal)))
+        UNLIKELY(!slot_is_start((uint32_t)offset, slots->reciprocal, &index)))
         return false;
-    _Atomic uint32_t *link = &slots->links[slot_index((uint32_t)offset, slots->reciprocal)];
+    _Atomic uint32_t *link = &slots->links[index];
     if (UNLIKELY(atomic_get_relaxed(link) < SLOT_LIVE))
         return false;
     atomic_put_relaxed(link, slots->head);
     slots->head = (uint32_t)offset;
-    counter_add(&slots->n_out, (size_t)-1);
+    counter_decrement(&slots->n_out);
     return true;
 }
 
