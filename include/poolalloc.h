@@ -273,6 +273,97 @@ poolalloc_arena *poolalloc_frame_begin(poolalloc_frame *frame);
 /* From the current arena, also before the first begin. Aligned to 16. */
 void *poolalloc_frame_alloc(poolalloc_frame *frame, size_t bytes);
 
+/* ---- buffers ----
+ *
+ * A set of equal buffers, for input and output: there are never more, so what is under way is bounded.
+ * Whoever holds a buffer releases it in the end; when its last holder has, it is back. Threads that
+ * wait for one get theirs in the order they came.
+ *
+ *     poolalloc_buffers *set = poolalloc_buffers_create(
+ *         &(struct poolalloc_buffers_options){.bytes = 65536, .align = 4096, .n = 32});
+ *     poolalloc_buffer *buffer = poolalloc_buffers_acquire(set);
+ *     ssize_t n = read(fd, poolalloc_buffer_data(buffer), 65536);
+ *     poolalloc_slice line;
+ *     poolalloc_slice_make(buffer, 0, 80, &line);         holds the buffer as well
+ *     poolalloc_buffer_release(buffer);
+ *     poolalloc_slice_release(&line);                     now it is back
+ *
+ * Any thread may call any of these.
+ */
+typedef struct poolalloc_buffers poolalloc_buffers;
+typedef struct poolalloc_buffer poolalloc_buffer;
+
+struct poolalloc_buffers_options {
+    const char *name;
+    size_t bytes; /* of a buffer: 1 to 1 GiB */
+    size_t align; /* a power of two up to 1 MiB; 4096 for pages. 0: 64 */
+    size_t n;     /* buffers: 1 to 1,048,576 */
+    uint64_t reserved[4];
+};
+
+struct poolalloc_buffers_stats {
+    size_t total;
+    size_t available;
+    size_t out;          /* total - available */
+    size_t peak;         /* the most that were out */
+    size_t waiting;      /* threads */
+    size_t bytes;        /* of memory, with the set's records */
+    uint64_t n_waits;    /* acquires that had to wait */
+    uint64_t n_failures; /* acquires that got none */
+};
+
+/* NULL: no memory (ENOMEM), or a bad option (EINVAL). */
+poolalloc_buffers *poolalloc_buffers_create(const struct poolalloc_buffers_options *options);
+
+/* Ends the set. Returns how many buffers are still out: they stay whole, and memory goes when the last
+ * of them is released. Threads that wait get NULL and ECANCELED. Nobody may acquire from it any more. */
+size_t poolalloc_buffers_destroy(poolalloc_buffers *set);
+
+/* A buffer that the caller holds. Without waiting: NULL and EAGAIN if there is none. */
+poolalloc_buffer *poolalloc_buffers_try(poolalloc_buffers *set);
+
+/* Waits for as long as it takes. */
+poolalloc_buffer *poolalloc_buffers_acquire(poolalloc_buffers *set);
+
+/* Waits until CLOCK_MONOTONIC says `deadline`: NULL and ETIMEDOUT then. */
+poolalloc_buffer *poolalloc_buffers_acquire_until(poolalloc_buffers *set,
+                                                  const struct timespec *deadline);
+
+/* Gives the pages of buffers that are not out back to the kernel. Returns their bytes. */
+size_t poolalloc_buffers_trim(poolalloc_buffers *set);
+
+void poolalloc_buffers_get_stats(poolalloc_buffers *set, struct poolalloc_buffers_stats *stats);
+
+/* What is in a new buffer is what its last holder left there. */
+void *poolalloc_buffer_data(const poolalloc_buffer *buffer);
+size_t poolalloc_buffer_bytes(const poolalloc_buffer *buffer);
+
+/* One more holder; returns the buffer. The caller holds it already. */
+poolalloc_buffer *poolalloc_buffer_retain(poolalloc_buffer *buffer);
+
+/* One holder less. -1 and EALREADY, reported: nobody holds it. */
+int poolalloc_buffer_release(poolalloc_buffer *buffer);
+
+/* Slices included. */
+unsigned poolalloc_buffer_holders(const poolalloc_buffer *buffer);
+
+/* A part of a buffer, which it holds until it is released. */
+typedef struct poolalloc_slice {
+    void *data;
+    size_t bytes;
+    poolalloc_buffer *buffer;
+} poolalloc_slice;
+
+/* A slice of a buffer, or of a slice; each is released on its own. -1 and EINVAL: it would reach
+ * beyond its end. */
+int poolalloc_slice_make(poolalloc_buffer *buffer, size_t offset, size_t bytes,
+                         poolalloc_slice *slice);
+int poolalloc_slice_cut(const poolalloc_slice *from, size_t offset, size_t bytes,
+                        poolalloc_slice *slice);
+
+/* As poolalloc_buffer_release; the slice is all 0 afterwards, and may be released again. */
+int poolalloc_slice_release(poolalloc_slice *slice);
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,6 +4,7 @@
  */
 #include "base/compiler.h"
 #include "heap/alloc.h"
+#include "objects/buffers.h"
 #include "objects/bump.h"
 #include "objects/frame.h"
 #include "objects/pool.h"
@@ -206,4 +207,86 @@ EXPORT poolalloc_arena *poolalloc_frame_begin(poolalloc_frame *frame)
 EXPORT void *poolalloc_frame_alloc(poolalloc_frame *frame, size_t bytes)
 {
     return bump_alloc(frame->now, bytes);
+}
+
+/* ---- buffers ---- */
+
+EXPORT poolalloc_buffers *poolalloc_buffers_create(const struct poolalloc_buffers_options *options)
+{
+    return buffers_create(options);
+}
+
+EXPORT size_t poolalloc_buffers_destroy(poolalloc_buffers *set)
+{
+    return buffers_destroy(set);
+}
+
+EXPORT poolalloc_buffer *poolalloc_buffers_try(poolalloc_buffers *set)
+{
+    return buffers_try(set);
+}
+
+EXPORT poolalloc_buffer *poolalloc_buffers_acquire(poolalloc_buffers *set)
+{
+    return buffers_acquire(set, NULL);
+}
+
+EXPORT poolalloc_buffer *poolalloc_buffers_acquire_until(poolalloc_buffers *set,
+                                                         const struct timespec *deadline)
+{
+    return buffers_acquire(set, deadline);
+}
+
+EXPORT size_t poolalloc_buffers_trim(poolalloc_buffers *set)
+{
+    return buffers_trim(set);
+}
+
+EXPORT void poolalloc_buffers_get_stats(poolalloc_buffers *set,
+                                        struct poolalloc_buffers_stats *stats)
+{
+    buffers_get_stats(set, stats);
+}
+
+EXPORT void *poolalloc_buffer_data(const poolalloc_buffer *buffer)
+{
+    return buffer->data;
+}
+
+EXPORT size_t poolalloc_buffer_bytes(const poolalloc_buffer *buffer)
+{
+    return buffer->set->bytes;
+}
+
+EXPORT poolalloc_buffer *poolalloc_buffer_retain(poolalloc_buffer *buffer)
+{
+    return buffer_retain(buffer);
+}
+
+EXPORT int poolalloc_buffer_release(poolalloc_buffer *buffer)
+{
+    return buffer_release(buffer);
+}
+
+EXPORT unsigned poolalloc_buffer_holders(const poolalloc_buffer *buffer)
+{
+    return atomic_get_relaxed(&buffer->n_holders);
+}
+
+EXPORT int poolalloc_slice_make(poolalloc_buffer *buffer, size_t offset, size_t bytes,
+                                poolalloc_slice *slice)
+{
+    const poolalloc_slice all = {buffer->data, buffer->set->bytes, buffer};
+    return slice_cut(&all, offset, bytes, slice);
+}
+
+EXPORT int poolalloc_slice_cut(const poolalloc_slice *from, size_t offset, size_t bytes,
+                               poolalloc_slice *slice)
+{
+    return slice_cut(from, offset, bytes, slice);
+}
+
+EXPORT int poolalloc_slice_release(poolalloc_slice *slice)
+{
+    return slice_release(slice);
 }

@@ -95,10 +95,46 @@ static void test_shared_pool(void **state)
     assert_int_equal(poolalloc_pool_destroy(pool), 0);
 }
 
+/* ---- buffers ---- */
+
+static poolalloc_buffers *set;
+
+static void *use_buffers(void *argument)
+{
+    while (!atomic_load(&is_over))
+        (void)poolalloc_buffer_release(poolalloc_buffers_acquire(set));
+    return argument;
+}
+
+/* Those who held buffers, or waited, are not here. */
+static void set_is_whole(void)
+{
+    struct poolalloc_buffers_stats stats;
+    poolalloc_buffers_get_stats(set, &stats);
+    need(stats.waiting == 0);
+    poolalloc_buffer *buffers[N_THREADS];
+    size_t n = 0;
+    while (n < N_THREADS && (buffers[n] = poolalloc_buffers_try(set)) != NULL)
+        n++;
+    need(n == stats.available);
+    while (n > 0)
+        need(poolalloc_buffer_release(buffers[--n]) == 0);
+}
+
+static void test_buffers(void **state)
+{
+    (void)state;
+    set = poolalloc_buffers_create(
+        &(struct poolalloc_buffers_options){.bytes = 100, .n = N_THREADS - 1});
+    run_forks(use_buffers, set_is_whole);
+    assert_int_equal(poolalloc_buffers_destroy(set), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shared_pool),
+        cmocka_unit_test(test_buffers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
