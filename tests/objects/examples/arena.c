@@ -7,7 +7,8 @@
 
 static char *answer(poolalloc_arena *request, const char *name)
 {
-    poolalloc_arena_on_end(request, free, strdup(name)); /* adopted: freed with the rest */
+    void *scratch = malloc(100);
+    poolalloc_arena_on_end(request, free, scratch); /* adopted: freed with the rest */
     return poolalloc_arena_printf(request, "Hello, %s!", name);
 }
 
