@@ -67,7 +67,8 @@ void bump_reset(poolalloc_arena *arena);
 size_t bump_trim(poolalloc_arena *arena);
 void *bump_calloc(poolalloc_arena *arena, size_t n, size_t each);
 void *bump_memdup(poolalloc_arena *arena, size_t align, const void *from, size_t bytes);
-char *bump_printf(poolalloc_arena *arena, const char *format, va_list arguments);
+char *bump_printf(poolalloc_arena *arena, const char *format, va_list arguments)
+    POOLALLOC_PRINTF(2, 0);
 poolalloc_mark bump_mark(const poolalloc_arena *arena);
 int bump_release(poolalloc_arena *arena, poolalloc_mark mark);
 int bump_on_end(poolalloc_arena *arena, void (*run)(void *), void *argument);
