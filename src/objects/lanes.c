@@ -186,6 +186,19 @@ size_t lanes_n_cached(const struct lanes *lanes)
 
 /* ---- seizing ---- */
 
+static void note_owner(struct lane *lane)
+{
+    lane->owner_id = (uint32_t)sys_gettid();
+    lane->owner_process = (uint32_t)sys_getpid();
+}
+
+/* A thread that came through a fork has another name than its lane says: that it has ended is not
+ * known. */
+static bool owner_has_ended(const struct lane *lane)
+{
+    return lane->owner_process == (uint32_t)sys_getpid() && !os_thread_is_there(lane->owner_id);
+}
+
 /* An owner that is not there any more stopped half-way: what the stack holds is lost. */
 static void stack_give_up(struct lane *lane)
 {
@@ -200,7 +213,7 @@ static void wait_until_left(struct lane *lane)
         CPU_RELAX();
         if (i > SPINS)
             os_yield();
-        if (i % YIELDS_UNTIL_A_LOOK == 0 && !os_thread_is_there(lane->owner_id))
+        if (i % YIELDS_UNTIL_A_LOOK == 0 && owner_has_ended(lane))
             stack_give_up(lane);
     }
 }
@@ -262,7 +275,7 @@ static void lane_give_to(struct lane *lane, uint32_t thread)
 {
     if (atomic_get_acquire(&lane->busy) != 0)
         stack_give_up(lane);
-    lane->owner_id = (uint32_t)sys_gettid();
+    note_owner(lane);
     atomic_put_relaxed(&lane->owner, thread);
 }
 
@@ -282,7 +295,7 @@ static struct lane *lane_mine_locked(struct lanes *lanes)
         atomic_put_release(&lanes->lanes[i], lane);
         return lane;
     }
-    if (os_thread_is_there(lane->owner_id))
+    if (!owner_has_ended(lane))
         return NULL;
     lane_give_to(lane, me);
     return lane;
@@ -404,13 +417,26 @@ void lanes_fork_parent(struct lanes *lanes)
     lock_release(&lanes->lock);
 }
 
+/* This thread is the only one, and has a new name. */
+static void note_new_name(struct lanes *lanes)
+{
+    struct lane *mine = lane_at(lanes, lanes_thread % N_LANES);
+    if (atomic_get_relaxed(&mine->owner) == lanes_thread)
+        note_owner(mine);
+}
+
 void lanes_fork_child(struct lanes *lanes)
 {
+    note_new_name(lanes);
     unseize_all(lanes);
     lock_reset(&lanes->lock);
 }
 
 void lanes_fork_unnoticed(struct lanes *lanes)
 {
+    for (size_t i = 0; i < N_LANES; i++) {
+        if (atomic_get_acquire(&lane_at(lanes, i)->busy) != 0)
+            stack_give_up(lane_at(lanes, i));
+    }
     lanes_fork_child(lanes);
 }

@@ -46,8 +46,9 @@
  * does without, until that thread has ended: a thread that is alive never loses its lane, else it could
  * come late to L1 in what is another's. Where there is no such barrier, there are no lanes.
  *
- * Fork: prepare takes the lock and seizes all lanes, so stacks are whole in the child. Of a thread that
- * is not there to leave (after a bare fork) the stack is given up.
+ * Fork: prepare takes the lock and seizes all lanes, so stacks are whole in the child; the lanes of threads
+ * that are not there stay theirs, and can be seized. After a bare fork the stacks of those are given up
+ * that were busy.
  *
  * Tests: tests/race/race_lanes.c, tests/objects/aba_test.c, tests/unit/test_pool.c.
  */
@@ -82,7 +83,8 @@ struct lane {
     _Atomic uint32_t seized;
     _Atomic uint32_t owner; /* number of a thread; changes under the lock when that has ended */
     uint32_t live;          /* [const] what the link of a slot taken here says */
-    uint32_t owner_id;      /* [lock] the kernel's name of that thread */
+    uint32_t owner_id;      /* [lock] the kernel's name of that thread, */
+    uint32_t owner_process; /* [lock] in this process: of others, it is not known to have ended */
     uint32_t bytes;         /* [stack] of the part below; 0: none */
     _Atomic(struct free_slot *) top; /* [stack] the slot that is taken next, or stack[0] */
 

@@ -6,7 +6,7 @@
 #include "poolalloc.h"
 
 #include <errno.h>
-#include <pthread.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +168,17 @@ static void test_trim_gives_back_what_is_free(void **state)
     for (int i = 0; i < 4095; i++)
         assert_non_null(objects[i] = poolalloc_pool_alloc(pool));
     assert_int_equal(poolalloc_pool_destroy(pool), 4096);
+}
+
+static void test_malloc_trim_reaches_shared_pools(void **state)
+{
+    (void)state;
+    poolalloc_pool *pool =
+        create((struct poolalloc_pool_options){.object_bytes = 100, .first = 500});
+    check_free(pool, poolalloc_pool_alloc(pool));
+    (void)malloc_trim(0);
+    assert_int_equal(stats_of(pool).total == 0, kind == POOLALLOC_POOL_SHARED);
+    assert_int_equal(poolalloc_pool_destroy(pool), 0);
 }
 
 /* ---- constructors ---- */
@@ -337,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_fallback_is_malloc),
         cmocka_unit_test(test_destroy_counts_what_is_out),
         cmocka_unit_test(test_trim_gives_back_what_is_free),
+        cmocka_unit_test(test_malloc_trim_reaches_shared_pools),
         cmocka_unit_test(test_free_objects_stay_constructed),
         cmocka_unit_test(test_misuse_is_refused),
         cmocka_unit_test(test_bad_options),
