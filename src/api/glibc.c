@@ -7,6 +7,7 @@
 #include "conf/options.h"
 #include "heap/heap.h"
 #include "mem/arena.h"
+#include "objects/registry.h"
 #include "obs/dump.h"
 #include "obs/stats.h"
 
@@ -21,6 +22,7 @@
 EXPORT int malloc_trim(size_t pad)
 {
     NEXT_IF_BYPASSED(malloc_trim, pad);
+    (void)registry_trim();
     if (!heap_enter())
         return 0;
     int saved_errno = errno;

@@ -54,6 +54,12 @@ ALWAYS_INLINE void counter_increment(_Atomic uint64_t *counter)
     __asm__("addq $1, %0" : "+m"(*counter) : : "cc");
 }
 
+/* *counter -= 1, by the owner. */
+ALWAYS_INLINE void counter_decrement(_Atomic uint64_t *counter)
+{
+    __asm__("subq $1, %0" : "+m"(*counter) : : "cc");
+}
+
 /* *counter -= 1, by the owner; true when it went below zero. */
 ALWAYS_INLINE bool counter_decrement_below_zero(_Atomic int32_t *counter)
 {
@@ -67,6 +73,11 @@ ALWAYS_INLINE bool counter_decrement_below_zero(_Atomic int32_t *counter)
 ALWAYS_INLINE void counter_increment(_Atomic uint64_t *counter)
 {
     atomic_put_relaxed(counter, atomic_get_relaxed(counter) + 1);
+}
+
+ALWAYS_INLINE void counter_decrement(_Atomic uint64_t *counter)
+{
+    atomic_put_relaxed(counter, atomic_get_relaxed(counter) - 1);
 }
 
 ALWAYS_INLINE bool counter_decrement_below_zero(_Atomic int32_t *counter)

@@ -9,6 +9,7 @@
 #include "heap/emergency.h"
 #include "mem/arena.h"
 #include "mem/large.h"
+#include "os/pages.h"
 #include "os/panic.h"
 #include "os/process.h"
 
@@ -251,6 +252,13 @@ size_t heap_usable_size(void *p)
     if (emergency_owns(p))
         return emergency_usable_size(p);
     return os_foreign_is_libc_block(p) ? os_foreign_usable_size(p) : 0;
+}
+
+size_t heap_good_size(size_t bytes)
+{
+    if (bytes <= CLASS_MAX_BYTES)
+        return class_bytes(class_of(bytes));
+    return bytes <= PTRDIFF_MAX ? round_up(bytes, max_size(os_page_bytes(), PAGE_BYTES)) : 0;
 }
 
 /* A block that grows in pages is likely to grow again: some slack, which is not touched until

@@ -39,6 +39,9 @@ void *heap_realloc(void *p, size_t bytes);
 void *heap_realloc_to_zero(void *p);
 size_t heap_usable_size(void *p);
 
+/* What it would say of a block of so many bytes; 0: there is none. */
+size_t heap_good_size(size_t bytes);
+
 /* Pops the bin's head, or NULL: the bin is empty, or its head's link was written over. */
 ALWAYS_INLINE void *bin_pop(struct front *front, struct bin *bin)
 {

@@ -33,10 +33,28 @@
 static _Atomic uint32_t mark_of_start = FORK_UNWATCHED;
 _Atomic(_Atomic uint32_t *) fork_mark = &mark_of_start;
 
+static void no_hook(void)
+{
+}
+
+static const struct heap_fork_hooks no_hooks = {no_hook, no_hook, no_hook, no_hook};
+static _Atomic(const struct heap_fork_hooks *) hooks_above = &no_hooks;
+
+/* Those that prepare ran. */
+static const struct heap_fork_hooks *hooks_now = &no_hooks;
+
+void heap_fork_also(const struct heap_fork_hooks *hooks)
+{
+    if (atomic_get_relaxed(&hooks_above) != hooks)
+        atomic_put_release(&hooks_above, hooks);
+}
+
 static void fork_prepare(void)
 {
     if (os_is_single_threaded() || !heap_enter())
         return;
+    hooks_now = atomic_get_acquire(&hooks_above);
+    hooks_now->prepare();
     heap_threads_fork_prepare();
     for (uint32_t i = 1; i <= heap_number_max(); i++)
         lock_take_sibling(&heap_by_number(i)->guest_lock);
@@ -61,6 +79,7 @@ static void fork_parent(void)
         lock_release(&heap_by_number(i)->guest_lock);
     }
     heap_threads_fork_parent();
+    hooks_now->parent();
     heap_leave();
 }
 
@@ -88,6 +107,7 @@ static void fork_child(void)
         lock_reset(&heap->lock);
     }
     heap_threads_fork_child();
+    hooks_now->child();
     lock_fork_end();
     heap_leave();
     heap_background_start(); /* there was one, for the process is not of one thread */
@@ -134,6 +154,7 @@ static void fork_unnoticed(_Atomic uint32_t *mark)
     for (uint32_t i = 1; i <= heap_number_max(); i++)
         see_to_heap(heap_by_number(i));
     heap_threads_fork_unnoticed();
+    atomic_get_acquire(&hooks_above)->unnoticed();
     atomic_put_release(mark, FORK_NONE);
 }
 

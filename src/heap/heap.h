@@ -313,4 +313,15 @@ void heap_background_start(void);
 /* From then on forks leave heaps whole. */
 void heap_fork_init(void);
 
+/* What a layer above does around forks: its locks come before all of ours. */
+struct heap_fork_hooks {
+    void (*prepare)(void);
+    void (*parent)(void);
+    void (*child)(void);
+    void (*unnoticed)(void); /* in a child of a fork that ran no handlers */
+};
+
+/* From then on; always the same hooks. */
+void heap_fork_also(const struct heap_fork_hooks *hooks);
+
 #endif

@@ -93,7 +93,8 @@ static bool arena_grow(size_t n_pages)
         min_size(max_size(arena.mapped_pages / STEP_SHARE, STEP_MIN_PAGES), STEP_MAX_PAGES);
     size_t pages = round_up(max_size(step, n_pages), UNIT_PAGES);
     uintptr_t base = region_map(pages);
-    while (base == 0 && pages / 2 > n_pages) {
+    size_t least = max_size(n_pages, UNIT_PAGES - 1); /* less than a unit becomes one again */
+    while (base == 0 && pages / 2 > least) {
         pages = round_up(pages / 2, UNIT_PAGES);
         base = region_map(pages);
     }

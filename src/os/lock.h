@@ -18,7 +18,15 @@
 #include "base/atomic.h"
 #include "base/check.h"
 
-enum lock_rank { LOCK_THREADS = 1, LOCK_GUEST, LOCK_HEAP, LOCK_ARENA, LOCK_META };
+enum lock_rank {
+    LOCK_REGISTRY = 1,
+    LOCK_OBJECT,
+    LOCK_THREADS,
+    LOCK_GUEST,
+    LOCK_HEAP,
+    LOCK_ARENA,
+    LOCK_META
+};
 
 struct lock {
     _Atomic uint32_t word;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -113,6 +114,32 @@ long sys_futex_wait(const void *word, uint32_t expected)
 long sys_futex_wake(const void *word, int n_threads)
 {
     return RAW(SYS_futex, word, FUTEX_WAKE_PRIVATE, n_threads, NULL, NULL, 0);
+}
+
+long sys_futex_wait_until(const void *word, uint32_t expected, const struct timespec *deadline)
+{
+    return RAW(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline, NULL,
+               FUTEX_BITSET_MATCH_ANY);
+}
+
+long sys_barrier_register(void)
+{
+    return RAW(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0);
+}
+
+long sys_barrier(void)
+{
+    return RAW(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
+}
+
+long sys_thread_probe(uint32_t id)
+{
+    return RAW(SYS_tgkill, sys_getpid(), id, 0);
+}
+
+long sys_yield(void)
+{
+    return RAW(SYS_sched_yield);
 }
 
 long sys_file_identity(int fd, uint64_t *device, uint64_t *inode)

@@ -11,6 +11,8 @@
 
 #include "base/compiler.h"
 
+#include <time.h>
+
 long sys_map(void *hint, size_t bytes);                       /* private, anonymous, read-write */
 long sys_unmap(void *p, size_t bytes);                        /* munmap */
 long sys_protect_none(void *p, size_t bytes);                 /* mprotect to PROT_NONE */
@@ -30,6 +32,12 @@ long sys_getpid(void);
 long sys_gettid(void);
 long sys_futex_wait(const void *word, uint32_t expected);
 long sys_futex_wake(const void *word, int n_threads);
+/* Until the word is woken, holds something else, or the monotonic clock says so. */
+long sys_futex_wait_until(const void *word, uint32_t expected, const struct timespec *deadline);
+long sys_barrier_register(void); /* membarrier, private and expedited */
+long sys_barrier(void);
+long sys_yield(void);
+long sys_thread_probe(uint32_t id); /* 0: this process has such a thread */
 long sys_is_same_file(int fd, uint64_t device, uint64_t inode); /* 1, 0 or negative errno */
 long sys_file_identity(int fd, uint64_t *device, uint64_t *inode);
 long sys_sleep_ms(uint32_t ms);

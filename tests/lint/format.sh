@@ -15,7 +15,7 @@ if [ -z "$formatter" ]; then
     exit 77
 fi
 
-list_files | grep -E '\.(c|h|cpp)$' >"$scratch/sources" || :
+list_files | grep -E '\.(c|h|cpp|hpp)$' >"$scratch/sources" || :
 while read -r source; do
     "$formatter" --dry-run -Werror "$source" >"$scratch/messages" 2>&1 ||
         fault "$(head -n 1 "$scratch/messages")"

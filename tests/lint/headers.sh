@@ -30,5 +30,9 @@ for compiler in g++ clang++; do
     while read -r header; do
         compile_alone "${header#*/}" "$compiler" -std=c++11 -x c++
     done <"$scratch/public"
+    for header in include/*.hpp; do
+        [ -e "$header" ] || continue
+        compile_alone "${header#*/}" "$compiler" -std=c++17 -x c++
+    done
 done
 verdict headers "$(count_lines <"$scratch/headers")"

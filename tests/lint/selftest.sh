@@ -119,7 +119,7 @@ finds layers 'is not written as "layer/file.h"'
 write src/mem/arena.h '#include "heep/heap.h"'
 finds layers 'is of no layer'
 write src/heap/heap.h '#include "poolalloc.h"'
-finds layers '"poolalloc.h" is for api only'
+finds layers '"poolalloc.h" is for api and objects only'
 write src/extra/extra.h ''
 finds layers 'is not a file of a layer'
 rm -r "$tree/src"

@@ -21,6 +21,8 @@ long __real_sys_huge_off(void *p, size_t bytes);
 long __real_sys_resize(void *p, size_t old_bytes, size_t new_bytes);
 long __real_sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long __real_sys_write(int fd, const void *text, size_t bytes);
+long __real_sys_barrier_register(void);
+long __real_sys_barrier(void);
 uint64_t __real_os_clock_ms(void);
 bool __real_os_thread_at_exit(const void *value);
 size_t __real_os_auxv_page_bytes(void);
@@ -35,6 +37,8 @@ long __wrap_sys_huge_off(void *p, size_t bytes);
 long __wrap_sys_resize(void *p, size_t old_bytes, size_t new_bytes);
 long __wrap_sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long __wrap_sys_write(int fd, const void *text, size_t bytes);
+long __wrap_sys_barrier_register(void);
+long __wrap_sys_barrier(void);
 uint64_t __wrap_os_clock_ms(void);
 bool __wrap_os_thread_at_exit(const void *value);
 size_t __wrap_os_auxv_page_bytes(void);
@@ -216,6 +220,18 @@ long __wrap_sys_resize(void *p, size_t old_bytes, size_t new_bytes)
     check_pages(p, new_bytes);
     long error = planned(FAKE_RESIZE);
     return error != 0 ? error : __real_sys_resize(p, old_bytes, new_bytes);
+}
+
+long __wrap_sys_barrier_register(void)
+{
+    long error = planned(FAKE_BARRIER_REGISTER);
+    return error != 0 ? error : __real_sys_barrier_register();
+}
+
+long __wrap_sys_barrier(void)
+{
+    long error = planned(FAKE_BARRIER);
+    return error != 0 ? error : __real_sys_barrier();
 }
 
 long __wrap_sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to)

@@ -25,7 +25,9 @@ enum fake_call {
     FAKE_HUGE_OFF,
     FAKE_RESIZE,
     FAKE_MOVE,
-    FAKE_WRITE,          /* while capturing */
+    FAKE_WRITE, /* while capturing */
+    FAKE_BARRIER_REGISTER,
+    FAKE_BARRIER,
     FAKE_THREAD_AT_EXIT, /* of os/process.h; fails by returning false */
     N_FAKE_CALLS
 };

@@ -453,7 +453,7 @@ static void body_no_heap(void *argument)
     char *lost = heap_alloc(1000);
     char *kept = heap_alloc(1000);
     fake_fail_from(FAKE_MAP, 1, ENOMEM);
-    while (meta_take(META_REUSE_MAX_BYTES) != NULL)
+    while (meta_take(META_ALIGN) != NULL)
         continue;
     thread_run(without_any_heap, lost);
     heap_free(kept);

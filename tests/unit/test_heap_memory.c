@@ -216,7 +216,7 @@ static void test_realloc_without_memory(void **state)
 static void use_up_all_records(void)
 {
     fake_fail_from(FAKE_MAP, 1, ENOMEM);
-    while (meta_take(META_REUSE_MAX_BYTES) != NULL)
+    while (meta_take(META_ALIGN) != NULL)
         continue;
 }
 

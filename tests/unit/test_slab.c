@@ -298,7 +298,7 @@ static void body_no_bitmap(void *argument)
         arena_give(spans[i], 0); /* the arena has spare records now */
     size_t before = free_bytes();
     fake_fail_from(FAKE_MAP, 1, ENOMEM);
-    while (meta_take(META_REUSE_MAX_BYTES) != NULL)
+    while (meta_take(META_ALIGN) != NULL)
         continue;
     check(slab_new(class_of(16)) == NULL);
     check_equal(free_bytes(), before);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include "objects/registry.h"
+
+#include "heap/heap.h"
+#include "os/text.h"
+
+#include <string.h>
+
+enum { SOON_TRIES = 1000 };
+
+/* A ring through `list`, which is no object. */
+static struct {
+    struct lock lock;
+    struct object list;
+    uint64_t serial; /* [lock] of the newest */
+} registry = {
+    .lock = LOCK_INIT(LOCK_REGISTRY),
+    .list = {.next = &registry.list, .prev = &registry.list},
+};
+
+void object_init(struct object *object, const struct object_kind *kind, const char *name)
+{
+    size_t n = name != NULL ? strnlen(name, OBJECT_NAME_BYTES - 1) : 0;
+    memset(object, 0, sizeof *object);
+    object->kind = kind;
+    if (n > 0)
+        memcpy(object->name, name, n);
+    else
+        object->name[0] = '-';
+}
+
+void object_report(const struct object *object, const char *fault, const void *p)
+{
+    char line[192];
+    struct text text;
+    text_init(&text, line, sizeof line);
+    text_add(&text, "poolalloc: ");
+    text_add(&text, object->kind->kind);
+    text_add(&text, " ");
+    text_add(&text, object->name);
+    text_add(&text, ": ");
+    text_add(&text, fault);
+    text_add(&text, ": ");
+    text_add_address(&text, p);
+    text_add(&text, "\n");
+    text_write(&text, 2);
+}
+
+/* ---- the list ---- */
+
+static struct object *first_after_locked(uint64_t serial)
+{
+    struct object *object = registry.list.next;
+    while (object != &registry.list && object->serial <= serial)
+        object = object->next;
+    return object != &registry.list ? object : NULL;
+}
+
+/* For each object; the list is locked. */
+#define EACH_LOCKED(object)                                                                        \
+    (struct object *object = registry.list.next; object != &registry.list; object = object->next)
+
+static void fork_prepare(void)
+{
+    lock_take(&registry.lock);
+    for
+        EACH_LOCKED(object)
+        {
+            if (object->kind->fork_prepare != NULL)
+                object->kind->fork_prepare(object);
+        }
+}
+
+static void fork_parent(void)
+{
+    for
+        EACH_LOCKED(object)
+        {
+            if (object->kind->fork_parent != NULL)
+                object->kind->fork_parent(object);
+        }
+    lock_release(&registry.lock);
+}
+
+static void fork_child(void)
+{
+    for
+        EACH_LOCKED(object)
+        {
+            if (object->kind->fork_child != NULL)
+                object->kind->fork_child(object);
+        }
+    lock_reset(&registry.lock);
+}
+
+/* If the lock is held, its holder is not here and the ring may be half linked: it is given up. */
+static void fork_unnoticed(void)
+{
+    if (lock_is_held(&registry.lock))
+        registry.list.next = registry.list.prev = &registry.list;
+    for
+        EACH_LOCKED(object)
+        {
+            if (object->kind->fork_unnoticed != NULL)
+                object->kind->fork_unnoticed(object);
+        }
+    lock_reset(&registry.lock);
+}
+
+static const struct heap_fork_hooks fork_hooks = {fork_prepare, fork_parent, fork_child,
+                                                  fork_unnoticed};
+
+void registry_add(struct object *object)
+{
+    if (!heap_enter())
+        return;
+    heap_fork_also(&fork_hooks);
+    lock_take(&registry.lock);
+    object->serial = ++registry.serial;
+    object->next = &registry.list;
+    object->prev = registry.list.prev;
+    object->prev->next = object;
+    registry.list.prev = object;
+    lock_release(&registry.lock);
+    heap_leave();
+}
+
+void registry_remove(struct object *object)
+{
+    if (object->serial == 0 || !heap_enter())
+        return;
+    lock_take(&registry.lock);
+    object->next->prev = object->prev;
+    object->prev->next = object->next;
+    lock_release(&registry.lock);
+    heap_leave();
+}
+
+/* ---- looking at it ---- */
+
+static bool lock_soon(void)
+{
+    for (int i = 0; i < SOON_TRIES; i++) {
+        if (lock_try(&registry.lock))
+            return true;
+        CPU_RELAX();
+    }
+    return false;
+}
+
+/* The first object after this serial: its figures and its serial, 0 if there is none. False: the
+ * lock was not had. */
+static bool read_next(uint64_t *serial, struct object_figures *figures)
+{
+    if (!heap_enter())
+        return false;
+    bool locked = lock_soon();
+    if (locked) {
+        struct object *object = first_after_locked(*serial);
+        *serial = object != NULL ? object->serial : 0;
+        if (object != NULL) {
+            *figures = (struct object_figures){.kind = object->kind->kind};
+            memcpy(figures->name, object->name, sizeof object->name);
+            object->kind->read(object, figures);
+        }
+        lock_release(&registry.lock);
+    }
+    heap_leave();
+    return locked;
+}
+
+bool registry_each(void (*visit)(const struct object_figures *figures, void *context),
+                   void *context)
+{
+    struct object_figures figures;
+    uint64_t serial = 0;
+    while (read_next(&serial, &figures)) {
+        if (serial == 0)
+            return true;
+        visit(&figures, context);
+    }
+    return false;
+}
+
+size_t registry_trim(void)
+{
+    size_t bytes = 0;
+    if (!heap_enter())
+        return 0;
+    lock_take(&registry.lock);
+    for
+        EACH_LOCKED(object)
+        {
+            if (object->kind->trim != NULL)
+                bytes += object->kind->trim(object);
+        }
+    lock_release(&registry.lock);
+    heap_leave();
+    return bytes;
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Objects when the kernel refuses, without a barrier for all threads, and in the registry. What they
+ * do when all is well is the business of tests/objects.
+ */
+#include "fake_sys.h"
+#include "model.h"
+#include "objects/buffers.h"
+#include "objects/frame.h"
+#include "objects/pool.h"
+#include "os/sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- every mmap fails once, alone and with all after it ---- */
+
+enum { N_OBJECTS = 3000, OBJECT_BYTES = 1000 };
+
+/* NULL is for want of memory only. */
+static void *need_enomem(void *p)
+{
+    if (p == NULL)
+        check_equal((unsigned)errno, ENOMEM);
+    return p;
+}
+
+static void use_pool(unsigned flags)
+{
+    static char *objects[N_OBJECTS];
+    poolalloc_pool *pool = need_enomem(pool_create(
+        &(struct poolalloc_pool_options){.object_bytes = OBJECT_BYTES, .flags = flags}));
+    if (pool == NULL)
+        return;
+    size_t n_out = 0;
+    for (size_t i = 0; i < N_OBJECTS; i++) {
+        objects[i] = need_enomem(pool_alloc(pool));
+        if (objects[i] != NULL)
+            pattern_fill(objects[i], OBJECT_BYTES, i);
+        n_out += objects[i] != NULL;
+    }
+    struct poolalloc_pool_stats stats;
+    pool_get_stats(pool, &stats);
+    check_equal(stats.in_use, n_out);
+    check_equal(stats.n_failures, N_OBJECTS - n_out);
+    for (size_t i = 0; i < N_OBJECTS; i++) {
+        check(objects[i] == NULL || pattern_holds(objects[i], OBJECT_BYTES, i));
+        check(pool_free(pool, objects[i]) == 0);
+    }
+    check_equal(pool_destroy(pool), 0);
+}
+
+static void use_arena(void)
+{
+    static char *pieces[N_OBJECTS];
+    poolalloc_frame *frame = need_enomem(frame_create(3, NULL));
+    if (frame == NULL)
+        return;
+    poolalloc_arena *arena = frame_begin(frame);
+    for (size_t i = 0; i < N_OBJECTS; i++) {
+        pieces[i] = need_enomem(bump_alloc(arena, i));
+        if (pieces[i] != NULL)
+            pattern_fill(pieces[i], i, i);
+    }
+    for (size_t i = 0; i < N_OBJECTS; i++)
+        check(pieces[i] == NULL || pattern_holds(pieces[i], i, i));
+    frame_destroy(frame);
+}
+
+static void use_buffers(void)
+{
+    poolalloc_buffers *set =
+        need_enomem(buffers_create(&(struct poolalloc_buffers_options){.bytes = 65536, .n = 64}));
+    if (set == NULL)
+        return;
+    poolalloc_buffer *buffer = buffers_try(set);
+    check(buffer != NULL);
+    check_equal(buffers_destroy(set), 1);
+    check(buffer_release(buffer) == 0);
+}
+
+static void use_all(void)
+{
+    use_pool(0);
+    use_pool(POOLALLOC_POOL_SHARED);
+    use_arena();
+    use_buffers();
+}
+
+/* Records are kept for ever, so they count from the second time on only. */
+static void check_all_is_back(void)
+{
+    heap_flush_all();
+    size_t before = arena_bytes_in_use();
+    use_all();
+    heap_flush_all();
+    check_equal(arena_bytes_in_use(), before);
+}
+
+struct refusal {
+    size_t nth;
+    bool and_all_after;
+};
+
+static void be_refused(void *argument)
+{
+    const struct refusal *refusal = argument;
+    if (refusal->and_all_after)
+        fake_fail_from(FAKE_MAP, refusal->nth, ENOMEM);
+    else
+        fake_fail_once(FAKE_MAP, refusal->nth, ENOMEM);
+    use_all();
+    fake_fail_none();
+    use_all();
+    check_all_is_back();
+}
+
+static void test_mmap_may_fail(void **state)
+{
+    (void)state;
+    for (size_t nth = 1; nth <= 24; nth++) {
+        for (int all = 0; all <= 1; all++) {
+            struct refusal refusal = {nth, all != 0};
+            child_passes(be_refused, &refusal);
+        }
+    }
+}
+
+/* ---- no barrier ---- */
+
+static poolalloc_pool *shared;
+static void *passed[50];
+
+static void *free_passed(void *argument)
+{
+    for (size_t i = 0; i < ARRAY_LEN(passed); i++)
+        check(pool_free(shared, passed[i]) == 0);
+    return argument;
+}
+
+/* All that lanes hold can be had again by this thread. */
+static void check_all_can_be_had(size_t max)
+{
+    void *objects[200];
+    for (size_t i = 0; i < max; i++)
+        check((objects[i] = pool_alloc(shared)) != NULL);
+    check(pool_alloc(shared) == NULL);
+    for (size_t i = 0; i < max; i++)
+        check(pool_free(shared, objects[i]) == 0);
+}
+
+static void pass_objects(void)
+{
+    shared = pool_create(&(struct poolalloc_pool_options){
+        .object_bytes = 24, .max = 200, .flags = POOLALLOC_POOL_SHARED});
+    for (size_t i = 0; i < ARRAY_LEN(passed); i++)
+        check((passed[i] = pool_alloc(shared)) != NULL);
+    thread_run(free_passed, NULL);
+    check_all_can_be_had(200);
+    fake_capture_begin(4096);
+    check(pool_free(shared, passed[0]) == -1 && errno == EALREADY);
+    check(strstr(fake_capture_end(), "free of an object that is free already") != NULL);
+    check_equal(pool_destroy(shared), 0);
+}
+
+static void have_no_barrier(void *argument)
+{
+    (void)argument;
+    fake_fail_from(FAKE_BARRIER_REGISTER, 1, ENOSYS);
+    pass_objects();
+    check_equal(fake_count(FAKE_BARRIER), 0);
+}
+
+static void test_without_a_barrier_there_are_no_lanes(void **state)
+{
+    (void)state;
+    child_passes(have_no_barrier, NULL);
+}
+
+static void *use_a_lane(void *argument)
+{
+    void *p = pool_alloc(shared);
+    check(pool_free(shared, p) == 0);
+    return argument;
+}
+
+/* Thread after thread leaves a lane behind with something in it; more of them than there are lanes. */
+static void test_lanes_of_ended_threads_are_used_again(void **state)
+{
+    (void)state;
+    shared = pool_create(&(struct poolalloc_pool_options){
+        .object_bytes = 24, .max = 100, .flags = POOLALLOC_POOL_SHARED});
+    for (int i = 0; i < 3 * N_LANES; i++)
+        thread_run(use_a_lane, NULL);
+    check(lanes_n_cached(&shared->lanes) > 0);
+    check_all_can_be_had(100);
+    check_equal(pool_destroy(shared), 0);
+}
+
+/* ---- the registry ---- */
+
+struct seen {
+    char text[300];
+    size_t n;
+};
+
+static void note(const struct object_figures *figures, void *context)
+{
+    struct seen *seen = context;
+    seen->n +=
+        (size_t)snprintf(seen->text + seen->n, sizeof seen->text - seen->n, "%s %s %zu/%zu;",
+                         figures->kind, figures->name, figures->in_use, figures->piece_bytes);
+}
+
+static void check_listed(const char *expected)
+{
+    struct seen seen = {.n = 0};
+    check(registry_each(note, &seen));
+    check(strcmp(seen.text, expected) == 0);
+}
+
+static void test_what_is_listed(void **state)
+{
+    (void)state;
+    check_listed("");
+    poolalloc_pool *pool =
+        pool_create(&(struct poolalloc_pool_options){.name = "nodes", .object_bytes = 48});
+    poolalloc_arena *unnamed = bump_create(NULL, NULL);
+    poolalloc_arena *arena = bump_create(
+        NULL,
+        &(struct poolalloc_arena_options){.name = "a name that is longer than 31 characters"});
+    poolalloc_buffers *set =
+        buffers_create(&(struct poolalloc_buffers_options){.bytes = 100, .n = 2});
+    poolalloc_buffer *buffer = buffers_try(set);
+    (void)pool_alloc(pool);
+    check_listed("pool nodes 1/48;arena a name that is longer than 31 c 0/0;buffers - 1/100;");
+    check_equal(pool_destroy(pool), 1);
+    check_listed("arena a name that is longer than 31 c 0/0;buffers - 1/100;");
+    bump_destroy(unnamed);
+    bump_destroy(arena);
+    check(buffer_release(buffer) == 0);
+    check_equal(buffers_destroy(set), 0);
+    check_listed("");
+}
+
+static void test_trim_reaches_what_threads_share(void **state)
+{
+    (void)state;
+    poolalloc_pool *pool = pool_create(
+        &(struct poolalloc_pool_options){.object_bytes = 4096, .flags = POOLALLOC_POOL_SHARED});
+    check(pool_free(pool, pool_alloc(pool)) == 0);
+    check(registry_trim() >= 4096);
+    check_equal(registry_trim(), 0);
+    check_equal(pool_destroy(pool), 0);
+}
+
+static void hold_the_list(const struct object_figures *figures, void *context)
+{
+    (void)figures;
+    struct object *object = context;
+    registry_remove(object); /* no lock is held here */
+}
+
+static void test_visitors_hold_no_lock(void **state)
+{
+    (void)state;
+    poolalloc_pool *pool = pool_create(&(struct poolalloc_pool_options){.object_bytes = 48});
+    check(registry_each(hold_the_list, &pool->object));
+    check_listed("");
+    pool->object.serial = 0;
+    check_equal(pool_destroy(pool), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mmap_may_fail),
+        cmocka_unit_test(test_without_a_barrier_there_are_no_lanes),
+        cmocka_unit_test(test_lanes_of_ended_threads_are_used_again),
+        cmocka_unit_test(test_what_is_listed),
+        cmocka_unit_test(test_trim_reaches_what_threads_share),
+        cmocka_unit_test(test_visitors_hold_no_lock),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
