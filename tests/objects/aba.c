@@ -40,6 +40,14 @@ struct subject {
 static struct object objects[N_OBJECTS];
 static _Atomic(struct object *) head;
 
+/* Now and then, so that it does not take long until the gap is hit. */
+static void be_preempted(void)
+{
+    static _Thread_local unsigned n;
+    if (++n % 64 == 0)
+        (void)sched_yield();
+}
+
 static struct object *naive_take(void)
 {
     struct object *first = atomic_load(&head);
@@ -48,6 +56,7 @@ static struct object *naive_take(void)
         if (first == NULL)
             return NULL;
         next = atomic_load(&first->next);
+        be_preempted(); /* the textbook's gap */
     } while (!atomic_compare_exchange_weak(&head, &first, next));
     return first;
 }
