@@ -64,6 +64,11 @@ struct shelf {
     int64_t balance;         /* [owner] blocks in the bin - (frees - allocs) */
     bool refilled_from_slab; /* [owner] since the last overflow: the cap was too small */
     bool is_draining;        /* [owner] blocks go home as they are freed: flush.c */
+
+    /* Counters of the owner's: any thread may read them. */
+    _Atomic uint64_t n_refills;      /* calls that found the bin empty */
+    _Atomic uint64_t asked_bytes;    /* what these calls asked for: a sample of all */
+    _Atomic uint64_t n_remote_frees; /* of blocks of other heaps */
 };
 
 /* Blocks of one class for one other heap, collected until it is worth a push. [owner] */
@@ -95,6 +100,7 @@ struct heap {
     _Atomic uint32_t state;   /* enum heap_state */
     struct heap *next_parked; /* [lock: threads] */
     uint32_t n_looks;         /* [owner] at bins, since ever */
+    _Atomic uint64_t reading; /* of obs/stats.c that holds the lock; changes under it */
     size_t caps_bytes;        /* [owner] sum of the caps of all classes in use */
     struct shelf shelves[N_CLASSES];
     struct outbox outboxes[N_OUTBOXES];
@@ -187,6 +193,21 @@ ALWAYS_INLINE void heap_leave(void)
         handler_deliver();
 }
 
+/* ---- observers ----
+ *
+ * Called at the end of slow paths, when the thread is not inside and holds nothing; may not call
+ * malloc. NULL: nobody wants to be.
+ */
+typedef void heap_observer_call(void);
+extern _Atomic(heap_observer_call *) heap_observer;
+
+ALWAYS_INLINE void heap_observe(void)
+{
+    heap_observer_call *observer = atomic_get_relaxed(&heap_observer);
+    if (UNLIKELY(observer != NULL))
+        observer();
+}
+
 /* ---- heap.c ---- */
 
 /* A fresh heap with this number; NULL when there is no memory. */
@@ -267,6 +288,13 @@ struct heap *heap_parked_take(const struct heap *visited);
 
 /* Heaps that threads have now; at least 1. */
 uint32_t heap_live_count(void);
+
+/* Since ever: parked heaps that a thread has got, heaps that were parked when their thread ended. */
+struct heap_turnover {
+    uint64_t n_adopted;
+    uint64_t n_abandoned;
+};
+struct heap_turnover heap_turnover(void);
 
 /* Heap numbers run from 1 to this. */
 uint32_t heap_number_max(void);

@@ -8,6 +8,8 @@
 #include "os/pages.h"
 #include "os/process.h"
 
+#include <string.h>
+
 enum {
     STEP_MIN_PAGES = MIB >> PAGE_SHIFT,
     STEP_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT,
@@ -54,10 +56,32 @@ static uintptr_t first_region_end(void)
                                                     : round_down(end, UINT64_C(1) << LEAF_SHIFT);
 }
 
+_Atomic size_t arena_used_bytes;
+
+static void raise_to(size_t *peak, size_t n)
+{
+    *peak = max_size(*peak, n);
+}
+
+static void space_note(void)
+{
+    raise_to(&arena.stats.space_peak_bytes,
+             (arena.mapped_pages << PAGE_SHIFT) + arena.stats.direct_bytes);
+}
+
+/* After every change of slab_bytes and large_bytes. */
+static void used_note(void)
+{
+    size_t used = arena.stats.slab_bytes + arena.stats.large_bytes;
+    raise_to(&arena.stats.used_peak_bytes, used);
+    atomic_put_relaxed(&arena_used_bytes, used);
+}
+
 static void mapped_add(size_t n_pages)
 {
     arena.mapped_pages += n_pages;
-    arena.mapped_peak_pages = max_size(arena.mapped_peak_pages, arena.mapped_pages);
+    raise_to(&arena.mapped_peak_pages, arena.mapped_pages);
+    space_note();
 }
 
 static uintptr_t region_map(size_t n_pages)
@@ -128,6 +152,14 @@ static void regret_note_need(size_t n_fresh_pages)
     size_t n = min_size(n_fresh_pages, arena.regret.purged_pages);
     arena.regret.purged_pages -= n;
     arena.regret.needed_pages = min_size(arena.regret.needed_pages + n, REGRET_MAX_PAGES);
+    arena.stats.n_pages_missed += n;
+}
+
+/* n_touched of the pages that are taken are still there. */
+static void note_taken(size_t n_pages, size_t n_touched)
+{
+    arena.stats.n_pages_kept += n_touched;
+    regret_note_need(n_pages - n_touched);
 }
 
 static void regret_fade(uint32_t now)
@@ -169,8 +201,10 @@ static struct span *take_locked(enum span_kind kind, size_t n_pages, size_t alig
         span = find_fit(n_pages, align_pages);
     }
     uintptr_t base = aligned_start(span, n_pages, align_pages);
-    regret_note_need(n_pages - free_cut(span, base, base + (n_pages << PAGE_SHIFT)));
+    size_t n_touched = free_cut(span, base, base + (n_pages << PAGE_SHIFT));
+    note_taken(n_pages, n_touched);
     span->kind = (uint8_t)kind;
+    span->n_dirty = (uint8_t)n_touched;
     span_register(span);
     return span;
 }
@@ -185,7 +219,10 @@ static struct span *take(enum span_kind kind, size_t n_pages, size_t align_pages
     if (span != NULL && kind == SPAN_LARGE) {
         arena.stats.n_large_allocs++;
         arena.stats.large_bytes += span_bytes(span);
+    } else if (span != NULL) {
+        arena.stats.slab_bytes += span_bytes(span);
     }
+    used_note();
     lock_release(&arena.lock);
     return span;
 }
@@ -335,6 +372,9 @@ static void give_locked(struct span *span, size_t n_touched, uint32_t now)
     arena.stats.n_large_frees += span->kind == SPAN_LARGE || span->kind == SPAN_DIRECT;
     if (span->kind == SPAN_LARGE)
         arena.stats.large_bytes -= span_bytes(span);
+    if (span->kind == SPAN_SLAB)
+        arena.stats.slab_bytes -= span_bytes(span);
+    used_note();
     map_touched_set(span->base, to_kernel_pages(n_touched));
     span->free.n_touched = (uint32_t)map_touched_count(span->base, span->n_pages);
     span->free.freed_ms = now;
@@ -388,7 +428,7 @@ static bool extend_locked(struct span *span, size_t n_pages)
     struct span *after = free_neighbour_after(span_end(span));
     if (after == NULL || span_end(after) < end || !spares_fill())
         return false;
-    regret_note_need(n_pages - span->n_pages - free_cut(after, after->base, end));
+    note_taken(n_pages - span->n_pages, free_cut(after, after->base, end));
     span->n_pages = (uint32_t)n_pages;
     span_register(span);
     spare_put(after);
@@ -421,6 +461,7 @@ bool arena_resize(struct span *span, size_t n_pages)
     else if (pages < span->n_pages)
         done = shorten_locked(span, pages);
     arena.stats.large_bytes += span_bytes(span) - before;
+    used_note();
     lock_release(&arena.lock);
     return done;
 }
@@ -475,6 +516,8 @@ static void direct_register_locked(struct span *span, uintptr_t base, size_t byt
     arena.stats.n_direct++;
     arena.stats.direct_bytes += bytes;
     arena.stats.large_bytes += bytes;
+    space_note();
+    used_note();
 }
 
 static void direct_unregister_locked(const struct span *span)
@@ -482,6 +525,7 @@ static void direct_unregister_locked(const struct span *span)
     arena.stats.n_direct--;
     arena.stats.direct_bytes -= span_bytes(span);
     arena.stats.large_bytes -= span_bytes(span);
+    used_note();
 }
 
 struct span *arena_take_direct(size_t bytes, size_t align_bytes)
@@ -582,16 +626,32 @@ bool arena_free_large(void *p)
 
 /* ---- looking at it ---- */
 
-void arena_get_stats(struct arena_stats *stats)
+static void get_stats_locked(struct arena_stats *stats)
 {
-    lock_take(&arena.lock);
     *stats = arena.stats;
     stats->mapped_bytes = arena.mapped_pages << PAGE_SHIFT;
     stats->mapped_peak_bytes = arena.mapped_peak_pages << PAGE_SHIFT;
     stats->n_free_spans = free_spans.n_spans;
+    memcpy(stats->n_free_spans_of_size, free_spans.n_by_size, sizeof free_spans.n_by_size);
     stats->free_bytes = free_spans.free_pages << PAGE_SHIFT;
+    stats->free_largest_bytes = free_largest() << PAGE_SHIFT;
     stats->dirty_bytes = free_spans.dirty_pages << PAGE_SHIFT;
+}
+
+void arena_get_stats(struct arena_stats *stats)
+{
+    lock_take(&arena.lock);
+    get_stats_locked(stats);
     lock_release(&arena.lock);
+}
+
+bool arena_try_stats(struct arena_stats *stats, lock_taker *taker)
+{
+    if (!taker(&arena.lock))
+        return false;
+    get_stats_locked(stats);
+    lock_release(&arena.lock);
+    return true;
 }
 
 void arena_check(void)

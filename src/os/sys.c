@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -78,6 +79,35 @@ long sys_close(int fd)
     return RAW(SYS_close, fd);
 }
 
+long sys_unlink(const char *path)
+{
+    return RAW(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+long sys_rename_over(const char *from, const char *to)
+{
+    return RAW(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+/* Not every file system knows how to rename to a new name only; most can link. */
+long sys_rename_new(const char *from, const char *to)
+{
+    enum { NO_REPLACE = 1 };
+    long code = RAW(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, NO_REPLACE);
+    if (code != -EINVAL && code != -ENOSYS)
+        return code;
+    code = RAW(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+    if (code == 0)
+        (void)sys_unlink(from);
+    return code;
+}
+
+bool sys_is_terminal(int fd)
+{
+    char settings[256]; /* the kernel's struct termios is smaller */
+    return RAW(SYS_ioctl, fd, TCGETS, settings) == 0;
+}
+
 long sys_duplicate_high(int fd)
 {
     enum { HIGH_FD = 200 };
@@ -102,6 +132,11 @@ long sys_futex_wait(const void *word, uint32_t expected)
 long sys_futex_wake(const void *word, int n_threads)
 {
     return RAW(SYS_futex, word, FUTEX_WAKE_PRIVATE, n_threads, NULL, NULL, 0);
+}
+
+void sys_yield(void)
+{
+    (void)RAW(SYS_sched_yield);
 }
 
 long sys_file_identity(int fd, uint64_t *device, uint64_t *inode)

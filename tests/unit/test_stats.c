@@ -24,6 +24,13 @@ static void *alloc_and_leave_half(void *argument)
     return NULL;
 }
 
+static size_t record_bytes(void)
+{
+    struct meta_stats meta;
+    check(meta_get_stats(&meta, lock_take_surely));
+    return meta.mapped_bytes;
+}
+
 static void body_sums(void *argument)
 {
     (void)argument;
@@ -33,23 +40,23 @@ static void body_sums(void *argument)
     for (size_t i = 0; i < ARRAY_LEN(shares); i++)
         thread_run(alloc_and_leave_half, &shares[i]);
     stats_read(&stats);
-    check_equal(stats.classes[class_of(100)].n_allocs, 7001);
-    check_equal(stats.classes[class_of(100)].n_frees, 3501);
-    check_equal(stats.classes[class_of(5000)].n_allocs, 154);
-    check_equal(stats.classes[class_of(5000)].n_frees, 77);
-    check_equal(stats.small_bytes, 3500 * 112 + 77 * 5120);
-    check_equal(stats.meta_bytes, meta_bytes());
+    check_equal(stats.classes[class_of(100)].allocs, 7001);
+    check_equal(stats.classes[class_of(100)].frees, 3501);
+    check_equal(stats.classes[class_of(5000)].allocs, 154);
+    check_equal(stats.classes[class_of(5000)].frees, 77);
+    check_equal(stats.small_live_bytes, 3500 * 112 + 77 * 5120);
+    check_equal(stats.record_bytes, record_bytes());
     for (size_t i = 0; i < ARRAY_LEN(shares); i++) {
         for (size_t j = 0; j < shares[i].n; j++)
             heap_free(shares[i].left[j]);
     }
     stats_read(&stats);
-    check_equal(stats.classes[class_of(100)].n_frees, stats.classes[class_of(100)].n_allocs);
-    check_equal(stats.classes[class_of(5000)].n_frees, stats.classes[class_of(5000)].n_allocs);
-    check_equal(stats.small_bytes, 0);
+    check_equal(stats.classes[class_of(100)].frees, stats.classes[class_of(100)].allocs);
+    check_equal(stats.classes[class_of(5000)].frees, stats.classes[class_of(5000)].allocs);
+    check_equal(stats.small_live_bytes, 0);
     for (unsigned class = 0; class < N_CLASSES; class ++) {
         if (class != class_of(100) && class != class_of(5000))
-            check_equal(stats.classes[class].n_allocs + stats.classes[class].n_frees, 0);
+            check_equal(stats.classes[class].allocs + stats.classes[class].frees, 0);
     }
 }
 
@@ -67,16 +74,16 @@ static void body_arena(void *argument)
     char *large = heap_alloc(100000);
     char *direct = heap_alloc(40 * MIB);
     stats_read(&stats);
-    check_equal(stats.arena.direct_bytes, 40 * MIB);
-    check_equal(stats.arena.large_bytes, 40 * MIB + round_up(100000, PAGE_BYTES));
-    check_equal(stats.arena.n_large_allocs, 2);
-    check_equal(stats.arena.n_large_frees, 0);
+    check_equal(stats.direct_bytes, 40 * MIB);
+    check_equal(stats.large_live_bytes, 40 * MIB + round_up(100000, PAGE_BYTES));
+    check_equal(stats.large_allocs, 2);
+    check_equal(stats.large_frees, 0);
     heap_free(large);
     heap_free(direct);
     stats_read(&stats);
-    check_equal(stats.arena.large_bytes, 0);
-    check_equal(stats.arena.direct_bytes, 0);
-    check_equal(stats.arena.n_large_frees, 2);
+    check_equal(stats.large_live_bytes, 0);
+    check_equal(stats.direct_bytes, 0);
+    check_equal(stats.large_frees, 2);
 }
 
 static void test_large_blocks(void **state)
@@ -112,14 +119,14 @@ static void body_meanwhile(void *argument)
     pthread_t thread = thread_start(be_busy, NULL);
     while (!atomic_get_acquire(&is_over)) {
         stats_read(&stats);
-        check(now->n_frees <= now->n_allocs);
-        check(now->n_allocs >= n_allocs);
-        n_allocs = now->n_allocs;
+        check(now->frees <= now->allocs);
+        check(now->allocs >= n_allocs);
+        n_allocs = now->allocs;
     }
     thread_join(thread);
     stats_read(&stats);
-    check_equal(now->n_allocs, (uint64_t)BUSY_ROUNDS * BUSY_BLOCKS);
-    check_equal(now->n_frees, (uint64_t)BUSY_ROUNDS * BUSY_BLOCKS);
+    check_equal(now->allocs, (uint64_t)BUSY_ROUNDS * BUSY_BLOCKS);
+    check_equal(now->frees, (uint64_t)BUSY_ROUNDS * BUSY_BLOCKS);
 }
 
 static void test_reading_while_another_thread_works(void **state)
