@@ -25,6 +25,8 @@ static struct {
 
 struct desk {
     _Atomic uint32_t process; /* that a dump is being written in, or 0 */
+    _Atomic bool is_asked;    /* for a dump that nobody has begun yet */
+    _Atomic bool is_put_off;  /* one that could not be made, to the next slow path of any thread */
     struct report report;
 };
 static struct desk desks[N_DUMP_CAUSES];
@@ -42,13 +44,13 @@ static uint32_t process_id(void)
 static bool desk_take(struct desk *desk)
 {
     uint32_t process = process_id();
-    uint32_t at_work = atomic_get_relaxed(&desk->process);
+    uint32_t at_work = atomic_get_in_order(&desk->process);
     return at_work != process && atomic_try_acquire(&desk->process, &at_work, process);
 }
 
 static void desk_leave(struct desk *desk)
 {
-    atomic_put_release(&desk->process, 0);
+    atomic_put_in_order(&desk->process, 0);
 }
 
 static uint64_t next_number(void)
@@ -202,14 +204,19 @@ static void write_dump(struct report *report, enum dump_cause cause)
         write_to_file(report);
 }
 
+/* Who asks and finds the desk taken has asked before it was left, and is seen by who leaves it. */
 void dump_now(enum dump_cause cause)
 {
     struct desk *desk = &desks[cause];
-    if (!desk_take(desk))
-        return;
-    if (stats_read_soon(&desk->report.stats))
-        write_dump(&desk->report, cause);
-    desk_leave(desk);
+    atomic_put_in_order(&desk->is_asked, true);
+    while (atomic_get_in_order(&desk->is_asked) && desk_take(desk)) {
+        atomic_put_in_order(&desk->is_asked, false);
+        if (stats_read_soon(&desk->report.stats))
+            write_dump(&desk->report, cause);
+        else
+            atomic_put_relaxed(&desk->is_put_off, true);
+        desk_leave(desk);
+    }
 }
 
 bool dump_to(int fd, enum dump_format format)
@@ -292,10 +299,20 @@ static void observe_live(uint64_t now)
         read_live();
 }
 
+static void dump_put_off(enum dump_cause cause)
+{
+    atomic_put_relaxed(&desks[cause].is_put_off, false);
+    dump_now(cause);
+}
+
 static void observe(void)
 {
     int saved_errno = errno;
     uint64_t now = os_clock_ms();
+    for (int cause = 0; cause < N_DUMP_CAUSES; cause++) {
+        if (UNLIKELY(atomic_get_relaxed(&desks[cause].is_put_off)))
+            dump_put_off(cause);
+    }
     if (options.dump_every_ms > 0 && is_turn(&watch.due_ms, now, options.dump_every_ms))
         dump_now(DUMP_CAUSE_INTERVAL);
     observe_live(now);

@@ -9,9 +9,9 @@
  *
  * Nothing is allocated, and no lock is waited for but for a moment: a dump can be written in a
  * signal handler, by a thread that calls exit while others run, and after a fault. For each occasion
- * there is a desk, static memory that a dump is made on; who finds it taken leaves, as the dump
- * that is wanted is just being written. The desk is a process's own: a child of fork takes over
- * what its parent's threads were at.
+ * there is a desk, static memory that a dump is made on; who finds it taken leaves word, and whoever
+ * works there makes another dump before he goes. The desk is a process's own: a child of fork takes
+ * over what its parent's threads were at.
  */
 #ifndef POOLALLOC_OBS_DUMP_H
 #define POOLALLOC_OBS_DUMP_H

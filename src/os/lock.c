@@ -4,7 +4,7 @@
 #include "os/calls.h"
 #include "os/sys.h"
 
-enum { LOCK_SPINS = 100, LOCK_YIELDS = 1000 };
+enum { LOCK_SPINS = 100, SOON_WAITS = 20, SOON_WAIT_MS = 10 };
 
 _Atomic(const void *) lock_fork_thread;
 
@@ -66,12 +66,14 @@ bool lock_take_surely(struct lock *lock)
 
 bool lock_take_soon(struct lock *lock)
 {
-    bool taken = lock_try(lock) || spin(lock);
-    for (int i = 0; i < LOCK_YIELDS && !taken; i++) {
-        sys_yield();
-        taken = lock_try(lock);
+    if (lock_try(lock) || lock_is_fork_thread() || spin(lock))
+        return true;
+    for (int i = 0; i < SOON_WAITS; i++) {
+        if (atomic_swap_acquire(&lock->word, 2) == 0)
+            return true;
+        (void)sys_futex_wait_ms(&lock->word, 2, SOON_WAIT_MS);
     }
-    return taken;
+    return false;
 }
 
 void lock_wake(struct lock *lock)

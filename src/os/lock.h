@@ -76,8 +76,8 @@ ALWAYS_INLINE void lock_take_sibling(struct lock *lock)
 }
 
 /* Two ways to take any number of locks, in rising rank still, for those who only look: by waiting,
- * as above; or by trying for a millisecond or so, as it must be where this very thread may hold the
- * lock, in signal handlers that is, or the holder may never come back. */
+ * as above; or by waiting for a fifth of a second at most, as it must be where this very thread may
+ * hold the lock, in signal handlers that is, or the holder may never come back. */
 typedef bool lock_taker(struct lock *lock);
 bool lock_take_surely(struct lock *lock);
 bool lock_take_soon(struct lock *lock);

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* syscall(2) reports through errno, which is the program's: take the code, put errno back. */
@@ -134,9 +135,10 @@ long sys_futex_wake(const void *word, int n_threads)
     return RAW(SYS_futex, word, FUTEX_WAKE_PRIVATE, n_threads, NULL, NULL, 0);
 }
 
-void sys_yield(void)
+long sys_futex_wait_ms(const void *word, uint32_t expected, unsigned ms)
 {
-    (void)RAW(SYS_sched_yield);
+    struct timespec time = {.tv_nsec = ms * 1000000L};
+    return RAW(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &time, NULL, 0);
 }
 
 long sys_file_identity(int fd, uint64_t *device, uint64_t *inode)

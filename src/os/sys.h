@@ -35,7 +35,7 @@ long sys_getpid(void);
 long sys_gettid(void);
 long sys_futex_wait(const void *word, uint32_t expected);
 long sys_futex_wake(const void *word, int n_threads);
-void sys_yield(void);
+long sys_futex_wait_ms(const void *word, uint32_t expected, unsigned ms);
 long sys_is_same_file(int fd, uint64_t device, uint64_t inode); /* 1, 0 or negative errno */
 long sys_file_identity(int fd, uint64_t *device, uint64_t *inode);
 /* For this thread, signals as bits from bit 0 for signal 1. */
