@@ -73,8 +73,8 @@ static void join(void)
 
 static void *blocks[N_THREADS][N_SIZES][N_BLOCKS];
 
-/* Every block is taken; of each four one is freed by its thread, one by the next thread, one is taken
- * and freed once more, and one lives. */
+/* Of each four blocks one is freed by its thread, one by the next thread, and two live; and another
+ * is taken and freed at once. */
 static void *be_known(void *number)
 {
     size_t me = (size_t)number;
@@ -99,7 +99,7 @@ static void run_known(void)
     start(be_known);
     join();
     for (size_t i = 0; i < N_SIZES; i++)
-        tell(sizes[i], N_THREADS * N_BLOCKS * 5 / 4, N_THREADS * N_BLOCKS * 3 / 4);
+        tell(sizes[i], N_THREADS * N_BLOCKS / 4 * 5, N_THREADS * N_BLOCKS / 4 * 3);
 }
 
 static void run_quick(void)

@@ -82,7 +82,8 @@ def json_checked(text):
     for row in dump.get("classes", []):
         must(row["frees"] <= row["allocs"], f"frees and allocs of {row}")
         must(row["live"] <= row["slabs"] * (65536 // row["bytes"]), f"live and slabs of {row}")
-        equal(sum(row[key] for key in row if key.startswith("slabs_")), row["slabs"], "slabs by use")
+        by_use = sum(row[key] for key in row if key.startswith("slabs_"))
+        equal(by_use, row["slabs"], "slabs by use")
     return dump
 
 
@@ -115,8 +116,8 @@ def same_in_prom(dump, values):
     seen = set()
 
     def check(name, label, expected):
-        key = next(k for k in (("poolalloc_" + name, label), ("poolalloc_" + name + "_total", label))
-                   if k in values)
+        key = next((full, label) for full in (f"poolalloc_{name}", f"poolalloc_{name}_total")
+                   if (full, label) in values)
         equal(values[key], expected, key)
         seen.add(key)
 
@@ -338,7 +339,8 @@ def fatal():
 def closed():
     """Where nothing can be written, nothing is said and nothing is left."""
     os.mkdir("directory")
-    for name in ("no/such/directory", "directory", "/proc/heap", "%p" * 119, "directory/" + "y" * 200):
+    for name in ("no/such/directory", "directory", "/proc/heap", "%p" * 119,
+                 "directory/" + "y" * 200):
         done = run("known", f"dump={name}")
         equal(done.stderr, "", f"silence about {name}")
     equal(files(), ["directory"], "files")
@@ -361,8 +363,8 @@ def doors():
     equal(list(map(int, info)), [regions, totals["free_spans"], 1, 64 << 20, in_regions,
                                  regions - in_regions, totals["dirty_bytes"]], "mallinfo2")
     stats = re.search(r"^stats (.*)$", done.stdout, re.M)[1].split()
-    equal(list(map(int, stats)), [totals[name] for name in ("live_bytes", "mapped_bytes", "allocs")],
-          "poolalloc_stats_get")
+    shown = [totals[name] for name in ("live_bytes", "mapped_bytes", "allocs")]
+    equal(list(map(int, stats)), shown, "poolalloc_stats_get")
     check_xml(xml.etree.ElementTree.parse("heap.xml").getroot(), dump, regions)
 
 
@@ -376,7 +378,8 @@ def check_xml(root, dump, regions):
     mmap = root.find("total[@type='mmap']")
     equal((mmap.get("count"), mmap.get("size")), ("1", str(64 << 20)), "direct blocks")
     equal(int(root.find("system[@type='current']").get("size")), regions, "regions")
-    equal(int(root.find("heap/total[@type='rest']").get("size")), dump["totals"]["free_bytes"], "free")
+    rest = root.find("heap/total[@type='rest']")
+    equal(int(rest.get("size")), dump["totals"]["free_bytes"], "free spans")
 
 
 def identities():
