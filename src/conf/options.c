@@ -69,7 +69,7 @@ static const struct option table[] = {
      .names = signal_names, .help = "dump on this signal"},
     {FIELD(dump_every_ms), .type = OPTION_NUMBER, .min = 0, .max = UINT32_MAX,
      .unit = "milliseconds", .help = "dump so often, while the program calls malloc; 0: not"},
-    {FIELD(dump_live_bytes), .type = OPTION_BYTES, .min = 0, .max = 1024 * 1024 * GIB,
+    {FIELD(dump_live_bytes), .type = OPTION_BYTES, .min = 0, .max = 1024 * (1024 * GIB),
      .unit = "bytes", .help = "dump once, when so much is live; 0: not"},
     {FIELD(dump_fatal), .type = OPTION_CHOICE, .choices = switch_choices,
      .help = "dump when a fault of the program's ends it"},

@@ -35,7 +35,6 @@ static struct {
     struct span *purging; /* linked by .newer */
     uintptr_t lowest;     /* base of the region mapped last; the next is asked for below */
     size_t mapped_pages;
-    size_t mapped_peak_pages;
     struct regret regret;
     struct arena_stats stats;
 } arena = {.lock = LOCK_INIT(LOCK_ARENA)};
@@ -80,7 +79,6 @@ static void used_note(void)
 static void mapped_add(size_t n_pages)
 {
     arena.mapped_pages += n_pages;
-    raise_to(&arena.mapped_peak_pages, arena.mapped_pages);
     space_note();
 }
 
@@ -630,7 +628,6 @@ static void get_stats_locked(struct arena_stats *stats)
 {
     *stats = arena.stats;
     stats->mapped_bytes = arena.mapped_pages << PAGE_SHIFT;
-    stats->mapped_peak_bytes = arena.mapped_peak_pages << PAGE_SHIFT;
     stats->n_free_spans = free_spans.n_spans;
     memcpy(stats->n_free_spans_of_size, free_spans.n_by_size, sizeof free_spans.n_by_size);
     stats->free_bytes = free_spans.free_pages << PAGE_SHIFT;

@@ -25,9 +25,8 @@
 #include "os/lock.h"
 
 struct arena_stats {
-    size_t mapped_bytes; /* regions */
-    size_t mapped_peak_bytes;
-    size_t space_peak_bytes; /* the same, of regions and direct blocks */
+    size_t mapped_bytes;     /* regions */
+    size_t space_peak_bytes; /* regions and direct blocks */
     size_t n_free_spans;
     size_t n_free_spans_of_size[N_SPAN_SIZES]; /* as in free_spans.h */
     size_t free_bytes;                         /* of them, in no slab and no large block */

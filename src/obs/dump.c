@@ -26,7 +26,6 @@ static struct {
 struct desk {
     _Atomic uint32_t process; /* that a dump is being written in, or 0 */
     _Atomic bool is_asked;    /* for a dump that nobody has begun yet */
-    _Atomic bool is_put_off;  /* one that could not be made, to the next slow path of any thread */
     struct report report;
 };
 static struct desk desks[N_DUMP_CAUSES];
@@ -204,6 +203,18 @@ static void write_dump(struct report *report, enum dump_cause cause)
         write_to_file(report);
 }
 
+/* Occasions whose dump could not be made for want of a lock, a bit each: the next slow path of any
+ * thread makes it. */
+static _Atomic uint32_t put_off;
+
+static void make_dump(struct report *report, enum dump_cause cause)
+{
+    if (stats_read_soon(&report->stats))
+        write_dump(report, cause);
+    else
+        (void)atomic_or_relaxed(&put_off, 1u << cause);
+}
+
 /* Who asks and finds the desk taken has asked before it was left, and is seen by who leaves it. */
 void dump_now(enum dump_cause cause)
 {
@@ -211,10 +222,7 @@ void dump_now(enum dump_cause cause)
     atomic_put_in_order(&desk->is_asked, true);
     while (atomic_get_in_order(&desk->is_asked) && desk_take(desk)) {
         atomic_put_in_order(&desk->is_asked, false);
-        if (stats_read_soon(&desk->report.stats))
-            write_dump(&desk->report, cause);
-        else
-            atomic_put_relaxed(&desk->is_put_off, true);
+        make_dump(&desk->report, cause);
         desk_leave(desk);
     }
 }
@@ -290,32 +298,32 @@ static void read_live(void)
 
 /* Live memory is summed up when what is in use has grown, and where it may pass the size that is
  * waited for within slabs that are there already, at each tick of the clock. */
-static void observe_live(uint64_t now)
+static void observe_live(void)
 {
     enum { TICK_MS = 4 };
     uint64_t used = atomic_get_relaxed(&arena_used_bytes);
-    bool has_grown = is_turn(&watch.due_used, used, used / PEAK_SHARE);
-    if (has_grown || (is_waiting_for_live(used) && is_turn(&watch.due_look_ms, now, TICK_MS)))
+    if (is_turn(&watch.due_used, used, used / PEAK_SHARE) ||
+        (is_waiting_for_live(used) && is_turn(&watch.due_look_ms, os_clock_ms(), TICK_MS)))
         read_live();
 }
 
-static void dump_put_off(enum dump_cause cause)
+COLD static void dump_put_off(void)
 {
-    atomic_put_relaxed(&desks[cause].is_put_off, false);
-    dump_now(cause);
+    uint32_t causes = atomic_swap_acquire(&put_off, 0);
+    for (int cause = 0; cause < N_DUMP_CAUSES; cause++) {
+        if ((causes >> cause & 1) != 0)
+            dump_now(cause);
+    }
 }
 
 static void observe(void)
 {
     int saved_errno = errno;
-    uint64_t now = os_clock_ms();
-    for (int cause = 0; cause < N_DUMP_CAUSES; cause++) {
-        if (UNLIKELY(atomic_get_relaxed(&desks[cause].is_put_off)))
-            dump_put_off(cause);
-    }
-    if (options.dump_every_ms > 0 && is_turn(&watch.due_ms, now, options.dump_every_ms))
+    if (UNLIKELY(atomic_get_relaxed(&put_off) != 0))
+        dump_put_off();
+    if (options.dump_every_ms > 0 && is_turn(&watch.due_ms, os_clock_ms(), options.dump_every_ms))
         dump_now(DUMP_CAUSE_INTERVAL);
-    observe_live(now);
+    observe_live();
     errno = saved_errno;
 }
 
