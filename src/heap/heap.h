@@ -55,15 +55,15 @@ _Static_assert(sizeof(struct bin) == CLASS_SCALE, "the fast paths index bins by 
 
 /* What the slow paths of one class touch. */
 struct shelf {
-    struct block *magazine;  /* [lock] BLOCK_END when there is none */
-    struct span *slab;       /* [lock] the current one, in no list */
-    struct span *partial;    /* [lock] other slabs that have free blocks */
-    uint32_t n_magazine;     /* [lock] */
-    uint32_t n_slabs;        /* [lock] */
-    uint32_t cap;            /* [owner] blocks in the bin before it overflows */
-    int64_t balance;         /* [owner] blocks in the bin - (frees - allocs) */
-    bool refilled_from_slab; /* [owner] since the last overflow: the cap was too small */
-    bool is_draining;        /* [owner] blocks go home as they are freed: flush.c */
+    struct block *magazine;   /* [lock] BLOCK_END when there is none */
+    struct span *slab;        /* [lock] the current one, in no list */
+    struct span *partial;     /* [lock] other slabs that have free blocks */
+    uint32_t n_magazine;      /* [lock] */
+    _Atomic uint32_t n_slabs; /* changes under the lock */
+    uint32_t cap;             /* [owner] blocks in the bin before it overflows */
+    int64_t balance;          /* [owner] blocks in the bin - (frees - allocs) */
+    bool refilled_from_slab;  /* [owner] since the last overflow: the cap was too small */
+    bool is_draining;         /* [owner] blocks go home as they are freed: flush.c */
 
     /* Counters of the owner's: any thread may read them. */
     _Atomic uint64_t n_refills;      /* calls that found the bin empty */
@@ -135,6 +135,17 @@ ALWAYS_INLINE struct heap *heap_of(struct front *front)
 ALWAYS_INLINE struct heap *heap_by_number(uint32_t number)
 {
     return atomic_get_acquire(&heap_table[number]);
+}
+
+/* One slab more, or one less. [lock] */
+ALWAYS_INLINE void shelf_add_slab(struct shelf *shelf)
+{
+    atomic_put_relaxed(&shelf->n_slabs, atomic_get_relaxed(&shelf->n_slabs) + 1);
+}
+
+ALWAYS_INLINE void shelf_drop_slab(struct shelf *shelf)
+{
+    atomic_put_relaxed(&shelf->n_slabs, atomic_get_relaxed(&shelf->n_slabs) - 1);
 }
 
 ALWAYS_INLINE uint64_t bin_frees(const struct bin *bin)

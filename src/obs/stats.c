@@ -109,8 +109,9 @@ static void add_slabs_of(struct reading *reading, const struct heap *heap, unsig
 {
     struct class_stats *s = &reading->stats->classes[class];
     const struct shelf *shelf = &heap->shelves[class];
+    uint64_t n_slabs = atomic_get_relaxed(&shelf->n_slabs);
     uint64_t n_listed = 0;
-    s->slabs += shelf->n_slabs;
+    s->slabs += n_slabs;
     if (atomic_get_relaxed(&heap->state) != HEAP_ORPHAN) {
         if (shelf->slab != NULL) {
             add_slab(reading, s, shelf->slab);
@@ -121,7 +122,7 @@ static void add_slabs_of(struct reading *reading, const struct heap *heap, unsig
             n_listed++;
         }
     }
-    add_full_slabs(reading, class, shelf->n_slabs - n_listed);
+    add_full_slabs(reading, class, n_slabs - n_listed);
 }
 
 static void add_slabs(struct reading *reading, struct heap *heap)
