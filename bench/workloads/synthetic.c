@@ -24,6 +24,8 @@ const struct workload synthetic_workloads[] = {
     {"phases", "40 MB of one mix of sizes after the other, each freed before the next", run_phases},
     {"fragmentation", "sizes 16..64 KiB and lifetimes spread over many powers of two",
      run_fragmentation},
+    {"thread-turns", "20 threads of a pool, each in turn takes and returns 150 MB",
+     run_thread_turns},
     {"false-sharing-active", "threads that allocate at once write their blocks in a loop",
      run_false_sharing_active},
     {"false-sharing-passive", "the same, begun by freeing neighbouring blocks given to them",

@@ -37,6 +37,7 @@ void run_burst_then_idle_working(void);
 /* synthetic_memory.c */
 void run_phases(void);
 void run_fragmentation(void);
+void run_thread_turns(void);
 
 /* synthetic_sharing.c */
 void run_false_sharing_active(void);

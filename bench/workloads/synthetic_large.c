@@ -4,6 +4,8 @@
  */
 #include "synthetic.h"
 
+#include <time.h>
+
 /* ---- growing-arrays ---- */
 
 enum {
@@ -152,6 +154,14 @@ static void free_large(uint32_t place)
     free(large->bytes);
 }
 
+/* A second later, and one more call: a library may give memory back in passing. */
+static void wait_and_free_one(void)
+{
+    const struct timespec a_second = {.tv_sec = 1};
+    (void)nanosleep(&a_second, NULL);
+    free(take(LARGE_BYTES_LEAST));
+}
+
 void run_large_blocks(void)
 {
     uint64_t random = 31;
@@ -169,4 +179,7 @@ void run_large_blocks(void)
     }
     measure_end();
     measure_freed();
+    measure_detail("rss_0s", child_rss_mib());
+    wait_and_free_one();
+    measure_detail("rss_1s", child_rss_mib());
 }

@@ -5,9 +5,11 @@
  *   phases          many blocks of one mix of sizes, all freed, then of the next: memory that stays
  *                   bound to a size shows in the peak
  *   fragmentation   a steady live set of blocks of very different sizes and lifetimes
+ *   thread-turns    threads of a pool, one at a time with much memory, which the next shall have
  */
 #include "synthetic.h"
 
+#include <pthread.h>
 #include <string.h>
 
 /* ---- phases ---- */
@@ -65,6 +67,7 @@ enum {
     N_LIFETIME_OCTAVES = 19,
     WHEEL_STEPS = (1 << N_LIFETIME_OCTAVES) / 4 * 5, /* longer than any lifetime */
     N_STEPS = 3 * WHEEL_STEPS,
+    N_CHECKPOINTS = 10, /* where resident memory is set against what lives */
     LIVING_BYTES_MAX = 64 * 1024,
 };
 
@@ -132,6 +135,11 @@ static void run_steps(uint32_t first, uint32_t end)
     }
 }
 
+static double live_mib(void)
+{
+    return (double)wheel.n_bytes_live / (1024.0 * 1024.0);
+}
+
 void run_fragmentation(void)
 {
     memset(&wheel, 0xff, sizeof wheel); /* resident before the start, so that it is not counted */
@@ -139,17 +147,86 @@ void run_fragmentation(void)
     wheel.random = 61;
     uint32_t n_steps = amount(N_STEPS);
     double mib_at_start = child_rss_mib();
-    measure_begin();
-    run_steps(0, n_steps);
-    measure_end();
-    double live_mib = (double)wheel.n_bytes_live / (1024.0 * 1024.0);
-    measure_detail("rss_per_live", (child_rss_mib() - mib_at_start) / live_mib);
-    measure_detail("live_mib", live_mib);
+    double most = 0;
+    double last = 0;
+    for (uint32_t i = 0; i < N_CHECKPOINTS; i++) {
+        uint32_t step = (uint32_t)((uint64_t)n_steps * i / N_CHECKPOINTS);
+        measure_begin();
+        run_steps(step, (uint32_t)((uint64_t)n_steps * (i + 1) / N_CHECKPOINTS));
+        measure_end();
+        last = (child_rss_mib() - mib_at_start) / live_mib();
+        most = last > most ? last : most;
+    }
+    measure_detail("rss_per_live", last);
+    measure_detail("rss_per_live_most", most);
+    measure_detail("live_mib", live_mib());
     for (uint32_t step = n_steps; step < n_steps + WHEEL_STEPS; step++) {
         end_lives(step);
     }
     if (wheel.n_bytes_live != 0) {
         child_fail("fragmentation: not all blocks were found again");
     }
+    measure_freed();
+}
+
+/* ---- thread-turns ---- */
+
+enum {
+    N_TURNS = 20,
+    TURN_BYTES = 150 * 1000 * 1000,
+    TURN_BYTES_MOST = 4096,
+};
+
+struct kept {
+    struct block block;
+    struct kept *next;
+};
+
+static struct player {
+    uint32_t number;
+} players[N_TURNS];
+
+static pthread_barrier_t turn;
+
+static void take_turn(uint32_t number)
+{
+    struct kept *kept = NULL;
+    uint64_t random = 70 + number;
+    for (uint32_t n_bytes = amount(TURN_BYTES); n_bytes > 0;) {
+        uint32_t size = random_between(&random, sizeof(struct kept) + 1, TURN_BYTES_MOST);
+        struct kept *last = kept;
+        kept = (struct kept *)(void *)block_make(size, number);
+        kept->next = last;
+        n_bytes -= size < n_bytes ? size : n_bytes;
+    }
+    while (kept != NULL) {
+        struct kept *next = kept->next;
+        block_free(&kept->block, number);
+        kept = next;
+    }
+}
+
+static void *play(void *argument)
+{
+    const struct player *player = argument;
+    for (uint32_t i = 0; i < N_TURNS; i++) {
+        if (i == player->number) {
+            take_turn(i);
+        }
+        (void)pthread_barrier_wait(&turn);
+    }
+    return NULL;
+}
+
+void run_thread_turns(void)
+{
+    for (uint32_t i = 0; i < N_TURNS; i++) {
+        players[i] = (struct player){.number = i};
+    }
+    (void)pthread_barrier_init(&turn, NULL, N_TURNS);
+    measure_begin();
+    run_threads(N_TURNS, play, players, sizeof players[0]);
+    measure_end();
+    (void)pthread_barrier_destroy(&turn);
     measure_freed();
 }

@@ -28,4 +28,5 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
         return;
     }
     dump_init();
+    heap_background_start();
 }

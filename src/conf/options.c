@@ -44,6 +44,7 @@ struct option {
 };
 
 static const char *const switch_choices[] = {"off", "on", NULL};
+static const char *const huge_choices[] = {"system", "on", "off", NULL};
 static const char *const foreign_choices[] = {"forward", "ignore", "abort", NULL};
 static const char *const zero_realloc_choices[] = {"free", "alloc", "abort", NULL};
 static const char *const dump_exit_choices[] = {"off", "on", "quick", NULL};
@@ -91,6 +92,11 @@ static const struct option table[] = {
      .help = "and on top so much of what is in use"},
     {FIELD(purge_ms), .type = OPTION_NUMBER, .min = 0, .max = 3600000, .unit = "milliseconds",
      .help = "free memory older than this goes back to the kernel"},
+    {FIELD(background), .type = OPTION_CHOICE, .choices = switch_choices,
+     .help = "a thread of ours sees to that while the program makes no calls"},
+    {FIELD(huge), .type = OPTION_CHOICE, .choices = huge_choices,
+     .help =
+         "huge pages: what the system does, ask for them where memory is in dense use, or none"},
     {FIELD(direct_bytes), .type = OPTION_BYTES, .min = MIB, .max = 1024 * GIB, .unit = "bytes",
      .help = "blocks of this size get a mapping of their own if nothing free fits"},
     {FIELD(guest_calls), .type = OPTION_NUMBER, .min = 0, .max = UINT32_MAX - 1, .unit = "calls",

@@ -14,6 +14,7 @@
 
 enum { OPTION_TEXT_MAX = 240 };
 
+enum huge_pages { HUGE_SYSTEM, HUGE_ON, HUGE_OFF };
 enum foreign_action { FOREIGN_FORWARD, FOREIGN_IGNORE, FOREIGN_ABORT };
 enum zero_realloc_action { ZERO_REALLOC_FREE, ZERO_REALLOC_ALLOC, ZERO_REALLOC_ABORT };
 enum dump_exit { DUMP_EXIT_OFF, DUMP_EXIT_ON, DUMP_EXIT_QUICK };
@@ -28,6 +29,8 @@ struct options {
     uint64_t dirty_bytes;        /* free memory held back from the kernel */
     uint64_t dirty_percent;      /* of what is in use: as much on top */
     uint64_t purge_ms;           /* and for how long */
+    uint64_t background;         /* a thread of ours sees to it */
+    uint64_t huge;               /* enum huge_pages */
     uint64_t direct_bytes;       /* blocks from here on are mapped if nothing free fits */
     uint64_t guest_calls;        /* of a new thread, before it gets a heap of its own */
     uint64_t foreign;            /* enum foreign_action */

@@ -13,7 +13,7 @@
 #include "mem/slab.h"
 #include "os/panic.h"
 
-enum { DRAIN_BLOCKS_MIN = 8, DRAIN_BLOCKS_MAX = 32, LOOKS_PER_PURGE = 64 };
+enum { DRAIN_BLOCKS_MIN = 8, DRAIN_BLOCKS_MAX = 32, LOOKS_PER_REVIEW = 64 };
 
 void heap_list_add(struct heap *heap, struct span *slab)
 {
@@ -112,6 +112,15 @@ static void magazine_send_home_locked(struct heap *heap, unsigned class)
     shelf->n_magazine = 0;
 }
 
+static void bin_send_home_locked(struct heap *heap, unsigned class)
+{
+    struct bin *bin = &heap->front.bins[class];
+    size_t n = bin_count(heap, class);
+    heap_send_home_locked(heap, class, bin->head, n);
+    bin->head = BLOCK_END;
+    heap->shelves[class].balance -= (int64_t)n;
+}
+
 /* ---- the bin's cap ---- */
 
 /* What the caps of one heap may sum up to: a fair share of what all may. */
@@ -120,15 +129,49 @@ static size_t caps_max(void)
     return min_size(options.cache_bytes / heap_live_count(), options.cache_thread_bytes);
 }
 
+static void cap_halve(struct heap *heap, unsigned class)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    uint32_t cap = max_size(shelf->cap / 2, 1);
+    heap->caps_bytes -= (shelf->cap - cap) * class_bytes(class);
+    shelf->cap = cap;
+    if (bin_count(heap, class) <= cap)
+        return;
+    lock_take(&heap->lock);
+    bin_send_home_locked(heap, class);
+    lock_release(&heap->lock);
+    bin_set_left(&heap->front.bins[class], cap);
+}
+
+/* Takes room from a class other than `spared` that has not been looked at for a round of the hand.
+ * False: all have. */
+static bool caps_shrink(struct heap *heap, unsigned spared)
+{
+    for (unsigned i = 0; i < N_CLASSES; i++) {
+        unsigned class = heap->cap_hand++ % N_CLASSES;
+        struct shelf *shelf = &heap->shelves[class];
+        bool was_hot = shelf->is_hot;
+        shelf->is_hot = false;
+        if (!was_hot && class != spared && shelf->cap > heap_cap_first(class)) {
+            cap_halve(heap, class);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The bin overflowed after it had to be filled from slabs: a larger one would have saved both. */
 static void cap_grow(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
     size_t bytes = shelf->cap * class_bytes(class);
     shelf->refilled_from_slab = false;
-    if (bytes * 2 > max_size(options.cache_class_bytes, 4 * class_bytes(class)) ||
-        heap->caps_bytes + bytes > caps_max())
+    if (bytes * 2 > max_size(options.cache_class_bytes, 4 * class_bytes(class)))
         return;
+    while (heap->caps_bytes + bytes > caps_max()) {
+        if (!caps_shrink(heap, class))
+            return;
+    }
     shelf->cap *= 2;
     heap->caps_bytes += bytes;
 }
@@ -172,6 +215,16 @@ static size_t bin_limit(const struct shelf *shelf)
     return limit;
 }
 
+/* A thread that finds all it needs in its bins never comes to the arena. And there may be more
+ * threads than when the caps grew. */
+static void review(struct heap *heap, unsigned class)
+{
+    arena_purge_due();
+    heap_sweep_due();
+    if (heap->caps_bytes > caps_max())
+        (void)caps_shrink(heap, class);
+}
+
 void heap_look_at_bin(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
@@ -179,9 +232,9 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
         heap_open_shelf(heap, class);
         return;
     }
-    /* A thread that finds all it needs in its bins comes here, but never to the arena. */
-    if (UNLIKELY(++heap->n_looks % LOOKS_PER_PURGE == 0))
-        arena_purge_due();
+    shelf->is_hot = true;
+    if (UNLIKELY(++heap->n_looks % LOOKS_PER_REVIEW == 0))
+        review(heap, class);
     size_t n = bin_count(heap, class);
     if (n >= bin_limit(shelf)) {
         bin_overflow(heap, class, n);
@@ -207,11 +260,7 @@ static void flush_shared_locked(struct heap *heap, unsigned class)
 
 static void flush_class_locked(struct heap *heap, unsigned class)
 {
-    struct bin *bin = &heap->front.bins[class];
-    size_t n = bin_count(heap, class);
-    heap_send_home_locked(heap, class, bin->head, n);
-    bin->head = BLOCK_END;
-    heap->shelves[class].balance -= (int64_t)n;
+    bin_send_home_locked(heap, class);
     flush_shared_locked(heap, class);
 }
 
@@ -223,11 +272,16 @@ void heap_flush(struct heap *heap)
     lock_release(&heap->lock);
 }
 
+void heap_flush_shared_locked(struct heap *heap)
+{
+    for (unsigned class = 0; class < N_CLASSES; class ++)
+        flush_shared_locked(heap, class);
+}
+
 static void flush_live(struct heap *heap)
 {
     lock_take(&heap->lock);
-    for (unsigned class = 0; class < N_CLASSES; class ++)
-        flush_shared_locked(heap, class);
+    heap_flush_shared_locked(heap);
     lock_release(&heap->lock);
 }
 

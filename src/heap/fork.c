@@ -90,6 +90,7 @@ static void fork_child(void)
     heap_threads_fork_child();
     lock_fork_end();
     heap_leave();
+    heap_background_start(); /* there was one, for the process is not of one thread */
 }
 
 static void see_to_heap(struct heap *heap)

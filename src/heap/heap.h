@@ -63,6 +63,7 @@ struct shelf {
     uint32_t cap;             /* [owner] blocks in the bin before it overflows */
     int64_t balance;          /* [owner] blocks in the bin - (frees - allocs) */
     bool refilled_from_slab;  /* [owner] since the last overflow: the cap was too small */
+    bool is_hot;              /* [owner] looked at since the hand of caps_shrink came by */
     bool is_draining;         /* [owner] blocks go home as they are freed: flush.c */
 
     /* Counters of the owner's: any thread may read them. */
@@ -101,6 +102,9 @@ struct heap {
     struct heap *next_parked; /* [lock: threads] */
     uint32_t n_looks;         /* [owner] at bins, since ever */
     _Atomic uint64_t reading; /* of obs/stats.c that holds the lock; changes under it */
+    unsigned cap_hand;        /* [owner] the class whose cap may shrink next */
+    _Atomic uint32_t active;  /* idle_epoch when the owner was last in a slow path */
+    uint32_t swept;           /* [lock] 1 + `active` when what it had set aside was sent home */
     size_t caps_bytes;        /* [owner] sum of the caps of all classes in use */
     struct shelf shelves[N_CLASSES];
     struct outbox outboxes[N_OUTBOXES];
@@ -230,6 +234,9 @@ void heap_check(struct heap *heap);
 
 /* ---- refill.c: blocks for the bin ---- */
 
+/* The cap of a bin to begin with, in blocks. */
+uint32_t heap_cap_first(unsigned class);
+
 /* A class's first use: gives its bin a cap. */
 void heap_open_shelf(struct heap *heap, unsigned class);
 
@@ -249,6 +256,9 @@ void heap_flush(struct heap *heap);
 
 /* Of every heap, but for the bins of other threads'. */
 void heap_flush_all(void);
+
+/* What a heap's lock guards: all but the bins. [lock] */
+void heap_flush_shared_locked(struct heap *heap);
 
 /* Makes bin_count() true again, after a fast path was cut short. */
 void heap_count_bins(struct heap *heap);
@@ -275,6 +285,21 @@ void heap_flush_outboxes(struct heap *heap);
 /* Into the owner's inbox. */
 void heap_push(uint32_t owner, unsigned class, const struct chain *chain);
 
+/* ---- idle.c: heaps whose threads do nothing ---- */
+
+/* Counts up a few times a second, while anything is done at all. */
+extern _Atomic uint32_t idle_epoch;
+
+/* A live heap whose owner has been in no slow path for a while. */
+bool heap_is_idle(const struct heap *heap);
+
+/* There was one lately. */
+bool heap_any_idle(void);
+
+/* Sends home what idle heaps have set aside or been sent, if it is time. Any thread; takes no lock
+ * that is held. */
+void heap_sweep_due(void);
+
 /* ---- thread.c: heaps and threads ---- */
 
 /* From then on threads that end give their heaps back. The first thread but the main one that calls
@@ -294,8 +319,9 @@ struct heap *heap_attach(void);
 struct heap *heap_visit(void);
 void heap_visit_end(struct heap *host);
 
-/* Some parked heap other than the one the caller visits, locked; NULL: none at hand. */
-struct heap *heap_parked_take(const struct heap *visited);
+/* Some heap other than the caller's that nobody is using, parked or idle, locked; NULL: none at
+ * hand. */
+struct heap *heap_unused_take(const struct heap *mine);
 
 /* Heaps that threads have now; at least 1. */
 uint32_t heap_live_count(void);
@@ -315,6 +341,11 @@ void heap_threads_fork_parent(void);
 void heap_threads_fork_child(void);
 
 void heap_threads_fork_unnoticed(void);
+
+/* ---- background.c ---- */
+
+/* If the option asks for it. */
+void heap_background_start(void);
 
 /* ---- fork.c ---- */
 

@@ -3,8 +3,8 @@
  * Blocks for an empty bin: what is nearest first, and from slabs the lowest addresses first, so
  * that the rest of the slabs can become empty.
  *
- * Runs on the owner's thread, takes the heap's lock; tries, never waits for, the lock of a parked
- * heap.
+ * Runs on the owner's thread, takes the heap's lock; tries, never waits for, the lock of a heap that
+ * is not in use.
  */
 #include "base/check.h"
 #include "conf/options.h"
@@ -16,7 +16,7 @@ enum {
     CARVE_MAX_BYTES = PAGE_BYTES, /* fresh memory is touched a page at a time, not sooner */
     POPULATE_MIN_SLABS = 16,      /* of the class, and one more will be used up as well */
     PARTIAL_LOOKS = 4,            /* slabs compared to find a full one */
-    PARKED_LOOKS = 4,             /* parked heaps asked for a slab before one is made */
+    UNUSED_LOOKS = 4,             /* unused heaps asked for a slab before one is made */
 };
 
 static void bin_install(struct heap *heap, unsigned class, struct block *head, size_t n)
@@ -25,15 +25,15 @@ static void bin_install(struct heap *heap, unsigned class, struct block *head, s
     heap->shelves[class].balance += (int64_t)n;
 }
 
-static size_t cap_first(unsigned class)
+uint32_t heap_cap_first(unsigned class)
 {
-    return max_size(CARVE_MAX_BYTES / class_bytes(class), 2);
+    return (uint32_t)max_size(CARVE_MAX_BYTES / class_bytes(class), 2);
 }
 
 void heap_open_shelf(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
-    shelf->cap = (uint32_t)cap_first(class);
+    shelf->cap = heap_cap_first(class);
     heap->caps_bytes += shelf->cap * class_bytes(class);
     bin_set_left(&heap->front.bins[class], shelf->cap);
 }
@@ -57,36 +57,37 @@ static bool slab_has_blocks(const struct span *slab)
     return slab_has_free(slab) || slab_has_fresh(slab);
 }
 
-/* A slab of this class out of a parked heap, made ours (map.h: M3). */
-static struct span *slab_from(struct heap *parked, struct heap *heap, unsigned class)
+/* A slab of this class out of a heap that is not in use, made ours (map.h: M3). */
+static struct span *slab_from(struct heap *unused, struct heap *heap, unsigned class)
 {
-    struct chain left = inbox_take(&parked->inboxes[class], class_bytes(class));
-    heap_send_home_locked(parked, class, left.head, left.n);
-    struct span *slab = parked->shelves[class].partial;
+    struct chain left = inbox_take(&unused->inboxes[class], class_bytes(class));
+    heap_send_home_locked(unused, class, left.head, left.n);
+    struct span *slab = unused->shelves[class].partial;
     if (slab != NULL) {
-        heap_list_remove(parked, slab);
-        shelf_drop_slab(&parked->shelves[class]);
+        heap_list_remove(unused, slab);
+        shelf_drop_slab(&unused->shelves[class]);
         shelf_add_slab(&heap->shelves[class]);
         map_set_slab(slab->base, class, heap->front.tag);
     }
     return slab;
 }
 
-static struct span *slab_from_parked(struct heap *heap, unsigned class)
+static struct span *slab_from_unused(struct heap *heap, unsigned class)
 {
     struct span *slab = NULL;
-    for (int i = 0; i < PARKED_LOOKS && slab == NULL; i++) {
-        struct heap *parked = heap_parked_take(heap);
-        if (parked == NULL)
+    for (int i = 0; i < UNUSED_LOOKS && slab == NULL; i++) {
+        struct heap *unused = heap_unused_take(heap);
+        if (unused == NULL)
             return NULL;
-        slab = slab_from(parked, heap, class);
-        lock_release(&parked->lock);
+        slab = slab_from(unused, heap, class);
+        lock_release(&unused->lock);
     }
     return slab;
 }
 
 static struct span *slab_made(struct heap *heap, unsigned class)
 {
+    heap_sweep_due();
     struct span *slab = slab_new(class);
     if (slab == NULL)
         return NULL;
@@ -108,7 +109,7 @@ static struct span *slab_with_blocks(struct heap *heap, unsigned class)
     if (slab != NULL)
         heap_list_remove(heap, slab);
     if (slab == NULL)
-        slab = slab_from_parked(heap, class);
+        slab = slab_from_unused(heap, class);
     if (slab == NULL)
         slab = slab_made(heap, class);
     if (slab != NULL)

@@ -34,6 +34,7 @@ enum {
     DESTRUCTOR_ROUNDS = 2,
     THREAD_OVER = 255,
     PARKED_TRIED = 16,      /* parked heaps looked at for one that suits */
+    UNUSED_TRIED = 16,      /* heaps looked at for one that is not in use */
     PARKED_FOR_GUESTS = 16, /* none is made for guests from then on */
 };
 
@@ -131,19 +132,23 @@ static struct heap *parked_pop_locked(void)
     return heap;
 }
 
+static bool is_unused(const struct heap *heap)
+{
+    return atomic_get_relaxed(&heap->state) == HEAP_PARKED || heap_is_idle(heap);
+}
+
 /* Starts at another number each time, so that all get their turn. */
-struct heap *heap_parked_take(const struct heap *visited)
+struct heap *heap_unused_take(const struct heap *mine)
 {
     static _Atomic uint32_t turn;
-    if (LIKELY(atomic_get_relaxed(&threads.n_parked) == 0))
+    if (LIKELY(atomic_get_relaxed(&threads.n_parked) == 0 && !heap_any_idle()))
         return NULL;
     uint32_t n = heap_number_max();
-    for (int i = 0; i < PARKED_TRIED; i++) {
+    for (int i = 0; i < UNUSED_TRIED; i++) {
         struct heap *heap = heap_by_number(1 + atomic_add_relaxed(&turn, 1) % n);
-        if (heap == NULL || heap == visited || atomic_get_relaxed(&heap->state) != HEAP_PARKED ||
-            !lock_try(&heap->lock))
+        if (heap == NULL || heap == mine || !is_unused(heap) || !lock_try(&heap->lock))
             continue;
-        if (atomic_get_relaxed(&heap->state) == HEAP_PARKED)
+        if (is_unused(heap))
             return heap;
         lock_release(&heap->lock);
     }
@@ -369,7 +374,9 @@ struct heap *heap_attach(void)
         thread_hook();
     if (UNLIKELY(front_own == &front_empty))
         return attach_or_visit();
-    return heap_of(front_own);
+    struct heap *heap = heap_of(front_own);
+    atomic_put_relaxed(&heap->active, atomic_get_relaxed(&idle_epoch));
+    return heap;
 }
 
 /* ---- fork ---- */

@@ -17,7 +17,8 @@ enum {
     ALIGNED_TRIES = 8, /* spans looked at for an aligned run before asking for a surely large one */
     SOON_TRIES = 1000,
     REGRET_HALVED_MS = 1000,
-    REGRET_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT,
+    REGRET_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT, /* or this part of the most there ever was: */
+    REGRET_SHARE = 2,
     PURGE_MIN_PAGES = MIB >> PAGE_SHIFT, /* over the limit: a system call is worth so much */
 };
 
@@ -35,6 +36,7 @@ static struct {
     struct span *purging; /* linked by .newer */
     uintptr_t lowest;     /* base of the region mapped last; the next is asked for below */
     size_t mapped_pages;
+    size_t mapped_peak_pages;
     struct regret regret;
     struct arena_stats stats;
 } arena = {.lock = LOCK_INIT(LOCK_ARENA)};
@@ -79,7 +81,17 @@ static void used_note(void)
 static void mapped_add(size_t n_pages)
 {
     arena.mapped_pages += n_pages;
+    raise_to(&arena.mapped_peak_pages, arena.mapped_pages);
     space_note();
+}
+
+/* What programs shall have, of either kind. */
+static uintptr_t pages_map(uintptr_t hint, size_t bytes)
+{
+    void *p = os_pages_map((void *)hint, bytes);
+    if (p != NULL && UNLIKELY(options.huge == HUGE_OFF))
+        os_pages_huge_off(p, bytes);
+    return (uintptr_t)p;
 }
 
 static uintptr_t region_map(size_t n_pages)
@@ -87,7 +99,7 @@ static uintptr_t region_map(size_t n_pages)
     size_t bytes = round_up(n_pages << PAGE_SHIFT, UNIT_BYTES);
     uintptr_t end = arena.lowest != 0 ? arena.lowest : first_region_end();
     uintptr_t hint = end > bytes ? end - bytes : 0;
-    uintptr_t base = (uintptr_t)os_pages_map((void *)hint, bytes);
+    uintptr_t base = pages_map(hint, bytes);
     if (base == 0)
         return 0;
     if (!map_cover(base, bytes)) {
@@ -149,7 +161,8 @@ static void regret_note_need(size_t n_fresh_pages)
 {
     size_t n = min_size(n_fresh_pages, arena.regret.purged_pages);
     arena.regret.purged_pages -= n;
-    arena.regret.needed_pages = min_size(arena.regret.needed_pages + n, REGRET_MAX_PAGES);
+    size_t max = max_size(REGRET_MAX_PAGES, arena.mapped_peak_pages / REGRET_SHARE);
+    arena.regret.needed_pages = min_size(arena.regret.needed_pages + n, max);
     arena.stats.n_pages_missed += n;
 }
 
@@ -326,6 +339,14 @@ void arena_purge_due(void)
     lock_release(&arena.lock);
 }
 
+bool arena_is_dirty(void)
+{
+    lock_take(&arena.lock);
+    bool is_dirty = free_spans.dirty_pages > 0;
+    lock_release(&arena.lock);
+    return is_dirty;
+}
+
 void arena_unmap_free(void)
 {
     lock_take(&arena.lock);
@@ -385,6 +406,32 @@ void arena_give(struct span *span, size_t n_touched)
     lock_take(&arena.lock);
     give_locked(span, n_touched, now);
     purge_due_locked(now);
+    lock_release(&arena.lock);
+}
+
+/* ---- huge pages ---- */
+
+static uint8_t *n_full_of(const struct span *slab)
+{
+    struct leaf *leaf = atomic_get_acquire(&map_root[slab->base >> LEAF_SHIFT]);
+    return &leaf->n_full[(slab->base >> EXTENT_SHIFT) % LEAF_EXTENTS];
+}
+
+void arena_slab_full(const struct span *slab)
+{
+    lock_take(&arena.lock);
+    bool is_dense = ++*n_full_of(slab) == EXTENT_UNITS;
+    lock_release(&arena.lock);
+    size_t extent_bytes = (size_t)1 << EXTENT_SHIFT;
+    if (is_dense)
+        os_pages_huge_on((void *)round_down(slab->base, extent_bytes), extent_bytes);
+}
+
+void arena_slab_not_full(const struct span *slab)
+{
+    lock_take(&arena.lock);
+    uint8_t *n_full = n_full_of(slab);
+    *n_full -= *n_full > 0; /* the option may have come after the slab */
     lock_release(&arena.lock);
 }
 
@@ -484,8 +531,7 @@ static uintptr_t map_aligned(size_t bytes, size_t align_bytes)
     size_t slack = align_bytes > os_page_bytes() ? align_bytes : 0;
     if (bytes + slack < bytes)
         return 0;
-    void *hint = (void *)direct_hint(bytes + slack);
-    uintptr_t base = (uintptr_t)os_pages_map(hint, bytes + slack);
+    uintptr_t base = pages_map(direct_hint(bytes + slack), bytes + slack);
     if (base == 0 || slack == 0)
         return base;
     uintptr_t start = round_up(base, align_bytes);
@@ -554,7 +600,7 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
 
 static uintptr_t direct_move(uintptr_t base, size_t old_bytes, size_t new_bytes)
 {
-    uintptr_t to = (uintptr_t)os_pages_map(NULL, new_bytes);
+    uintptr_t to = pages_map(0, new_bytes);
     if (to == 0)
         return 0;
     if (!direct_cover(to) || !os_pages_move((void *)base, old_bytes, new_bytes, (void *)to)) {
@@ -577,9 +623,12 @@ bool arena_resize_direct(struct span *span, size_t bytes)
     lock_take(&arena.lock);
     if (span_bytes(span) > all)
         arena.stats.purged_bytes += span_bytes(span) - all;
+    size_t grown_bytes = all > span_bytes(span) ? span_bytes(span) : 0;
     direct_unregister_locked(span);
     direct_register_locked(span, base, all);
     lock_release(&arena.lock);
+    if (UNLIKELY(options.huge == HUGE_ON) && grown_bytes > 0)
+        os_pages_huge_on((void *)base, grown_bytes);
     return true;
 }
 
@@ -628,6 +677,7 @@ static void get_stats_locked(struct arena_stats *stats)
 {
     *stats = arena.stats;
     stats->mapped_bytes = arena.mapped_pages << PAGE_SHIFT;
+    stats->mapped_peak_bytes = arena.mapped_peak_pages << PAGE_SHIFT;
     stats->n_free_spans = free_spans.n_spans;
     memcpy(stats->n_free_spans_of_size, free_spans.n_by_size, sizeof free_spans.n_by_size);
     stats->free_bytes = free_spans.free_pages << PAGE_SHIFT;

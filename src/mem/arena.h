@@ -25,8 +25,9 @@
 #include "os/lock.h"
 
 struct arena_stats {
-    size_t mapped_bytes;     /* regions */
-    size_t space_peak_bytes; /* regions and direct blocks */
+    size_t mapped_bytes; /* regions */
+    size_t mapped_peak_bytes;
+    size_t space_peak_bytes; /* the same, of regions and direct blocks */
     size_t n_free_spans;
     size_t n_free_spans_of_size[N_SPAN_SIZES]; /* as in free_spans.h */
     size_t free_bytes;                         /* of them, in no slab and no large block */
@@ -61,6 +62,11 @@ void arena_give(struct span *span, size_t n_touched);
 /* Makes a large block longer or shorter where it is. False: what follows is in use. */
 bool arena_resize(struct span *span, size_t n_pages);
 
+/* For huge pages: a slab's blocks have all been handed out once, and all of it is in memory; or such
+ * a slab is about to be given back. An extent full of such slabs is worth a huge page. */
+void arena_slab_full(const struct span *slab);
+void arena_slab_not_full(const struct span *slab);
+
 /* The span of the large block that begins at p, or NULL when none does. */
 struct span *arena_large_at(const void *p);
 
@@ -89,6 +95,9 @@ bool arena_purge_all(void);
 /* All but `bytes` of them. */
 bool arena_purge_down_to(size_t bytes);
 void arena_purge_due(void);
+
+/* Free pages are held back from the kernel. */
+bool arena_is_dirty(void);
 
 void arena_get_stats(struct arena_stats *stats);
 

@@ -44,6 +44,9 @@ enum {
     LEAF_SHIFT = 32, /* a leaf covers 4 GiB */
     LEAF_UNITS = 1 << (LEAF_SHIFT - UNIT_SHIFT),
     LEAF_PAGES = 1 << (LEAF_SHIFT - PAGE_SHIFT),
+    EXTENT_SHIFT = 21, /* a huge page */
+    EXTENT_UNITS = 1 << (EXTENT_SHIFT - UNIT_SHIFT),
+    LEAF_EXTENTS = 1 << (LEAF_SHIFT - EXTENT_SHIFT),
     ADDRESS_BITS = 48,
     MAP_CLASS_SHIFT = 21,
     MAP_OWNER_SHIFT = 48,
@@ -60,6 +63,8 @@ struct leaf {
     struct span *spans[LEAF_PAGES];
     /* [lock: arena] One bit a page: it may hold something else than zeroes. */
     uint64_t touched[LEAF_PAGES / 64];
+    /* [lock: arena] Slabs in each extent of which every block has been handed out. */
+    uint8_t n_full[LEAF_EXTENTS];
 };
 
 extern struct leaf map_first_leaf;

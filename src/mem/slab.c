@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "conf/classes.h"
+#include "conf/options.h"
 #include "mem/arena.h"
 #include "mem/meta.h"
 #include "os/pages.h"
@@ -47,6 +48,13 @@ struct span *slab_new(unsigned class)
     return span;
 }
 
+/* Its last block has been carved. */
+static void note_full(const struct span *slab)
+{
+    if (UNLIKELY(options.huge == HUGE_ON))
+        arena_slab_full(slab);
+}
+
 void slab_populate(struct span *slab)
 {
     if (!slab->slab.is_zero)
@@ -76,6 +84,8 @@ void slab_delete(struct span *slab)
 {
     struct slab_part *part = &slab->slab;
     ASSERT(part->n_out == 0 && !part->in_list);
+    if (UNLIKELY(options.huge == HUGE_ON) && !slab_has_fresh(slab))
+        arena_slab_not_full(slab);
     if (part->bitmap != &part->own_word)
         meta_give(part->bitmap, bitmap_words(slab) * sizeof(uint64_t));
     arena_give(slab, touched_now(slab));
@@ -110,6 +120,8 @@ void slab_carve(struct span *slab, struct chain *chain, size_t max)
         chain_append(chain, (struct block *)(void *)at);
     slab->slab.n_carved += (uint16_t)n;
     slab->slab.n_out += (uint16_t)n;
+    if (n > 0 && !slab_has_fresh(slab))
+        note_full(slab);
 }
 
 void *slab_carve_zeroed(struct span *slab)
@@ -117,7 +129,10 @@ void *slab_carve_zeroed(struct span *slab)
     if (!slab->slab.is_zero || !slab_has_fresh(slab))
         return NULL;
     slab->slab.n_out++;
-    return block_at(slab, slab->slab.n_carved++);
+    void *block = block_at(slab, slab->slab.n_carved++);
+    if (!slab_has_fresh(slab))
+        note_full(slab);
+    return block;
 }
 
 static void put(struct span *slab, const struct block *block, unsigned index)

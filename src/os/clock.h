@@ -13,4 +13,7 @@ uint64_t os_clock_ms(void);
 /* As finely as the machine can tell. */
 uint64_t os_clock_ns(void);
 
+/* This thread does nothing for about so long. */
+void os_sleep_ms(uint32_t ms);
+
 #endif

@@ -50,6 +50,16 @@ void os_pages_populate(void *p, size_t bytes)
     (void)OS_CALL_COUNTED(OS_CALL_POPULATE, sys_populate(p, bytes));
 }
 
+void os_pages_huge_on(void *p, size_t bytes)
+{
+    (void)OS_CALL_COUNTED(OS_CALL_HUGE, sys_huge_on(p, bytes));
+}
+
+void os_pages_huge_off(void *p, size_t bytes)
+{
+    (void)OS_CALL_COUNTED(OS_CALL_HUGE, sys_huge_off(p, bytes));
+}
+
 void os_pages_guard(void *p, size_t bytes)
 {
     (void)OS_CALL_COUNTED(OS_CALL_PROTECT, sys_protect_none(p, bytes));

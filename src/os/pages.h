@@ -24,6 +24,10 @@ void os_pages_populate(void *p, size_t bytes);
  * (locked memory, a seccomp filter). */
 bool os_pages_discard(void *p, size_t bytes);
 
+/* From then on the kernel may use huge pages there, or must not. Failure is ignored. */
+void os_pages_huge_on(void *p, size_t bytes);
+void os_pages_huge_off(void *p, size_t bytes);
+
 /* A guard: any access faults. Failure is ignored, a guard less is no harm to the program. */
 void os_pages_guard(void *p, size_t bytes);
 

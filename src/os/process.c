@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -61,6 +62,35 @@ bool os_thread_at_exit(const void *value)
 {
     uint32_t key = atomic_get_acquire(&exit_key);
     return key != 0 && pthread_setspecific(key - 1, value) == 0;
+}
+
+enum { OWN_STACK_BYTES = 128 * 1024 };
+
+static bool thread_create(const pthread_attr_t *attributes, void *(*body)(void *), const char *name)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, attributes, body, NULL) != 0)
+        return false;
+    (void)pthread_setname_np(thread, name);
+    (void)pthread_detach(thread);
+    return true;
+}
+
+bool os_thread_start(void *(*body)(void *), const char *name)
+{
+    pthread_attr_t attributes;
+    sigset_t all;
+    sigset_t before;
+    if (pthread_attr_init(&attributes) != 0)
+        return false;
+    /* A program with much thread-local data needs more than that: then what libc thinks right. */
+    (void)pthread_attr_setstacksize(&attributes, OWN_STACK_BYTES);
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited */
+    bool started = thread_create(&attributes, body, name) || thread_create(NULL, body, name);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attributes);
+    return started;
 }
 
 bool os_is_main_thread(void)

@@ -28,6 +28,9 @@ bool os_thread_at_exit(const void *value);
 
 bool os_is_main_thread(void);
 
+/* A thread of our own: a small stack, no signals, nobody waits for it. False: there can be none. */
+bool os_thread_start(void *(*body)(void *), const char *name);
+
 /* Certainly no other thread: libc knows of none. */
 bool os_is_single_threaded(void);
 

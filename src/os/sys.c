@@ -43,6 +43,16 @@ long sys_discard(void *p, size_t bytes)
     return RAW(SYS_madvise, p, bytes, MADV_DONTNEED);
 }
 
+long sys_huge_on(void *p, size_t bytes)
+{
+    return RAW(SYS_madvise, p, bytes, MADV_HUGEPAGE);
+}
+
+long sys_huge_off(void *p, size_t bytes)
+{
+    return RAW(SYS_madvise, p, bytes, MADV_NOHUGEPAGE);
+}
+
 long sys_wipe_on_fork(void *p, size_t bytes)
 {
     return RAW(SYS_madvise, p, bytes, MADV_WIPEONFORK);
@@ -163,6 +173,14 @@ long sys_is_same_file(int fd, uint64_t device, uint64_t inode)
     if (code < 0)
         return code;
     return found_device == device && found_inode == inode;
+}
+
+/* Not clock_nanosleep, which a seccomp filter may not know: the slow paths wait by futex, too. */
+long sys_sleep_ms(uint32_t ms)
+{
+    const uint32_t word = 0;
+    struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    return RAW(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &timeout, NULL, 0);
 }
 
 long sys_signals_block(uint64_t signals)

@@ -17,6 +17,8 @@ long sys_map(void *hint, size_t bytes);                       /* private, anonym
 long sys_unmap(void *p, size_t bytes);                        /* munmap */
 long sys_protect_none(void *p, size_t bytes);                 /* mprotect to PROT_NONE */
 long sys_discard(void *p, size_t bytes);                      /* MADV_DONTNEED */
+long sys_huge_on(void *p, size_t bytes);                      /* MADV_HUGEPAGE */
+long sys_huge_off(void *p, size_t bytes);                     /* MADV_NOHUGEPAGE */
 long sys_wipe_on_fork(void *p, size_t bytes);                 /* MADV_WIPEONFORK */
 long sys_populate(void *p, size_t bytes);                     /* MADV_POPULATE_WRITE */
 long sys_resize(void *p, size_t old_bytes, size_t new_bytes); /* mremap that stays where it is */
@@ -38,6 +40,7 @@ long sys_futex_wake(const void *word, int n_threads);
 long sys_futex_wait_ms(const void *word, uint32_t expected, unsigned ms);
 long sys_is_same_file(int fd, uint64_t device, uint64_t inode); /* 1, 0 or negative errno */
 long sys_file_identity(int fd, uint64_t *device, uint64_t *inode);
+long sys_sleep_ms(uint32_t ms);
 /* For this thread, signals as bits from bit 0 for signal 1. */
 long sys_signals_block(uint64_t signals);
 long sys_signals_unblock(uint64_t signals);

@@ -16,6 +16,8 @@ long __real_sys_unmap(void *p, size_t bytes);
 long __real_sys_protect_none(void *p, size_t bytes);
 long __real_sys_discard(void *p, size_t bytes);
 long __real_sys_populate(void *p, size_t bytes);
+long __real_sys_huge_on(void *p, size_t bytes);
+long __real_sys_huge_off(void *p, size_t bytes);
 long __real_sys_resize(void *p, size_t old_bytes, size_t new_bytes);
 long __real_sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long __real_sys_write(int fd, const void *text, size_t bytes);
@@ -28,6 +30,8 @@ long __wrap_sys_unmap(void *p, size_t bytes);
 long __wrap_sys_protect_none(void *p, size_t bytes);
 long __wrap_sys_discard(void *p, size_t bytes);
 long __wrap_sys_populate(void *p, size_t bytes);
+long __wrap_sys_huge_on(void *p, size_t bytes);
+long __wrap_sys_huge_off(void *p, size_t bytes);
 long __wrap_sys_resize(void *p, size_t old_bytes, size_t new_bytes);
 long __wrap_sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long __wrap_sys_write(int fd, const void *text, size_t bytes);
@@ -190,6 +194,20 @@ long __wrap_sys_populate(void *p, size_t bytes)
     check_pages(p, bytes);
     long error = planned(FAKE_POPULATE);
     return error != 0 ? error : __real_sys_populate(p, bytes);
+}
+
+long __wrap_sys_huge_on(void *p, size_t bytes)
+{
+    check_pages(p, bytes);
+    long error = planned(FAKE_HUGE_ON);
+    return error != 0 ? error : __real_sys_huge_on(p, bytes);
+}
+
+long __wrap_sys_huge_off(void *p, size_t bytes)
+{
+    check_pages(p, bytes);
+    long error = planned(FAKE_HUGE_OFF);
+    return error != 0 ? error : __real_sys_huge_off(p, bytes);
 }
 
 long __wrap_sys_resize(void *p, size_t old_bytes, size_t new_bytes)

@@ -21,6 +21,8 @@ enum fake_call {
     FAKE_PROTECT_NONE,
     FAKE_DISCARD,
     FAKE_POPULATE,
+    FAKE_HUGE_ON,
+    FAKE_HUGE_OFF,
     FAKE_RESIZE,
     FAKE_MOVE,
     FAKE_WRITE,          /* while capturing */

@@ -44,6 +44,8 @@ static const struct choice_row choices[] = {
     {"foreign", &options.foreign, {"forward", "ignore", "abort", NULL}},
     {"zero_realloc", &options.zero_realloc, {"free", "alloc", "abort", NULL}},
     {"deepbind", &options.deepbind, {"off", "on", NULL}},
+    {"background", &options.background, {"off", "on", NULL}},
+    {"huge", &options.huge, {"system", "on", "off", NULL}},
     {"guard_handlers", &options.guard_handlers, {"off", "on", NULL}},
     {"dump_exit", &options.dump_exit, {"off", "on", "quick", NULL}},
     {"dump_fatal", &options.dump_fatal, {"off", "on", NULL}},

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Heaps whose threads are alive and do nothing, for seconds or for hours: what they have set aside
+ * and what others have freed for them goes home, and their slabs can be had by others. Their bins
+ * stay as they are: these are their owners' alone.
+ *
+ * Time is an epoch that the first slow path after SWEEP_MS counts up. An owner notes the epoch
+ * whenever it is in a slow path; who has not for two of them is idle. That is a guess: an owner that
+ * comes back meanwhile finds its heap locked for a moment, or a slab gone, as it may be at any time.
+ *
+ * Tests: tests/unit/test_heap_idle.c, tests/race/race_adoption.c.
+ */
+#include "heap/heap.h"
+#include "os/clock.h"
+
+enum {
+    SWEEP_MS = 200,
+    SWEEP_HEAPS = 64, /* looked at in one sweep; the next goes on from there */
+    IDLE_EPOCHS = 2,
+};
+
+_Atomic uint32_t idle_epoch;
+
+static _Atomic uint32_t swept_ms; /* when the epoch began */
+static _Atomic uint32_t hand;     /* of the heap looked at last */
+static _Atomic uint32_t n_idle;   /* in the last sweep */
+
+bool heap_is_idle(const struct heap *heap)
+{
+    return atomic_get_relaxed(&heap->state) == HEAP_LIVE &&
+           atomic_get_relaxed(&idle_epoch) - atomic_get_relaxed(&heap->active) >= IDLE_EPOCHS;
+}
+
+bool heap_any_idle(void)
+{
+    return atomic_get_relaxed(&n_idle) > 0;
+}
+
+static bool has_mail(const struct heap *heap)
+{
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
+        if (!inbox_is_empty(&heap->inboxes[class]))
+            return true;
+    }
+    return false;
+}
+
+static void sweep_locked(struct heap *heap)
+{
+    uint32_t active = atomic_get_relaxed(&heap->active);
+    if (heap->swept == active + 1 && !has_mail(heap))
+        return;
+    heap->swept = active + 1;
+    heap_flush_shared_locked(heap);
+}
+
+static void sweep(void)
+{
+    uint32_t n = heap_number_max();
+    uint32_t n_found = 0;
+    for (uint32_t i = 0; i < SWEEP_HEAPS && i < n; i++) {
+        struct heap *heap = heap_by_number(1 + atomic_add_relaxed(&hand, 1) % n);
+        if (heap == NULL || !heap_is_idle(heap))
+            continue;
+        n_found++;
+        if (!lock_try(&heap->lock))
+            continue;
+        if (heap_is_idle(heap))
+            sweep_locked(heap);
+        lock_release(&heap->lock);
+    }
+    atomic_put_relaxed(&n_idle, n_found);
+}
+
+void heap_sweep_due(void)
+{
+    uint32_t now = (uint32_t)os_clock_ms();
+    uint32_t last = atomic_get_relaxed(&swept_ms);
+    if (LIKELY(now - last < SWEEP_MS) || !atomic_try_acq_rel(&swept_ms, &last, now))
+        return;
+    (void)atomic_add_relaxed(&idle_epoch, 1);
+    sweep();
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread that lives and does nothing, while the clock goes on. It is told what to do next by the
+ * first thread, which waits for it.
+ */
+#include "conf/options.h"
+#include "fake_sys.h"
+#include "mem/arena.h"
+#include "model.h"
+
+enum { BYTES = 1024, N_BLOCKS = 1000 };
+
+static pthread_barrier_t barrier;
+static struct heap *idler;
+static char *kept[N_BLOCKS];
+
+static void meet(void)
+{
+    (void)pthread_barrier_wait(&barrier);
+}
+
+/* Past what makes a heap idle that was not in a slow path. */
+static void time_goes_by(void)
+{
+    for (int i = 0; i < 4; i++) {
+        fake_clock_add(1000);
+        (void)heap_enter();
+        (void)heap_attach();
+        heap_sweep_due();
+        heap_leave();
+    }
+}
+
+static void fill_magazine(void)
+{
+    for (size_t i = 0; i < N_BLOCKS; i++)
+        kept[i] = heap_alloc(BYTES);
+    for (size_t i = 0; i < N_BLOCKS; i++)
+        heap_free(kept[i]);
+}
+
+static void *idle(void *argument)
+{
+    attach();
+    idler = my_heap();
+    /* One round makes the cap grow, so that there is no draining in the last. */
+    for (int round = 0; round < 10; round++)
+        fill_magazine();
+    meet();
+    meet();
+    fill_magazine();
+    meet();
+    meet();
+    return argument;
+}
+
+static size_t n_magazine(const struct heap *heap)
+{
+    size_t n = 0;
+    for (unsigned class = 0; class < N_CLASSES; class ++)
+        n += heap->shelves[class].n_magazine;
+    return n;
+}
+
+static void run_beside(void (*body)(void))
+{
+    check(pthread_barrier_init(&barrier, NULL, 2) == 0);
+    fake_clock_set(10000);
+    options.guest_calls = 0;
+    attach();
+    pthread_t thread = thread_start(idle, NULL);
+    meet();
+    body();
+    meet();
+    meet();
+    heap_check(idler);
+    meet();
+    thread_join(thread);
+}
+
+static void sweep_it(void)
+{
+    check(n_magazine(idler) > 0 && !heap_is_idle(idler));
+    time_goes_by();
+    check(heap_is_idle(idler) && heap_any_idle());
+    check_equal(n_magazine(idler), 0);
+    check(!heap_is_idle(my_heap()));
+}
+
+static void body_magazines(void *argument)
+{
+    (void)argument;
+    run_beside(sweep_it);
+    check(!heap_is_idle(idler) || atomic_get_relaxed(&idler->state) == HEAP_PARKED);
+}
+
+static void test_magazines_of_idle_threads_go_home(void **state)
+{
+    (void)state;
+    child_passes(body_magazines, NULL);
+}
+
+static void send_mail(void)
+{
+    struct block *block = heap_alloc(BYTES);
+    struct chain chain = {block, block, 1};
+    time_goes_by();
+    heap_push(idler->number, class_of(BYTES), &chain);
+    check_equal(inbox_count(idler->number, class_of(BYTES)), 1);
+    time_goes_by();
+    check_equal(inbox_count(idler->number, class_of(BYTES)), 0);
+    /* It was never the idler's: it was sent on to us. */
+    check_equal(inbox_count(my_heap()->number, class_of(BYTES)), 1);
+}
+
+static void body_mail(void *argument)
+{
+    (void)argument;
+    run_beside(send_mail);
+}
+
+static void test_mail_of_idle_threads_goes_home(void **state)
+{
+    (void)state;
+    child_passes(body_mail, NULL);
+}
+
+static void take_slabs(void)
+{
+    unsigned class = class_of(BYTES);
+    time_goes_by();
+    size_t n_idlers = idler->shelves[class].n_slabs;
+    check(n_idlers > 0);
+    size_t bytes = arena_bytes_in_use();
+    char *p[200];
+    for (size_t i = 0; i < ARRAY_LEN(p); i++)
+        p[i] = heap_alloc(BYTES);
+    check(idler->shelves[class].n_slabs < n_idlers);
+    check(arena_bytes_in_use() < bytes + sizeof p / sizeof p[0] * BYTES);
+    for (size_t i = 0; i < ARRAY_LEN(p); i++)
+        heap_free(p[i]);
+    heap_check(my_heap());
+}
+
+static void body_slabs(void *argument)
+{
+    (void)argument;
+    run_beside(take_slabs);
+}
+
+static void test_slabs_of_idle_threads_can_be_had(void **state)
+{
+    (void)state;
+    child_passes(body_slabs, NULL);
+}
+
+/* ---- caps ---- */
+
+static void use_class(size_t bytes, int rounds)
+{
+    enum { N = 300 };
+    void *blocks[N];
+    for (int round = 0; round < rounds; round++) {
+        for (int i = 0; i < N; i++)
+            blocks[i] = heap_alloc(bytes);
+        for (int i = 0; i < N; i++)
+            heap_free(blocks[i]);
+    }
+}
+
+static void body_caps(void *argument)
+{
+    (void)argument;
+    options.cache_thread_bytes = 512 * KIB;
+    attach();
+    struct heap *heap = my_heap();
+    use_class(1024, 50);
+    uint32_t before = heap->shelves[class_of(1024)].cap;
+    check(before > heap_cap_first(class_of(1024)));
+    use_class(1536, 200);
+    check(heap->shelves[class_of(1536)].cap > heap_cap_first(class_of(1536)));
+    check(heap->shelves[class_of(1024)].cap < before);
+    check(heap->caps_bytes <= options.cache_thread_bytes);
+    size_t sum = 0;
+    for (unsigned class = 0; class < N_CLASSES; class ++)
+        sum += heap->shelves[class].cap * class_bytes(class);
+    check_equal(sum, heap->caps_bytes);
+    heap_check(heap);
+}
+
+static void test_cold_classes_lose_room_to_hot_ones(void **state)
+{
+    (void)state;
+    child_passes(body_caps, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_magazines_of_idle_threads_go_home),
+        cmocka_unit_test(test_mail_of_idle_threads_goes_home),
+        cmocka_unit_test(test_slabs_of_idle_threads_can_be_had),
+        cmocka_unit_test(test_cold_classes_lose_room_to_hot_ones),
+    };
+    return cmocka_run_group_tests_name("heap_idle", tests, NULL, NULL);
+}
