@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "conf/options.h"
 #include "mem/free_spans.h"
+#include "mem/regret.h"
 #include "os/clock.h"
 #include "os/pages.h"
 #include "os/process.h"
@@ -16,18 +17,9 @@ enum {
     STEP_SHARE = 8,    /* a step is this part of what is mapped already */
     ALIGNED_TRIES = 8, /* spans looked at for an aligned run before asking for a surely large one */
     SOON_TRIES = 1000,
-    REGRET_HALVED_MS = 1000,
     REGRET_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT, /* or this part of the most there ever was: */
     REGRET_SHARE = 2,
     PURGE_MIN_PAGES = MIB >> PAGE_SHIFT, /* over the limit: a system call is worth so much */
-};
-
-/* Memory given to the kernel and needed again within seconds, as it happens to programs that free
- * much and allocate it anew, costs more than it is worth: it is held back for longer. */
-struct regret {
-    size_t purged_pages; /* lately, and not needed again yet */
-    size_t needed_pages; /* lately purged and needed again: room on top of what may be dirty */
-    uint32_t halved_ms;  /* both fade: when they last did */
 };
 
 /* All fields: [lock]. */
@@ -157,42 +149,12 @@ static struct span *find_fit(size_t n_pages, size_t align_pages)
     return tree_at_least(&free_spans.tree, (uint32_t)(n_pages + align_pages - 1), 0);
 }
 
-static void regret_note_need(size_t n_fresh_pages)
-{
-    size_t n = min_size(n_fresh_pages, arena.regret.purged_pages);
-    arena.regret.purged_pages -= n;
-    size_t max = max_size(REGRET_MAX_PAGES, arena.mapped_peak_pages / REGRET_SHARE);
-    arena.regret.needed_pages = min_size(arena.regret.needed_pages + n, max);
-    arena.stats.n_pages_missed += n;
-}
-
-/* n_touched of the pages that are taken are still there. */
+/* Of the pages that are taken some are still there. */
 static void note_taken(size_t n_pages, size_t n_touched)
 {
+    size_t max = max_size(REGRET_MAX_PAGES, arena.mapped_peak_pages / REGRET_SHARE);
     arena.stats.n_pages_kept += n_touched;
-    regret_note_need(n_pages - n_touched);
-}
-
-static void regret_fade(uint32_t now)
-{
-    if (arena.regret.purged_pages == 0 && arena.regret.needed_pages == 0) {
-        arena.regret.halved_ms = now; /* what it was may be half a round of the clock away */
-        return;
-    }
-    /* Another thread may have read the clock later and been here first. */
-    int32_t elapsed_ms = (int32_t)(now - arena.regret.halved_ms);
-    if (LIKELY(elapsed_ms < REGRET_HALVED_MS))
-        return;
-    size_t n_halvings = min_size((size_t)elapsed_ms / REGRET_HALVED_MS, 63);
-    arena.regret.purged_pages >>= n_halvings;
-    arena.regret.needed_pages >>= n_halvings;
-    arena.regret.halved_ms = now;
-}
-
-static void regret_note_purge(size_t n_pages, uint32_t now)
-{
-    regret_fade(now);
-    arena.regret.purged_pages += n_pages;
+    arena.stats.n_pages_missed += regret_note_need(&arena.regret, n_pages - n_touched, max);
 }
 
 static size_t to_kernel_pages(size_t n_pages)
@@ -284,7 +246,7 @@ static bool purge_span(struct span *span, size_t n_touched_max)
     purging_remove(span);
     uint32_t now = now_ms();
     if (done) {
-        regret_note_purge(n_touched, now);
+        regret_note_purge(&arena.regret, n_touched, now);
         arena.stats.n_purges++;
         arena.stats.purged_bytes += (uint64_t)n_touched << PAGE_SHIFT;
         map_touched_clear(span->base, span->n_pages);
@@ -324,7 +286,7 @@ static size_t due_pages(uint32_t now)
 
 static void purge_due_locked(uint32_t now)
 {
-    regret_fade(now);
+    regret_fade(&arena.regret, now);
     /* A span that could not be discarded is young again: the loop ends. */
     for (size_t n = due_pages(now); n > 0; n = due_pages(now)) {
         if (!purge_span(free_spans.oldest, n))
@@ -589,7 +551,7 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
         direct_register_locked(span, base, all);
         if (base + all == arena.lowest)
             arena.lowest = base;
-        regret_note_need(span->n_pages);
+        note_taken(span->n_pages, 0);
         arena.stats.n_large_allocs++;
     }
     lock_release(&arena.lock);
@@ -658,7 +620,7 @@ bool arena_free_large(void *p)
     if (is_direct && !direct_join_locked(span)) {
         bytes_to_unmap = span_bytes(span);
         arena.stats.purged_bytes += bytes_to_unmap;
-        regret_note_purge(span->n_pages, now);
+        regret_note_purge(&arena.regret, span->n_pages, now);
         arena.stats.n_large_frees++;
         spare_put(span);
     } else if (span != NULL) {
@@ -673,8 +635,10 @@ bool arena_free_large(void *p)
 
 /* ---- looking at it ---- */
 
-static void get_stats_locked(struct arena_stats *stats)
+bool arena_try_stats(struct arena_stats *stats, lock_taker *taker)
 {
+    if (!taker(&arena.lock))
+        return false;
     *stats = arena.stats;
     stats->mapped_bytes = arena.mapped_pages << PAGE_SHIFT;
     stats->mapped_peak_bytes = arena.mapped_peak_pages << PAGE_SHIFT;
@@ -683,22 +647,13 @@ static void get_stats_locked(struct arena_stats *stats)
     stats->free_bytes = free_spans.free_pages << PAGE_SHIFT;
     stats->free_largest_bytes = free_largest() << PAGE_SHIFT;
     stats->dirty_bytes = free_spans.dirty_pages << PAGE_SHIFT;
+    lock_release(&arena.lock);
+    return true;
 }
 
 void arena_get_stats(struct arena_stats *stats)
 {
-    lock_take(&arena.lock);
-    get_stats_locked(stats);
-    lock_release(&arena.lock);
-}
-
-bool arena_try_stats(struct arena_stats *stats, lock_taker *taker)
-{
-    if (!taker(&arena.lock))
-        return false;
-    get_stats_locked(stats);
-    lock_release(&arena.lock);
-    return true;
+    (void)arena_try_stats(stats, lock_take_surely);
 }
 
 void arena_check(void)
