@@ -54,21 +54,27 @@ EXPORT int mallopt(int parameter, int value)
     }
 }
 
+/* What glibc calls its heap are our regions and records: without the direct blocks, which glibc, too,
+ * counts apart. */
+static size_t region_bytes(const struct stats *stats)
+{
+    return stats->mapped_bytes - stats->direct_bytes - stats->record_bytes;
+}
+
 EXPORT struct mallinfo2 mallinfo2(void)
 {
     NEXT_IF_BYPASSED(mallinfo2);
     struct stats stats;
     (void)stats_read(&stats);
-    const struct arena_stats *arena = &stats.arena;
-    size_t in_arena = stats.small_bytes + arena->large_bytes - arena->direct_bytes;
+    size_t in_regions = stats.live_bytes - stats.direct_bytes;
     return (struct mallinfo2){
-        .arena = arena->mapped_bytes,
-        .ordblks = arena->n_free_spans,
-        .hblks = arena->n_direct,
-        .hblkhd = arena->direct_bytes,
-        .uordblks = in_arena,
-        .fordblks = arena->mapped_bytes > in_arena ? arena->mapped_bytes - in_arena : 0,
-        .keepcost = arena->dirty_bytes,
+        .arena = region_bytes(&stats),
+        .ordblks = stats.free_spans,
+        .hblks = stats.direct_blocks,
+        .hblkhd = stats.direct_bytes,
+        .uordblks = in_regions,
+        .fordblks = region_bytes(&stats) - in_regions,
+        .keepcost = stats.dirty_bytes,
     };
 }
 
@@ -97,7 +103,7 @@ EXPORT void malloc_stats(void)
 {
     NEXT_IF_BYPASSED(malloc_stats);
     int saved_errno = errno;
-    dump_to(2);
+    (void)dump_to(2, DUMP_TEXT);
     errno = saved_errno;
 }
 
@@ -115,8 +121,7 @@ static struct total info_sizes(FILE *file, const struct stats *stats)
     fputs("<sizes>\n", file);
     for (unsigned class = 0; class < N_CLASSES; class ++) {
         const struct class_stats *s = &stats->classes[class];
-        uint64_t live = s->n_allocs - s->n_frees;
-        size_t n = s->n_blocks > live ? s->n_blocks - live : 0;
+        size_t n = s->at_hand + s->slab_free;
         size_t bytes = class_bytes(class);
         if (n == 0)
             continue;
@@ -130,26 +135,27 @@ static struct total info_sizes(FILE *file, const struct stats *stats)
 }
 
 /* What the single heap and the whole have in common. */
-static void info_totals(FILE *file, const struct arena_stats *arena, struct total blocks)
+static void info_totals(FILE *file, const struct stats *stats, struct total blocks)
 {
     fprintf(file, "<total type=\"fast\" count=\"%zu\" size=\"%zu\"/>\n", blocks.n, blocks.bytes);
-    fprintf(file, "<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n", arena->n_free_spans,
-            arena->free_bytes);
+    fprintf(file, "<total type=\"rest\" count=\"%" PRIu64 "\" size=\"%" PRIu64 "\"/>\n",
+            stats->free_spans, stats->free_bytes);
 }
 
-static void info_system(FILE *file, const struct arena_stats *arena)
+static void info_system(FILE *file, const struct stats *stats)
 {
+    size_t now = region_bytes(stats);
+    size_t most = stats->mapped_peak_bytes - stats->record_bytes; /* with direct blocks */
     fprintf(file,
             "<system type=\"current\" size=\"%zu\"/>\n"
             "<system type=\"max\" size=\"%zu\"/>\n"
             "<aspace type=\"total\" size=\"%zu\"/>\n"
             "<aspace type=\"mprotect\" size=\"%zu\"/>\n",
-            arena->mapped_bytes, arena->mapped_peak_bytes, arena->mapped_bytes,
-            arena->mapped_bytes);
+            now, most, now, now);
 }
 
-/* In glibc's form. What it calls heaps are several arenas; we have one. "fast" are free blocks in
- * slabs, "rest" free spans. */
+/* In glibc's form. What it calls heaps are several arenas; we have one. "fast" are free blocks of
+ * size classes, "rest" free spans. */
 EXPORT int malloc_info(int flags, FILE *file)
 {
     NEXT_IF_BYPASSED(malloc_info, flags, file);
@@ -159,13 +165,13 @@ EXPORT int malloc_info(int flags, FILE *file)
     (void)stats_read(&stats);
     fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n", file);
     struct total blocks = info_sizes(file, &stats);
-    info_totals(file, &stats.arena, blocks);
-    info_system(file, &stats.arena);
+    info_totals(file, &stats, blocks);
+    info_system(file, &stats);
     fputs("</heap>\n", file);
-    info_totals(file, &stats.arena, blocks);
-    fprintf(file, "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n", stats.arena.n_direct,
-            stats.arena.direct_bytes);
-    info_system(file, &stats.arena);
+    info_totals(file, &stats, blocks);
+    fprintf(file, "<total type=\"mmap\" count=\"%" PRIu64 "\" size=\"%" PRIu64 "\"/>\n",
+            stats.direct_blocks, stats.direct_bytes);
+    info_system(file, &stats);
     fputs("</malloc>\n", file);
     return 0;
 }

@@ -21,7 +21,13 @@
 #define atomic_put_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
 #define atomic_put_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define atomic_add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
+#define atomic_or_relaxed(p, v)  atomic_fetch_or_explicit((p), (v), memory_order_relaxed)
 #define atomic_sub_relaxed(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
+
+/* In the one order that all threads agree on: of two that each put one word and then get the
+ * other's, one sees what the other has put. */
+#define atomic_get_in_order(p)    atomic_load_explicit((p), memory_order_seq_cst)
+#define atomic_put_in_order(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
 
 #define atomic_swap_acquire(p, v) atomic_exchange_explicit((p), (v), memory_order_acquire)
 #define atomic_swap_release(p, v) atomic_exchange_explicit((p), (v), memory_order_release)

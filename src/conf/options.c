@@ -4,6 +4,7 @@
 #include "base/bits.h"
 #include "os/text.h"
 
+#include <signal.h>
 #include <string.h>
 
 struct options options = {
@@ -18,9 +19,17 @@ struct options options = {
     .foreign = FOREIGN_FORWARD,
     .guard_handlers = 1,
     .zero_realloc = ZERO_REALLOC_FREE,
+    .dump_exit = DUMP_EXIT_ON,
+    .dump_what = DUMP_ALL,
 };
 
 enum option_type { OPTION_NUMBER, OPTION_BYTES, OPTION_CHOICE, OPTION_TEXT };
+
+/* A number that may be given by name. */
+struct name {
+    const char *name;
+    uint64_t number;
+};
 
 struct option {
     const char *name;
@@ -29,6 +38,7 @@ struct option {
     uint64_t min;
     uint64_t max;
     const char *const *choices; /* NULL-terminated; the value is the index */
+    const struct name *names;   /* of numbers, or NULL */
     const char *unit;
     const char *help;
 };
@@ -37,14 +47,39 @@ static const char *const switch_choices[] = {"off", "on", NULL};
 static const char *const huge_choices[] = {"system", "on", "off", NULL};
 static const char *const foreign_choices[] = {"forward", "ignore", "abort", NULL};
 static const char *const zero_realloc_choices[] = {"free", "alloc", "abort", NULL};
+static const char *const dump_exit_choices[] = {"off", "on", "quick", NULL};
+static const char *const dump_what_choices[] = {"summary", "classes", "all", NULL};
+static const char *const dump_format_choices[] = {"text", "json", "prom", NULL};
+
+static const struct name signal_names[] = {
+    {"HUP", SIGHUP}, {"QUIT", SIGQUIT},   {"USR1", SIGUSR1}, {"USR2", SIGUSR2},
+    {"URG", SIGURG}, {"WINCH", SIGWINCH}, {"PWR", SIGPWR},   {NULL, 0},
+};
 
 #define FIELD(name) #name, .offset = offsetof(struct options, name)
 
 static const struct option table[] = {
     {FIELD(verbose), .type = OPTION_CHOICE, .choices = switch_choices,
      .help = "say at start which options are in effect"},
-    {FIELD(dump), .type = OPTION_TEXT, .unit = "stderr or a file name, %p becomes the process id",
-     .help = "write a dump of the heap at exit"},
+    {FIELD(dump), .type = OPTION_TEXT,
+     .unit = "stderr or a file name; %p process id, %e program, %n number of the dump",
+     .help = "write dumps of the heap there"},
+    {FIELD(dump_exit), .type = OPTION_CHOICE, .choices = dump_exit_choices,
+     .help = "dump at exit; quick: and at quick_exit"},
+    {FIELD(dump_signal), .type = OPTION_NUMBER, .min = 0, .max = 64, .unit = "signal number",
+     .names = signal_names, .help = "dump on this signal"},
+    {FIELD(dump_every_ms), .type = OPTION_NUMBER, .min = 0, .max = UINT32_MAX,
+     .unit = "milliseconds", .help = "dump so often, while the program calls malloc; 0: not"},
+    {FIELD(dump_live_bytes), .type = OPTION_BYTES, .min = 0, .max = 1024 * (1024 * GIB),
+     .unit = "bytes", .help = "dump once, when so much is live; 0: not"},
+    {FIELD(dump_fatal), .type = OPTION_CHOICE, .choices = switch_choices,
+     .help = "dump when a fault of the program's ends it"},
+    {FIELD(dump_what), .type = OPTION_CHOICE, .choices = dump_what_choices,
+     .help = "the totals; classes: and each size class; all: and system calls and fragmentation"},
+    {FIELD(dump_format), .type = OPTION_CHOICE, .choices = dump_format_choices,
+     .help = "for people, programs, or Prometheus"},
+    {FIELD(dump_replace), .type = OPTION_CHOICE, .choices = switch_choices,
+     .help = "dump over a file that was there before"},
     {FIELD(cache_bytes), .type = OPTION_BYTES, .min = 64 * KIB, .max = 1024 * GIB, .unit = "bytes",
      .help = "free blocks all threads together may keep at hand"},
     {FIELD(cache_thread_bytes), .type = OPTION_BYTES, .min = 64 * KIB, .max = GIB, .unit = "bytes",
@@ -140,6 +175,12 @@ static bool set_number(const struct option *option, struct part value)
     uint64_t n;
     struct part suffix;
     unsigned shift = 0;
+    for (const struct name *name = option->names; name != NULL && name->name != NULL; name++) {
+        if (part_is(value, name->name)) {
+            *number_field(option) = name->number;
+            return true;
+        }
+    }
     if (!parse_number(value, &n, &suffix))
         return false;
     if (option->type == OPTION_BYTES ? !suffix_shift(suffix, &shift) : suffix.n != 0)
@@ -270,6 +311,10 @@ static void add_range(struct text *text, const struct option *option)
         text_add_number(text, option->max);
         text_add(text, " ");
         text_add(text, option->unit);
+        for (const struct name *name = option->names; name != NULL && name->name != NULL; name++) {
+            text_add(text, ", ");
+            text_add(text, name->name);
+        }
         break;
     }
 }
@@ -289,6 +334,6 @@ void options_print_help(void)
         text_add(&text, "): ");
         text_add(&text, table[i].help);
         text_add(&text, "\n");
-        text_write(&text, 2);
+        (void)text_write(&text, 2);
     }
 }

@@ -17,6 +17,9 @@ enum { OPTION_TEXT_MAX = 240 };
 enum huge_pages { HUGE_SYSTEM, HUGE_ON, HUGE_OFF };
 enum foreign_action { FOREIGN_FORWARD, FOREIGN_IGNORE, FOREIGN_ABORT };
 enum zero_realloc_action { ZERO_REALLOC_FREE, ZERO_REALLOC_ALLOC, ZERO_REALLOC_ABORT };
+enum dump_exit { DUMP_EXIT_OFF, DUMP_EXIT_ON, DUMP_EXIT_QUICK };
+enum dump_what { DUMP_SUMMARY, DUMP_CLASSES, DUMP_ALL };
+enum dump_format { DUMP_TEXT, DUMP_JSON, DUMP_PROM };
 
 struct options {
     uint64_t verbose;
@@ -34,7 +37,15 @@ struct options {
     uint64_t zero_realloc;       /* enum zero_realloc_action */
     uint64_t deepbind;           /* leave the program's RTLD_DEEPBIND alone */
     uint64_t guard_handlers;     /* see to it that signal handlers may call malloc */
-    char dump[OPTION_TEXT_MAX];  /* where the dump at exit goes; empty: no dump */
+    char dump[OPTION_TEXT_MAX];  /* where dumps go; empty: there are none */
+    uint64_t dump_exit;          /* enum dump_exit */
+    uint64_t dump_signal;        /* its number, or 0 */
+    uint64_t dump_every_ms;
+    uint64_t dump_live_bytes; /* when so much is live for the first time */
+    uint64_t dump_fatal;      /* when the heap is found to be broken */
+    uint64_t dump_what;       /* enum dump_what */
+    uint64_t dump_format;     /* enum dump_format */
+    uint64_t dump_replace;    /* files that were there before */
 };
 
 extern struct options options;

@@ -21,7 +21,14 @@ static const char realloc_of_no_block[] = "realloc of a pointer that is no block
 
 /* ---- malloc ---- */
 
-static void *alloc_from(struct heap *heap, unsigned class)
+/* A call that the bin could not serve. */
+static void count_refill(struct heap *heap, unsigned class, size_t bytes)
+{
+    counter_add(&heap->shelves[class].n_refills, 1);
+    counter_add(&heap->shelves[class].asked_bytes, bytes);
+}
+
+static void *alloc_from(struct heap *heap, unsigned class, size_t bytes)
 {
     struct bin *bin = &heap->front.bins[class];
     for (;;) {
@@ -32,29 +39,30 @@ static void *alloc_from(struct heap *heap, unsigned class)
             block_corrupted(bin->head, class_bytes(class));
         if (!heap_refill(heap, class))
             return NULL;
+        count_refill(heap, class, bytes);
     }
 }
 
 /* Some host's: a thread's first blocks come from where other threads' do. */
-NOINLINE static void *alloc_as_guest(unsigned class)
+NOINLINE static void *alloc_as_guest(unsigned class, size_t bytes)
 {
     struct heap *host = heap_visit();
     if (host == NULL)
         return NULL;
-    void *block = alloc_from(host, class);
+    void *block = alloc_from(host, class, bytes);
     heap_visit_end(host);
     return block;
 }
 
 /* In the thread's heap, or as a guest if that is NULL. */
-static void *alloc_in(struct heap *heap, unsigned class)
+static void *alloc_in(struct heap *heap, unsigned class, size_t bytes)
 {
-    return LIKELY(heap != NULL) ? alloc_from(heap, class) : alloc_as_guest(class);
+    return LIKELY(heap != NULL) ? alloc_from(heap, class, bytes) : alloc_as_guest(class, bytes);
 }
 
-static void *alloc_class(unsigned class)
+static void *alloc_class(unsigned class, size_t bytes)
 {
-    return alloc_in(heap_attach(), class);
+    return alloc_in(heap_attach(), class, bytes);
 }
 
 static void *or_no_memory(void *p)
@@ -68,8 +76,10 @@ NOINLINE void *alloc_slow(size_t bytes)
 {
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, 1));
-    void *p = bytes <= CLASS_MAX_BYTES ? alloc_class(class_of(bytes)) : large_alloc(bytes, 1);
+    void *p =
+        bytes <= CLASS_MAX_BYTES ? alloc_class(class_of(bytes), bytes) : large_alloc(bytes, 1);
     heap_leave();
+    heap_observe();
     return or_no_memory(p);
 }
 
@@ -80,10 +90,12 @@ static void *alloc_class_zeroed(size_t bytes)
     struct heap *heap = heap_attach();
     if (bytes >= WORTH_CARVING_BYTES && heap != NULL && heap->front.bins[class].head == BLOCK_END) {
         void *block = heap_take_zeroed(heap, class);
-        if (block != NULL)
+        if (block != NULL) {
+            count_refill(heap, class, bytes);
             return block;
+        }
     }
-    void *block = alloc_in(heap, class);
+    void *block = alloc_in(heap, class, bytes);
     return block != NULL ? memset(block, 0, bytes) : NULL;
 }
 
@@ -110,7 +122,7 @@ static void *alloc_aligned(size_t align, size_t bytes)
     unsigned class = class_of(need);
     while (class_bytes(class) % align != 0)
         class ++;
-    return alloc_class(class);
+    return alloc_class(class, bytes);
 }
 
 /* Slabs are aligned to 64 KiB, so blocks of a class are aligned to what divides its size. */
@@ -134,6 +146,7 @@ NOINLINE void free_look_at_bin(void *p, size_t scaled)
     (void)heap_enter(); /* whose bin it is was not inside */
     heap_look_at_bin(heap_of(front_own), (unsigned)(scaled / CLASS_SCALE));
     heap_leave();
+    heap_observe();
 }
 
 static void free_into_bin(struct heap *heap, struct block *block, unsigned class)

@@ -40,7 +40,7 @@ static void slab_retire(struct heap *heap, struct span *slab)
 {
     if (slab->slab.in_list)
         heap_list_remove(heap, slab);
-    heap->shelves[slab->class].n_slabs--;
+    shelf_drop_slab(&heap->shelves[slab->class]);
     map_clear_slab(slab->base);
     slab_delete(slab);
 }
@@ -207,9 +207,11 @@ static void bin_overflow(struct heap *heap, unsigned class, size_t n)
 static size_t bin_limit(const struct shelf *shelf)
 {
     size_t limit = shelf->cap;
-    if (UNLIKELY(shelf->is_draining))
-        limit = min_size(
-            limit, min_size(max_size(shelf->n_slabs / 2, DRAIN_BLOCKS_MIN), DRAIN_BLOCKS_MAX));
+    if (UNLIKELY(shelf->is_draining)) {
+        size_t half_the_slabs = atomic_get_relaxed(&shelf->n_slabs) / 2;
+        limit =
+            min_size(limit, min_size(max_size(half_the_slabs, DRAIN_BLOCKS_MIN), DRAIN_BLOCKS_MAX));
+    }
     return limit;
 }
 

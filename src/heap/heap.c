@@ -26,6 +26,8 @@ THREAD_LOCAL struct front *front_own = (struct front *)&front_empty;
 
 _Atomic(struct heap *) heap_table[HEAPS_MAX];
 
+_Atomic(heap_observer_call *) heap_observer;
+
 struct heap *heap_new(uint32_t number)
 {
     struct heap *heap = meta_take(sizeof *heap);

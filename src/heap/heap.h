@@ -55,16 +55,21 @@ _Static_assert(sizeof(struct bin) == CLASS_SCALE, "the fast paths index bins by 
 
 /* What the slow paths of one class touch. */
 struct shelf {
-    struct block *magazine;  /* [lock] BLOCK_END when there is none */
-    struct span *slab;       /* [lock] the current one, in no list */
-    struct span *partial;    /* [lock] other slabs that have free blocks */
-    uint32_t n_magazine;     /* [lock] */
-    uint32_t n_slabs;        /* [lock] */
-    uint32_t cap;            /* [owner] blocks in the bin before it overflows */
-    int64_t balance;         /* [owner] blocks in the bin - (frees - allocs) */
-    bool refilled_from_slab; /* [owner] since the last overflow: the cap was too small */
-    bool is_hot;             /* [owner] looked at since the hand of caps_shrink came by */
-    bool is_draining;        /* [owner] blocks go home as they are freed: flush.c */
+    struct block *magazine;   /* [lock] BLOCK_END when there is none */
+    struct span *slab;        /* [lock] the current one, in no list */
+    struct span *partial;     /* [lock] other slabs that have free blocks */
+    uint32_t n_magazine;      /* [lock] */
+    _Atomic uint32_t n_slabs; /* changes under the lock */
+    uint32_t cap;             /* [owner] blocks in the bin before it overflows */
+    int64_t balance;          /* [owner] blocks in the bin - (frees - allocs) */
+    bool refilled_from_slab;  /* [owner] since the last overflow: the cap was too small */
+    bool is_hot;              /* [owner] looked at since the hand of caps_shrink came by */
+    bool is_draining;         /* [owner] blocks go home as they are freed: flush.c */
+
+    /* Counters of the owner's: any thread may read them. */
+    _Atomic uint64_t n_refills;      /* calls that found the bin empty */
+    _Atomic uint64_t asked_bytes;    /* what these calls asked for: a sample of all */
+    _Atomic uint64_t n_remote_frees; /* of blocks of other heaps */
 };
 
 /* Blocks of one class for one other heap, collected until it is worth a push. [owner] */
@@ -96,6 +101,7 @@ struct heap {
     _Atomic uint32_t state;   /* enum heap_state */
     struct heap *next_parked; /* [lock: threads] */
     uint32_t n_looks;         /* [owner] at bins, since ever */
+    _Atomic uint64_t reading; /* of obs/stats.c that holds the lock; changes under it */
     unsigned cap_hand;        /* [owner] the class whose cap may shrink next */
     _Atomic uint32_t active;  /* idle_epoch when the owner was last in a slow path */
     uint32_t swept;           /* [lock] 1 + `active` when what it had set aside was sent home */
@@ -133,6 +139,17 @@ ALWAYS_INLINE struct heap *heap_of(struct front *front)
 ALWAYS_INLINE struct heap *heap_by_number(uint32_t number)
 {
     return atomic_get_acquire(&heap_table[number]);
+}
+
+/* One slab more, or one less. [lock] */
+ALWAYS_INLINE void shelf_add_slab(struct shelf *shelf)
+{
+    atomic_put_relaxed(&shelf->n_slabs, atomic_get_relaxed(&shelf->n_slabs) + 1);
+}
+
+ALWAYS_INLINE void shelf_drop_slab(struct shelf *shelf)
+{
+    atomic_put_relaxed(&shelf->n_slabs, atomic_get_relaxed(&shelf->n_slabs) - 1);
 }
 
 ALWAYS_INLINE uint64_t bin_frees(const struct bin *bin)
@@ -189,6 +206,21 @@ ALWAYS_INLINE void heap_leave(void)
     atomic_signal_fence(memory_order_seq_cst);
     if (UNLIKELY(signals_put_off != 0))
         handler_deliver();
+}
+
+/* ---- observers ----
+ *
+ * Called at the end of slow paths, when the thread is not inside and holds nothing; may not call
+ * malloc. NULL: nobody wants to be.
+ */
+typedef void heap_observer_call(void);
+extern _Atomic(heap_observer_call *) heap_observer;
+
+ALWAYS_INLINE void heap_observe(void)
+{
+    heap_observer_call *observer = atomic_get_relaxed(&heap_observer);
+    if (UNLIKELY(observer != NULL))
+        observer();
 }
 
 /* ---- heap.c ---- */
@@ -293,6 +325,13 @@ struct heap *heap_unused_take(const struct heap *mine);
 
 /* Heaps that threads have now; at least 1. */
 uint32_t heap_live_count(void);
+
+/* Since ever: parked heaps that a thread has got, heaps that were parked when their thread ended. */
+struct heap_turnover {
+    uint64_t n_adopted;
+    uint64_t n_abandoned;
+};
+struct heap_turnover heap_turnover(void);
 
 /* Heap numbers run from 1 to this. */
 uint32_t heap_number_max(void);

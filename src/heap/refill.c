@@ -65,8 +65,8 @@ static struct span *slab_from(struct heap *unused, struct heap *heap, unsigned c
     struct span *slab = unused->shelves[class].partial;
     if (slab != NULL) {
         heap_list_remove(unused, slab);
-        unused->shelves[class].n_slabs--;
-        heap->shelves[class].n_slabs++;
+        shelf_drop_slab(&unused->shelves[class]);
+        shelf_add_slab(&heap->shelves[class]);
         map_set_slab(slab->base, class, heap->front.tag);
     }
     return slab;
@@ -91,8 +91,9 @@ static struct span *slab_made(struct heap *heap, unsigned class)
     struct span *slab = slab_new(class);
     if (slab == NULL)
         return NULL;
-    if (heap->shelves[class].n_slabs++ >= POPULATE_MIN_SLABS)
+    if (atomic_get_relaxed(&heap->shelves[class].n_slabs) >= POPULATE_MIN_SLABS)
         slab_populate(slab);
+    shelf_add_slab(&heap->shelves[class]);
     map_set_slab(slab->base, class, heap->front.tag);
     return slab;
 }

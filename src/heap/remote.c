@@ -46,6 +46,7 @@ static void count_free(struct heap *heap, unsigned class)
 {
     counter_add(&heap->front.bins[class].frees_base, 1);
     heap->shelves[class].balance--;
+    counter_add(&heap->shelves[class].n_remote_frees, 1);
 }
 
 static void outbox_add(struct outbox *outbox, struct block *block)

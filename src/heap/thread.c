@@ -46,7 +46,9 @@ static struct {
     struct heap *parked;        /* [lock] by next_parked, parked last first */
     _Atomic uint32_t n_parked;  /* changes under the lock */
     _Atomic uint32_t n_numbers; /* changes under the lock: numbers given out */
-    _Atomic uint32_t end_hook;  /* enum end_hook, leaves HOOK_NONE once: see thread_hook */
+    _Atomic uint64_t n_adopted; /* change under the lock */
+    _Atomic uint64_t n_abandoned;
+    _Atomic uint32_t end_hook; /* enum end_hook, leaves HOOK_NONE once: see thread_hook */
 } threads = {.lock = LOCK_INIT(LOCK_THREADS)};
 
 static THREAD_LOCAL bool thread_is_hooked;
@@ -69,6 +71,14 @@ uint32_t heap_live_count(void)
     int32_t n =
         (int32_t)(atomic_get_relaxed(&threads.n_numbers) - atomic_get_relaxed(&threads.n_parked));
     return n > 1 ? (uint32_t)n : 1;
+}
+
+struct heap_turnover heap_turnover(void)
+{
+    return (struct heap_turnover){
+        .n_adopted = atomic_get_relaxed(&threads.n_adopted),
+        .n_abandoned = atomic_get_relaxed(&threads.n_abandoned),
+    };
 }
 
 static void init_locked(void)
@@ -172,6 +182,7 @@ static struct heap *heap_for_thread(void)
         heap = parked_pop_locked();
     else
         heap = heap_make_locked();
+    counter_add(&threads.n_adopted, adopted);
     lock_release(&threads.lock);
     if (adopted)
         state_set(heap, HEAP_LIVE);
@@ -194,6 +205,7 @@ static void heap_park(struct heap *heap)
     state_set(heap, HEAP_PARKED);
     lock_take(&threads.lock);
     parked_push_locked(heap);
+    counter_add(&threads.n_abandoned, 1);
     lock_release(&threads.lock);
 }
 

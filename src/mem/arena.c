@@ -4,9 +4,12 @@
 #include "base/check.h"
 #include "conf/options.h"
 #include "mem/free_spans.h"
+#include "mem/regret.h"
 #include "os/clock.h"
 #include "os/pages.h"
 #include "os/process.h"
+
+#include <string.h>
 
 enum {
     STEP_MIN_PAGES = MIB >> PAGE_SHIFT,
@@ -14,18 +17,9 @@ enum {
     STEP_SHARE = 8,    /* a step is this part of what is mapped already */
     ALIGNED_TRIES = 8, /* spans looked at for an aligned run before asking for a surely large one */
     SOON_TRIES = 1000,
-    REGRET_HALVED_MS = 1000,
     REGRET_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT, /* or this part of the most there ever was: */
     REGRET_SHARE = 2,
     PURGE_MIN_PAGES = MIB >> PAGE_SHIFT, /* over the limit: a system call is worth so much */
-};
-
-/* Memory given to the kernel and needed again within seconds, as it happens to programs that free
- * much and allocate it anew, costs more than it is worth: it is held back for longer. */
-struct regret {
-    size_t purged_pages; /* lately, and not needed again yet */
-    size_t needed_pages; /* lately purged and needed again: room on top of what may be dirty */
-    uint32_t halved_ms;  /* both fade: when they last did */
 };
 
 /* All fields: [lock]. */
@@ -55,10 +49,32 @@ static uintptr_t first_region_end(void)
                                                     : round_down(end, UINT64_C(1) << LEAF_SHIFT);
 }
 
+_Atomic size_t arena_used_bytes;
+
+static void raise_to(size_t *peak, size_t n)
+{
+    *peak = max_size(*peak, n);
+}
+
+static void space_note(void)
+{
+    raise_to(&arena.stats.space_peak_bytes,
+             (arena.mapped_pages << PAGE_SHIFT) + arena.stats.direct_bytes);
+}
+
+/* After every change of slab_bytes and large_bytes. */
+static void used_note(void)
+{
+    size_t used = arena.stats.slab_bytes + arena.stats.large_bytes;
+    raise_to(&arena.stats.used_peak_bytes, used);
+    atomic_put_relaxed(&arena_used_bytes, used);
+}
+
 static void mapped_add(size_t n_pages)
 {
     arena.mapped_pages += n_pages;
-    arena.mapped_peak_pages = max_size(arena.mapped_peak_pages, arena.mapped_pages);
+    raise_to(&arena.mapped_peak_pages, arena.mapped_pages);
+    space_note();
 }
 
 /* What programs shall have, of either kind. */
@@ -134,34 +150,12 @@ static struct span *find_fit(size_t n_pages, size_t align_pages)
     return tree_at_least(&free_spans.tree, (uint32_t)(n_pages + align_pages - 1), 0);
 }
 
-static void regret_note_need(size_t n_fresh_pages)
+/* Of the pages that are taken some are still there. */
+static void note_taken(size_t n_pages, size_t n_touched)
 {
-    size_t n = min_size(n_fresh_pages, arena.regret.purged_pages);
-    arena.regret.purged_pages -= n;
     size_t max = max_size(REGRET_MAX_PAGES, arena.mapped_peak_pages / REGRET_SHARE);
-    arena.regret.needed_pages = min_size(arena.regret.needed_pages + n, max);
-}
-
-static void regret_fade(uint32_t now)
-{
-    if (arena.regret.purged_pages == 0 && arena.regret.needed_pages == 0) {
-        arena.regret.halved_ms = now; /* what it was may be half a round of the clock away */
-        return;
-    }
-    /* Another thread may have read the clock later and been here first. */
-    int32_t elapsed_ms = (int32_t)(now - arena.regret.halved_ms);
-    if (LIKELY(elapsed_ms < REGRET_HALVED_MS))
-        return;
-    size_t n_halvings = min_size((size_t)elapsed_ms / REGRET_HALVED_MS, 63);
-    arena.regret.purged_pages >>= n_halvings;
-    arena.regret.needed_pages >>= n_halvings;
-    arena.regret.halved_ms = now;
-}
-
-static void regret_note_purge(size_t n_pages, uint32_t now)
-{
-    regret_fade(now);
-    arena.regret.purged_pages += n_pages;
+    arena.stats.n_pages_kept += n_touched;
+    arena.stats.n_pages_missed += regret_note_need(&arena.regret, n_pages - n_touched, max);
 }
 
 static size_t to_kernel_pages(size_t n_pages)
@@ -181,8 +175,10 @@ static struct span *take_locked(enum span_kind kind, size_t n_pages, size_t alig
         span = find_fit(n_pages, align_pages);
     }
     uintptr_t base = aligned_start(span, n_pages, align_pages);
-    regret_note_need(n_pages - free_cut(span, base, base + (n_pages << PAGE_SHIFT)));
+    size_t n_touched = free_cut(span, base, base + (n_pages << PAGE_SHIFT));
+    note_taken(n_pages, n_touched);
     span->kind = (uint8_t)kind;
+    span->n_dirty = (uint8_t)n_touched;
     span_register(span);
     return span;
 }
@@ -197,7 +193,10 @@ static struct span *take(enum span_kind kind, size_t n_pages, size_t align_pages
     if (span != NULL && kind == SPAN_LARGE) {
         arena.stats.n_large_allocs++;
         arena.stats.large_bytes += span_bytes(span);
+    } else if (span != NULL) {
+        arena.stats.slab_bytes += span_bytes(span);
     }
+    used_note();
     lock_release(&arena.lock);
     return span;
 }
@@ -248,7 +247,7 @@ static bool purge_span(struct span *span, size_t n_touched_max)
     purging_remove(span);
     uint32_t now = now_ms();
     if (done) {
-        regret_note_purge(n_touched, now);
+        regret_note_purge(&arena.regret, n_touched, now);
         arena.stats.n_purges++;
         arena.stats.purged_bytes += (uint64_t)n_touched << PAGE_SHIFT;
         map_touched_clear(span->base, span->n_pages);
@@ -288,7 +287,7 @@ static size_t due_pages(uint32_t now)
 
 static void purge_due_locked(uint32_t now)
 {
-    regret_fade(now);
+    regret_fade(&arena.regret, now);
     /* A span that could not be discarded is young again: the loop ends. */
     for (size_t n = due_pages(now); n > 0; n = due_pages(now)) {
         if (!purge_span(free_spans.oldest, n))
@@ -355,6 +354,9 @@ static void give_locked(struct span *span, size_t n_touched, uint32_t now)
     arena.stats.n_large_frees += span->kind == SPAN_LARGE || span->kind == SPAN_DIRECT;
     if (span->kind == SPAN_LARGE)
         arena.stats.large_bytes -= span_bytes(span);
+    if (span->kind == SPAN_SLAB)
+        arena.stats.slab_bytes -= span_bytes(span);
+    used_note();
     map_touched_set(span->base, to_kernel_pages(n_touched));
     span->free.n_touched = (uint32_t)map_touched_count(span->base, span->n_pages);
     span->free.freed_ms = now;
@@ -434,7 +436,7 @@ static bool extend_locked(struct span *span, size_t n_pages)
     struct span *after = free_neighbour_after(span_end(span));
     if (after == NULL || span_end(after) < end || !spares_fill())
         return false;
-    regret_note_need(n_pages - span->n_pages - free_cut(after, after->base, end));
+    note_taken(n_pages - span->n_pages, free_cut(after, after->base, end));
     span->n_pages = (uint32_t)n_pages;
     span_register(span);
     spare_put(after);
@@ -467,6 +469,7 @@ bool arena_resize(struct span *span, size_t n_pages)
     else if (pages < span->n_pages)
         done = shorten_locked(span, pages);
     arena.stats.large_bytes += span_bytes(span) - before;
+    used_note();
     lock_release(&arena.lock);
     return done;
 }
@@ -520,6 +523,8 @@ static void direct_register_locked(struct span *span, uintptr_t base, size_t byt
     arena.stats.n_direct++;
     arena.stats.direct_bytes += bytes;
     arena.stats.large_bytes += bytes;
+    space_note();
+    used_note();
 }
 
 static void direct_unregister_locked(const struct span *span)
@@ -527,6 +532,7 @@ static void direct_unregister_locked(const struct span *span)
     arena.stats.n_direct--;
     arena.stats.direct_bytes -= span_bytes(span);
     arena.stats.large_bytes -= span_bytes(span);
+    used_note();
 }
 
 struct span *arena_take_direct(size_t bytes, size_t align_bytes)
@@ -546,7 +552,7 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
         direct_register_locked(span, base, all);
         if (base + all == arena.lowest)
             arena.lowest = base;
-        regret_note_need(span->n_pages);
+        note_taken(span->n_pages, 0);
         arena.stats.n_large_allocs++;
     }
     lock_release(&arena.lock);
@@ -615,7 +621,7 @@ bool arena_free_large(void *p)
     if (is_direct && !direct_join_locked(span)) {
         bytes_to_unmap = span_bytes(span);
         arena.stats.purged_bytes += bytes_to_unmap;
-        regret_note_purge(span->n_pages, now);
+        regret_note_purge(&arena.regret, span->n_pages, now);
         arena.stats.n_large_frees++;
         spare_put(span);
     } else if (span != NULL) {
@@ -630,16 +636,25 @@ bool arena_free_large(void *p)
 
 /* ---- looking at it ---- */
 
-void arena_get_stats(struct arena_stats *stats)
+bool arena_try_stats(struct arena_stats *stats, lock_taker *taker)
 {
-    lock_take(&arena.lock);
+    if (!taker(&arena.lock))
+        return false;
     *stats = arena.stats;
     stats->mapped_bytes = arena.mapped_pages << PAGE_SHIFT;
     stats->mapped_peak_bytes = arena.mapped_peak_pages << PAGE_SHIFT;
     stats->n_free_spans = free_spans.n_spans;
+    memcpy(stats->n_free_spans_of_size, free_spans.n_by_size, sizeof free_spans.n_by_size);
     stats->free_bytes = free_spans.free_pages << PAGE_SHIFT;
+    stats->free_largest_bytes = free_largest() << PAGE_SHIFT;
     stats->dirty_bytes = free_spans.dirty_pages << PAGE_SHIFT;
     lock_release(&arena.lock);
+    return true;
+}
+
+void arena_get_stats(struct arena_stats *stats)
+{
+    (void)arena_try_stats(stats, lock_take_surely);
 }
 
 void arena_check(void)

@@ -21,23 +21,33 @@
 #ifndef POOLALLOC_MEM_ARENA_H
 #define POOLALLOC_MEM_ARENA_H
 
-#include "mem/span.h"
+#include "mem/free_spans.h"
 #include "os/lock.h"
 
 struct arena_stats {
     size_t mapped_bytes; /* regions */
     size_t mapped_peak_bytes;
+    size_t space_peak_bytes; /* the same, of regions and direct blocks */
     size_t n_free_spans;
-    size_t free_bytes;   /* of them, in no slab and no large block */
-    size_t dirty_bytes;  /* of the free ones, not given back to the kernel */
+    size_t n_free_spans_of_size[N_SPAN_SIZES]; /* as in free_spans.h */
+    size_t free_bytes;                         /* of them, in no slab and no large block */
+    size_t free_largest_bytes;
+    size_t dirty_bytes; /* of the free ones, not given back to the kernel */
+    size_t slab_bytes;
     size_t large_bytes;  /* in large blocks, direct ones included */
     size_t direct_bytes; /* in direct blocks */
     size_t n_direct;
+    size_t used_peak_bytes; /* in slabs and large blocks */
     uint64_t n_large_allocs;
     uint64_t n_large_frees;
     uint64_t n_purges;
     uint64_t purged_bytes;
+    uint64_t n_pages_kept;   /* touched pages that were used again: what holding them back saved */
+    uint64_t n_pages_missed; /* pages needed again soon after they were given back */
 };
+
+/* In slabs and large blocks, for who wants to know without the lock. Changes under it. */
+extern _Atomic size_t arena_used_bytes;
 
 /* A run of n_pages, its base a multiple of align_pages pages; NULL when there is no memory. The
  * kind is SPAN_SLAB or SPAN_LARGE. was_zero tells whether all of it reads as zero. */
@@ -90,6 +100,9 @@ void arena_purge_due(void);
 bool arena_is_dirty(void);
 
 void arena_get_stats(struct arena_stats *stats);
+
+/* False: the lock was not had. */
+bool arena_try_stats(struct arena_stats *stats, lock_taker *taker);
 
 /* Verifies every invariant; traps on the first that does not hold. For tests and debug builds. */
 void arena_check(void);

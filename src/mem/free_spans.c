@@ -78,6 +78,11 @@ static void age_put_sorted(struct span *span)
     age_put_after(span, older);
 }
 
+static size_t *n_of_size(const struct span *span)
+{
+    return &free_spans.n_by_size[min_size(log2_floor(span->n_pages), N_SPAN_SIZES - 1)];
+}
+
 /* Into the tree. Its place in the order of age is the caller's affair. */
 static void free_insert(struct span *span)
 {
@@ -85,6 +90,7 @@ static void free_insert(struct span *span)
     span_register(span);
     tree_insert(&free_spans.tree, span);
     free_spans.n_spans++;
+    ++*n_of_size(span);
     free_spans.free_pages += span->n_pages;
     free_spans.dirty_pages += span->free.n_touched;
 }
@@ -93,6 +99,7 @@ static void free_remove(struct span *span)
 {
     tree_remove(&free_spans.tree, span);
     free_spans.n_spans--;
+    --*n_of_size(span);
     free_spans.free_pages -= span->n_pages;
     free_spans.dirty_pages -= span->free.n_touched;
 }
@@ -203,11 +210,18 @@ void free_spans_give_up(void)
 
 /* ---- looking at it ---- */
 
+size_t free_largest(void)
+{
+    const struct span *span = tree_last(&free_spans.tree);
+    return span != NULL ? span->n_pages : 0;
+}
+
 struct walk {
     size_t n_spans;
     size_t pages;
     size_t dirty;
     size_t n_dirty_spans;
+    size_t n_by_size[N_SPAN_SIZES];
 };
 
 static void check_free_span(const struct span *span, struct walk *walk)
@@ -219,6 +233,7 @@ static void check_free_span(const struct span *span, struct walk *walk)
     HOLDS(free_neighbour_after(span_end(span)) == NULL);
     HOLDS(map_touched_count(span->base, span->n_pages) == span->free.n_touched);
     walk->n_spans++;
+    walk->n_by_size[n_of_size(span) - free_spans.n_by_size]++;
     walk->pages += span->n_pages;
     walk->dirty += span->free.n_touched;
     walk->n_dirty_spans += span->free.n_touched > 0;
@@ -250,6 +265,9 @@ void free_spans_check(void)
               (next->n_pages == span->n_pages && next->base > span->base));
         span = next;
     }
+    HOLDS(walk.n_spans == free_spans.n_spans);
+    for (size_t i = 0; i < N_SPAN_SIZES; i++)
+        HOLDS(walk.n_by_size[i] == free_spans.n_by_size[i]);
     HOLDS(walk.pages == free_spans.free_pages);
     HOLDS(walk.dirty == free_spans.dirty_pages);
     check_age(&walk);

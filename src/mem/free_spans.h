@@ -11,7 +11,7 @@
 #include "mem/span.h"
 #include "mem/tree.h"
 
-enum { SPAN_PAGES_MAX = INT32_MAX };
+enum { SPAN_PAGES_MAX = INT32_MAX, N_SPAN_SIZES = 20 };
 
 struct free_spans {
     struct tree tree;
@@ -21,7 +21,8 @@ struct free_spans {
     size_t n_spares;
     size_t n_spans; /* in the tree */
     size_t free_pages;
-    size_t dirty_pages; /* of them, touched */
+    size_t dirty_pages;             /* of them, touched */
+    size_t n_by_size[N_SPAN_SIZES]; /* of 1, 2 to 3, 4 to 7 pages and so on; the last: and more */
     bool no_merging;
 };
 
@@ -44,6 +45,9 @@ void free_merge_and_insert(struct span *span);
 /* Cuts [base, end) out of a free span, which becomes the record of just that; the rest stays free.
  * Returns how many of the pages cut out are touched. */
 size_t free_cut(struct span *span, uintptr_t base, uintptr_t end);
+
+/* Pages of the largest of them; 0: there is none. */
+size_t free_largest(void);
 
 /* The free span that begins there, or NULL. */
 struct span *free_neighbour_after(uintptr_t end);

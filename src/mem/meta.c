@@ -2,7 +2,6 @@
 #include "mem/meta.h"
 
 #include "base/bits.h"
-#include "os/lock.h"
 #include "os/pages.h"
 
 enum {
@@ -21,7 +20,8 @@ static struct {
     struct lock lock;
     char *at; /* [lock] the unused rest of the newest chunk */
     char *end;
-    size_t bytes;
+    size_t bytes;                 /* [lock] of all chunks */
+    size_t used_bytes;            /* [lock] */
     struct record *free[N_LISTS]; /* [lock] by size / META_ALIGN - 1 */
 } meta = {
     .lock = LOCK_INIT(LOCK_META),
@@ -59,6 +59,7 @@ static void *take_locked(size_t bytes)
         return NULL;
     void *p = meta.at;
     meta.at += bytes;
+    meta.used_bytes += bytes;
     return p;
 }
 
@@ -80,12 +81,13 @@ void meta_give(void *p, size_t bytes)
     lock_release(&meta.lock);
 }
 
-size_t meta_bytes(void)
+bool meta_get_stats(struct meta_stats *stats, lock_taker *taker)
 {
-    lock_take(&meta.lock);
-    size_t bytes = meta.bytes;
+    if (!taker(&meta.lock))
+        return false;
+    *stats = (struct meta_stats){.mapped_bytes = meta.bytes, .used_bytes = meta.used_bytes};
     lock_release(&meta.lock);
-    return bytes;
+    return true;
 }
 
 void meta_fork_prepare(void)

@@ -9,7 +9,7 @@
 #ifndef POOLALLOC_MEM_META_H
 #define POOLALLOC_MEM_META_H
 
-#include "base/compiler.h"
+#include "os/lock.h"
 
 enum { META_ALIGN = 64, META_REUSE_MAX_BYTES = 4096 };
 
@@ -19,8 +19,13 @@ void *meta_take(size_t bytes);
 /* bytes <= META_REUSE_MAX_BYTES. */
 void meta_give(void *p, size_t bytes);
 
-/* All that was taken from the kernel for records. */
-size_t meta_bytes(void);
+struct meta_stats {
+    size_t mapped_bytes; /* taken from the kernel for records */
+    size_t used_bytes;   /* of them, given out at least once: the rest was never touched */
+};
+
+/* False: the lock was not had. */
+bool meta_get_stats(struct meta_stats *stats, lock_taker *taker);
 
 void meta_fork_prepare(void);
 void meta_fork_parent(void);

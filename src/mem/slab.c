@@ -63,11 +63,21 @@ void slab_populate(struct span *slab)
     slab->slab.is_populated = true;
 }
 
-static size_t touched_pages(const struct span *slab)
+size_t slab_carved_pages(const struct span *slab)
 {
-    if (slab->slab.is_populated)
-        return slab->n_pages;
     return div_round_up((size_t)slab->slab.n_carved * class_bytes(slab->class), PAGE_BYTES);
+}
+
+/* Pages from the start that this use of the slab has touched. */
+static size_t touched_now(const struct span *slab)
+{
+    return slab->slab.is_populated ? slab->n_pages : slab_carved_pages(slab);
+}
+
+/* What an earlier use left touched are the slab's first pages, if that was a slab, too. */
+size_t slab_touched_pages(const struct span *slab)
+{
+    return max_size(touched_now(slab), slab->n_dirty);
 }
 
 void slab_delete(struct span *slab)
@@ -78,7 +88,7 @@ void slab_delete(struct span *slab)
         arena_slab_not_full(slab);
     if (part->bitmap != &part->own_word)
         meta_give(part->bitmap, bitmap_words(slab) * sizeof(uint64_t));
-    arena_give(slab, touched_pages(slab));
+    arena_give(slab, touched_now(slab));
 }
 
 static struct block *block_at(const struct span *slab, size_t index)

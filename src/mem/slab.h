@@ -36,6 +36,11 @@ void *slab_carve_zeroed(struct span *slab);
  */
 const struct block *slab_put_run(struct span *slab, struct chain *chain);
 
+/* Pages up to the last block that was ever carved; and of all pages of the slab, those that were
+ * touched since the kernel gave them: as many at least. */
+size_t slab_carved_pages(const struct span *slab);
+size_t slab_touched_pages(const struct span *slab);
+
 /* Verifies the record against the bitmap; traps if they disagree. */
 void slab_check(const struct span *slab);
 

@@ -49,6 +49,7 @@ struct span {
     uint8_t kind;     /* enum span_kind */
     uint8_t class;    /* of a slab */
     uint8_t was_zero; /* set by arena_take: no page of it was touched */
+    uint8_t n_dirty;  /* set by arena_take for a slab: pages of it that were touched already */
     union {
         struct free_part free;
         struct slab_part slab;

@@ -77,3 +77,11 @@ struct span *tree_at_least(const struct tree *tree, uint32_t n_pages, uintptr_t 
     }
     return found;
 }
+
+struct span *tree_last(const struct tree *tree)
+{
+    struct span *at = tree->root;
+    while (at != NULL && at->free.right != NULL)
+        at = at->free.right;
+    return at;
+}

@@ -21,4 +21,7 @@ void tree_remove(struct tree *tree, struct span *span);
 /* The least span with (size, address) at least (n_pages, base), or NULL. */
 struct span *tree_at_least(const struct tree *tree, uint32_t n_pages, uintptr_t base);
 
+/* The greatest of all, or NULL. */
+struct span *tree_last(const struct tree *tree);
+
 #endif

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "obs/dump.h"
 
-#include "conf/options.h"
-#include "obs/stats.h"
+#include "heap/heap.h"
+#include "mem/arena.h"
+#include "obs/report.h"
+#include "os/clock.h"
+#include "os/panic.h"
 #include "os/process.h"
 #include "os/sys.h"
-#include "os/text.h"
 
+#include <errno.h>
 #include <string.h>
+
+enum { PATH_BYTES = 512, NAME_BYTES = 64, PEAK_SHARE = 32 };
 
 /* What fd 2 was at start, and a copy of it: many programs close fd 2 on their way out. Neither is
  * written to unless it is still that file: a program may have opened another in its place. */
@@ -18,113 +23,55 @@ static struct {
     int copy;
 } stderr_at_start;
 
-static bool is_to_stderr(void)
+struct desk {
+    _Atomic uint32_t process; /* that a dump is being written in, or 0 */
+    _Atomic bool is_asked;    /* for a dump that nobody has begun yet */
+    struct report report;
+};
+static struct desk desks[N_DUMP_CAUSES];
+
+/* This process and how many dumps it has begun, in one word: a child of fork starts anew. */
+static _Atomic uint64_t sequence;
+
+static uint32_t process_id(void)
 {
-    return strcmp(options.dump, "stderr") == 0;
+    return (uint32_t)sys_getpid();
 }
 
-/* One line, written when it is complete. */
-static void put_row(int fd, const char *label, uint64_t bytes)
+/* ---- desks ---- */
+
+static bool desk_take(struct desk *desk)
 {
-    char line[128];
-    struct text text;
-    text_init(&text, line, sizeof line);
-    text_add(&text, "  ");
-    text_add_padded(&text, label, -34);
-    text_add_number_wide(&text, bytes, 16);
-    text_add(&text, "  ");
-    text_add_size(&text, bytes);
-    text_add(&text, "\n");
-    text_write(&text, fd);
+    uint32_t process = process_id();
+    uint32_t at_work = atomic_get_in_order(&desk->process);
+    return at_work != process && atomic_try_acquire(&desk->process, &at_work, process);
 }
 
-static void put_line(int fd, const char *line)
+static void desk_leave(struct desk *desk)
 {
-    struct text text;
-    text_init(&text, (char *)line, strlen(line));
-    text.at = text.end;
-    text_write(&text, fd);
+    atomic_put_in_order(&desk->process, 0);
 }
 
-static void put_class(int fd, unsigned class, const struct class_stats *s)
+static uint64_t next_number(void)
 {
-    char line[160];
-    struct text text;
-    text_init(&text, line, sizeof line);
-    text_add_number_wide(&text, class_bytes(class), 8);
-    text_add_number_wide(&text, s->n_allocs, 16);
-    text_add_number_wide(&text, s->n_frees, 16);
-    text_add_number_wide(&text, s->n_allocs - s->n_frees, 14);
-    text_add(&text, "  ");
-    text_add_size(&text, (s->n_allocs - s->n_frees) * class_bytes(class));
-    text_add(&text, "\n");
-    text_write(&text, fd);
+    uint64_t mine = (uint64_t)process_id() << 32;
+    uint64_t last = atomic_get_relaxed(&sequence);
+    uint64_t next;
+    do {
+        next = last >> 32 == mine >> 32 ? last + 1 : mine + 1;
+    } while (!atomic_try_release(&sequence, &last, next));
+    return (uint32_t)next;
 }
 
-static void put_large(int fd, const struct arena_stats *arena)
-{
-    char line[160];
-    struct text text;
-    text_init(&text, line, sizeof line);
-    text_add(&text, "   large");
-    text_add_number_wide(&text, arena->n_large_allocs, 16);
-    text_add_number_wide(&text, arena->n_large_frees, 16);
-    text_add_number_wide(&text, arena->n_large_allocs - arena->n_large_frees, 14);
-    text_add(&text, "  ");
-    text_add_size(&text, arena->large_bytes);
-    text_add(&text, "\n");
-    text_write(&text, fd);
-}
+/* ---- writing ---- */
 
-static void put_head(int fd)
+static bool write_report(struct report *report, int fd, uint64_t format)
 {
-    char line[96];
-    struct text text;
-    text_init(&text, line, sizeof line);
-    text_add(&text, "poolalloc: dump of process ");
-    text_add_number(&text, (uint64_t)sys_getpid());
-    text_add(&text, "\n");
-    text_write(&text, fd);
-}
-
-void dump_to(int fd)
-{
-    struct stats stats;
-    if (!stats_read(&stats))
-        return;
-    const struct arena_stats *arena = &stats.arena;
-    put_head(fd);
-    put_row(fd, "in live blocks", stats.small_bytes + arena->large_bytes);
-    put_row(fd, "  of size classes", stats.small_bytes);
-    put_row(fd, "  large", arena->large_bytes);
-    put_row(fd, "mapped", arena->mapped_bytes + arena->direct_bytes + stats.meta_bytes);
-    put_row(fd, "  free, still in memory", arena->dirty_bytes);
-    put_row(fd, "  free, not in memory", arena->free_bytes - arena->dirty_bytes);
-    put_row(fd, "  our own records", stats.meta_bytes);
-    put_row(fd, "given back to the kernel so far", arena->purged_bytes);
-    put_line(fd, "   class          allocs           frees          live  bytes\n");
-    for (unsigned class = 0; class < N_CLASSES; class ++) {
-        if (stats.classes[class].n_allocs > 0)
-            put_class(fd, class, &stats.classes[class]);
-    }
-    put_large(fd, arena);
-}
-
-/* The option's file name with %p replaced. False: too long. */
-static bool dump_path(char *path, size_t bytes)
-{
-    struct text text;
-    text_init(&text, path, bytes - 1);
-    for (const char *from = options.dump; *from != '\0'; from++) {
-        if (from[0] == '%' && from[1] == 'p') {
-            text_add_number(&text, (uint64_t)sys_getpid());
-            from++;
-        } else {
-            text_add_span(&text, from, 1);
-        }
-    }
-    *text.at = '\0';
-    return text.at < text.end;
+    static void (*const formats[])(struct report *) = {report_text, report_json, report_prom};
+    out_init(&report->out, fd);
+    report->is_terminal = sys_is_terminal(fd);
+    formats[format](report);
+    return out_flush(&report->out);
 }
 
 static bool is_stderr_of_start(int fd)
@@ -133,44 +80,280 @@ static bool is_stderr_of_start(int fd)
            sys_is_same_file(fd, stderr_at_start.device, stderr_at_start.inode) == 1;
 }
 
-static void dump_to_file(void)
-{
-    char path[OPTION_TEXT_MAX + 64];
-    if (!dump_path(path, sizeof path))
-        return;
-    long fd = sys_open_new(path);
-    if (fd < 0) {
-        if (is_stderr_of_start(2))
-            text_warn("cannot write the dump to a new file ", path, NULL);
-        return;
-    }
-    dump_to((int)fd);
-    (void)sys_close((int)fd);
-}
-
-static void dump_to_stderr(void)
+static void write_to_stderr(struct report *report)
 {
     if (is_stderr_of_start(stderr_at_start.copy))
-        dump_to(stderr_at_start.copy);
+        (void)write_report(report, stderr_at_start.copy, options.dump_format);
     else if (is_stderr_of_start(2))
-        dump_to(2);
+        (void)write_report(report, 2, options.dump_format);
 }
 
-void dump_at_exit(void)
+/* ---- files ---- */
+
+static void add_of_process(struct text *text, char letter, uint64_t number)
 {
+    char name[NAME_BYTES];
+    switch (letter) {
+    case 'p':
+        text_add_number(text, process_id());
+        break;
+    case 'n':
+        text_add_number(text, number);
+        break;
+    case 'e':
+        os_program_name(name, sizeof name);
+        text_add(text, name);
+        break;
+    default:
+        text_add(text, "%");
+        text_add_span(text, &letter, 1);
+    }
+}
+
+struct path {
+    char name[PATH_BYTES];
+};
+
+/* The option's file name with what is after each % in place. False: too long. */
+static bool path_expand(struct path *path, uint64_t number)
+{
+    struct text text;
+    text_init(&text, path->name, sizeof path->name - 1);
+    for (const char *from = options.dump; *from != '\0'; from++) {
+        if (from[0] == '%' && from[1] != '\0')
+            add_of_process(&text, *++from, number);
+        else
+            text_add_span(&text, from, 1);
+    }
+    *text.at = '\0';
+    return text.at < text.end;
+}
+
+/* Beside the file, and nobody else's. */
+static bool path_aside(struct path *aside, const struct path *path, uint64_t number)
+{
+    struct text text;
+    text_init(&text, aside->name, sizeof aside->name - 1);
+    text_add(&text, path->name);
+    text_add(&text, ".");
+    text_add_number(&text, process_id());
+    text_add(&text, ".");
+    text_add_number(&text, number);
+    text_add(&text, ".part");
+    *text.at = '\0';
+    return text.at < text.end;
+}
+
+/* What was there before this process's first dump stays, unless told otherwise. */
+static bool may_replace(const struct path *path, uint64_t number)
+{
+    struct path first;
+    return options.dump_replace ||
+           (number > 1 && path_expand(&first, 1) && strcmp(first.name, path->name) == 0);
+}
+
+static bool write_aside(struct report *report, const struct path *aside)
+{
+    long fd = sys_open_new(aside->name);
+    if (fd < 0)
+        return false;
+    bool done = write_report(report, (int)fd, options.dump_format);
+    return sys_close((int)fd) == 0 && done;
+}
+
+static bool publish(const struct path *aside, const struct path *path, uint64_t number)
+{
+    long code = may_replace(path, number) ? sys_rename_over(aside->name, path->name)
+                                          : sys_rename_new(aside->name, path->name);
+    return code == 0;
+}
+
+static void write_to_file(struct report *report)
+{
+    struct path path;
+    struct path aside;
+    bool done = false;
+    if (path_expand(&path, report->number) && path_aside(&aside, &path, report->number)) {
+        done = write_aside(report, &aside) && publish(&aside, &path, report->number);
+        if (!done)
+            (void)sys_unlink(aside.name);
+    }
+    if (!done && options.verbose && is_stderr_of_start(2))
+        text_warn("cannot write the dump to a new file ", path.name, NULL);
+}
+
+/* ---- when ---- */
+
+static bool is_to_stderr(void)
+{
+    return strcmp(options.dump, "stderr") == 0;
+}
+
+/* Of what has been read. */
+static void write_dump(struct report *report, enum dump_cause cause)
+{
+#define DUMP_CAUSE_WORDS(cause, words) words,
+    static const char *const why[] = {DUMP_CAUSES(DUMP_CAUSE_WORDS)};
+    report->why = why[cause];
+    report->what = options.dump_what;
+    report->number = next_number();
     if (is_to_stderr())
-        dump_to_stderr();
-    else if (options.dump[0] != '\0')
-        dump_to_file();
+        write_to_stderr(report);
+    else
+        write_to_file(report);
+}
+
+/* Occasions whose dump could not be made for want of a lock, a bit each: the next slow path of any
+ * thread makes it. */
+static _Atomic uint32_t put_off;
+
+static void make_dump(struct report *report, enum dump_cause cause)
+{
+    if (stats_read_soon(&report->stats))
+        write_dump(report, cause);
+    else
+        (void)atomic_or_relaxed(&put_off, 1u << cause);
+}
+
+/* Who asks and finds the desk taken has asked before it was left, and is seen by who leaves it. */
+void dump_now(enum dump_cause cause)
+{
+    struct desk *desk = &desks[cause];
+    atomic_put_in_order(&desk->is_asked, true);
+    while (atomic_get_in_order(&desk->is_asked) && desk_take(desk)) {
+        atomic_put_in_order(&desk->is_asked, false);
+        make_dump(&desk->report, cause);
+        desk_leave(desk);
+    }
+}
+
+bool dump_to(int fd, enum dump_format format)
+{
+    struct report report;
+    if (!stats_read(&report.stats))
+        return false;
+    report.why = "asked for";
+    report.what = DUMP_ALL;
+    report.number = next_number();
+    return write_report(&report, fd, format);
+}
+
+static void at_exit(void)
+{
+    dump_now(DUMP_CAUSE_EXIT);
+}
+
+static void at_fault(void)
+{
+    dump_now(DUMP_CAUSE_FATAL);
+}
+
+/* In the middle of a slow path it is put off until the thread leaves that, as the program's own
+ * handlers are: what it holds would be missing. */
+static void on_signal(int signal, siginfo_t *info, void *context)
+{
+    int saved_errno = errno;
+    if (!handler_put_off(signal, info, context)) {
+        enum handler_state state = handler_begin((uintptr_t)__builtin_frame_address(0), context);
+        dump_now(DUMP_CAUSE_SIGNAL);
+        handler_end(state);
+    }
+    errno = saved_errno;
+}
+
+/* ---- now and then ---- */
+
+/* Slow paths of all threads look here: who changes a word first has its work to do. */
+static struct {
+    _Atomic uint64_t due_ms;      /* when the next dump at an interval is due */
+    _Atomic uint64_t due_look_ms; /* when to look how much is live, while that is waited for */
+    _Atomic uint64_t due_used;    /* and at how many arena_used_bytes in any case */
+    _Atomic bool is_live_done;
+} watch;
+
+/* True for one caller only, when *due has come; it is put off by `after` then. */
+static bool is_turn(_Atomic uint64_t *due, uint64_t now, uint64_t after)
+{
+    uint64_t at = atomic_get_relaxed(due);
+    return now >= at && atomic_try_acquire(due, &at, now + after);
+}
+
+/* Whether so many bytes, if they were live, would be the first to reach the size. */
+static bool is_waiting_for_live(uint64_t bytes)
+{
+    return options.dump_live_bytes > 0 && bytes >= options.dump_live_bytes &&
+           !atomic_get_relaxed(&watch.is_live_done);
+}
+
+/* A reading notes peaks by itself. */
+static void read_live(void)
+{
+    struct desk *desk = &desks[DUMP_CAUSE_LIVE];
+    if (!desk_take(desk))
+        return;
+    bool is_read = stats_read_soon(&desk->report.stats);
+    if (is_read && is_waiting_for_live(desk->report.stats.live_bytes)) {
+        atomic_put_relaxed(&watch.is_live_done, true);
+        write_dump(&desk->report, DUMP_CAUSE_LIVE);
+    }
+    desk_leave(desk);
+}
+
+/* Live memory is summed up when what is in use has grown, and where it may pass the size that is
+ * waited for within slabs that are there already, at each tick of the clock. */
+static void observe_live(void)
+{
+    enum { TICK_MS = 4 };
+    uint64_t used = atomic_get_relaxed(&arena_used_bytes);
+    if (is_turn(&watch.due_used, used, used / PEAK_SHARE) ||
+        (is_waiting_for_live(used) && is_turn(&watch.due_look_ms, os_clock_ms(), TICK_MS)))
+        read_live();
+}
+
+COLD static void dump_put_off(void)
+{
+    uint32_t causes = atomic_swap_acquire(&put_off, 0);
+    for (int cause = 0; cause < N_DUMP_CAUSES; cause++) {
+        if ((causes >> cause & 1) != 0)
+            dump_now(cause);
+    }
+}
+
+static void observe(void)
+{
+    int saved_errno = errno;
+    if (UNLIKELY(atomic_get_relaxed(&put_off) != 0))
+        dump_put_off();
+    if (options.dump_every_ms > 0 && is_turn(&watch.due_ms, os_clock_ms(), options.dump_every_ms))
+        dump_now(DUMP_CAUSE_INTERVAL);
+    observe_live();
+    errno = saved_errno;
+}
+
+/* ---- start ---- */
+
+static void stderr_remember(void)
+{
+    stderr_at_start.known =
+        sys_file_identity(2, &stderr_at_start.device, &stderr_at_start.inode) == 0;
+    stderr_at_start.copy = -1;
+    if (is_to_stderr())
+        stderr_at_start.copy = (int)sys_duplicate_high(2);
 }
 
 void dump_init(void)
 {
     if (options.dump[0] == '\0')
         return;
-    stderr_at_start.known =
-        sys_file_identity(2, &stderr_at_start.device, &stderr_at_start.inode) == 0;
-    if (is_to_stderr())
-        stderr_at_start.copy = (int)sys_duplicate_high(2);
-    (void)os_at_exit(dump_at_exit);
+    stderr_remember();
+    if (options.dump_exit != DUMP_EXIT_OFF)
+        (void)os_at_exit(at_exit);
+    if (options.dump_exit == DUMP_EXIT_QUICK)
+        (void)os_at_quick_exit(at_exit);
+    if (options.dump_signal > 0)
+        (void)os_signal_catch((int)options.dump_signal, on_signal);
+    if (options.dump_fatal)
+        atomic_put_relaxed(&panic_observer, at_fault);
+    atomic_put_relaxed(&watch.due_ms, os_clock_ms() + options.dump_every_ms);
+    atomic_put_relaxed(&heap_observer, observe);
 }

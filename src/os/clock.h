@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Wall-clock milliseconds since some fixed moment, to the timer tick (4 ms or so): what ages need.
+ * Wall-clock time since some fixed moment.
  */
 #ifndef POOLALLOC_OS_CLOCK_H
 #define POOLALLOC_OS_CLOCK_H
 
 #include <stdint.h>
 
+/* To the timer tick (4 ms or so), and all the cheaper for it: what ages need. */
 uint64_t os_clock_ms(void);
+
+/* As finely as the machine can tell. */
+uint64_t os_clock_ns(void);
 
 /* This thread does nothing for about so long. */
 void os_sleep_ms(uint32_t ms);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/lock.h"
 
+#include "os/calls.h"
 #include "os/sys.h"
 
-enum { LOCK_SPINS = 100 };
+enum { LOCK_SPINS = 100, SOON_WAITS = 20, SOON_WAIT_MS = 10 };
 
 _Atomic(const void *) lock_fork_thread;
 
@@ -38,18 +39,41 @@ void lock_reset(struct lock *lock)
         lock_wake(lock);
 }
 
-void lock_take_slow(struct lock *lock)
+static bool spin(struct lock *lock)
 {
-    if (lock_is_fork_thread())
-        return;
     for (int i = 0; i < LOCK_SPINS; i++) {
         CPU_RELAX();
         uint32_t expected = 0;
         if (atomic_get_relaxed(&lock->word) == 0 && atomic_try_acquire(&lock->word, &expected, 1))
-            return;
+            return true;
     }
+    return false;
+}
+
+void lock_take_slow(struct lock *lock)
+{
+    if (lock_is_fork_thread() || spin(lock))
+        return;
     while (atomic_swap_acquire(&lock->word, 2) != 0)
-        (void)sys_futex_wait(&lock->word, 2);
+        (void)OS_CALL_COUNTED(OS_CALL_WAIT, sys_futex_wait(&lock->word, 2));
+}
+
+bool lock_take_surely(struct lock *lock)
+{
+    lock_take_sibling(lock);
+    return true;
+}
+
+bool lock_take_soon(struct lock *lock)
+{
+    if (lock_try(lock) || lock_is_fork_thread() || spin(lock))
+        return true;
+    for (int i = 0; i < SOON_WAITS; i++) {
+        if (atomic_swap_acquire(&lock->word, 2) == 0)
+            return true;
+        (void)sys_futex_wait_ms(&lock->word, 2, SOON_WAIT_MS);
+    }
+    return false;
 }
 
 void lock_wake(struct lock *lock)

@@ -83,6 +83,13 @@ ALWAYS_INLINE void lock_take_sibling(struct lock *lock)
         lock_take_slow(lock);
 }
 
+/* Two ways to take any number of locks, in rising rank still, for those who only look: by waiting,
+ * as above; or by waiting for a fifth of a second at most, as it must be where this very thread may
+ * hold the lock, in signal handlers that is, or the holder may never come back. */
+typedef bool lock_taker(struct lock *lock);
+bool lock_take_surely(struct lock *lock);
+bool lock_take_soon(struct lock *lock);
+
 ALWAYS_INLINE void lock_release(struct lock *lock)
 {
     if (UNLIKELY(atomic_get_relaxed(&lock_fork_thread) != NULL) && lock_is_fork_thread())

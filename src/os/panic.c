@@ -5,6 +5,16 @@
 
 #include <stdlib.h>
 
+_Atomic(panic_observer_call *) panic_observer;
+
+/* Once: it may find fault itself. */
+static void look(void)
+{
+    panic_observer_call *observer = atomic_swap_acquire(&panic_observer, NULL);
+    if (observer != NULL)
+        observer();
+}
+
 void panic(const char *fault, const void *p, size_t class_bytes)
 {
     char line[256];
@@ -20,6 +30,7 @@ void panic(const char *fault, const void *p, size_t class_bytes)
     else
         text_add(&text, "none");
     text_add(&text, "\n");
-    text_write(&text, 2);
+    (void)text_write(&text, 2);
+    look();
     abort();
 }

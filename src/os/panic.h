@@ -9,9 +9,14 @@
 #ifndef POOLALLOC_OS_PANIC_H
 #define POOLALLOC_OS_PANIC_H
 
-#include "base/compiler.h"
+#include "base/atomic.h"
 
 /* class_bytes 0: the address belongs to no size class. */
 NORETURN COLD void panic(const char *fault, const void *p, size_t class_bytes);
+
+/* Called between the line and the abort, once; NULL: nobody. This thread may be inside and hold any
+ * lock. */
+typedef void panic_observer_call(void);
+extern _Atomic(panic_observer_call *) panic_observer;
 
 #endif

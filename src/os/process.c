@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "os/sys.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -113,4 +114,34 @@ bool os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void)
 bool os_at_exit(void (*function)(void))
 {
     return atexit(function) == 0;
+}
+
+bool os_at_quick_exit(void (*function)(void))
+{
+    return at_quick_exit(function) == 0;
+}
+
+void os_program_name(char *name, size_t bytes)
+{
+    const char *from = program_invocation_short_name;
+    size_t n = 0;
+    /* Programs write over their arguments, which the name is in. */
+    for (; from != NULL && from[n] != '\0' && n + 1 < bytes; n++)
+        name[n] = from[n];
+    name[n] = '\0';
+    for (n = 0; name[n] != '\0'; n++) {
+        if (name[n] == '/')
+            name[n] = '_';
+    }
+}
+
+bool os_signal_catch(int signal, os_signal_call *handler)
+{
+    struct sigaction act = {.sa_sigaction = handler,
+                            .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
+    /* Not ours (api/signals.c): what that runs are the program's handlers. */
+    __typeof__(sigaction) *next;
+    *(void **)&next = os_next_function("sigaction");
+    memset(&act.sa_mask, 0xff, sizeof act.sa_mask);
+    return (next != NULL ? next : sigaction)(signal, &act, NULL) == 0;
 }

@@ -8,6 +8,7 @@
 
 #include "base/compiler.h"
 
+#include <signal.h>
 #include <stdbool.h>
 
 /* 128 random bits that the kernel gave this process, folded; differs from run to run. */
@@ -38,6 +39,17 @@ bool os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void)
 
 /* Runs `function` when the process exits normally. */
 bool os_at_exit(void (*function)(void));
+
+/* The same at quick_exit. */
+bool os_at_quick_exit(void (*function)(void));
+
+/* The program's name without its folders, as libc knows it. */
+void os_program_name(char *name, size_t bytes);
+
+/* The handler of a signal until the program installs one. It may run on the
+ * stack that sigaltstack set up, with all signals blocked; system calls that it interrupts go on. */
+typedef void os_signal_call(int signal, siginfo_t *info, void *context);
+bool os_signal_catch(int signal, os_signal_call *handler);
 
 /* The definition of `name` that comes after ours in the program's search order, or NULL. May
  * allocate. */

@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -90,6 +91,35 @@ long sys_close(int fd)
     return RAW(SYS_close, fd);
 }
 
+long sys_unlink(const char *path)
+{
+    return RAW(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+long sys_rename_over(const char *from, const char *to)
+{
+    return RAW(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+/* Not every file system knows how to rename to a new name only; most can link. */
+long sys_rename_new(const char *from, const char *to)
+{
+    enum { NO_REPLACE = 1 };
+    long code = RAW(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, NO_REPLACE);
+    if (code != -EINVAL && code != -ENOSYS)
+        return code;
+    code = RAW(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+    if (code == 0)
+        (void)sys_unlink(from);
+    return code;
+}
+
+bool sys_is_terminal(int fd)
+{
+    char settings[256]; /* the kernel's struct termios is smaller */
+    return RAW(SYS_ioctl, fd, TCGETS, settings) == 0;
+}
+
 long sys_duplicate_high(int fd)
 {
     enum { HIGH_FD = 200 };
@@ -140,6 +170,12 @@ long sys_thread_probe(uint32_t id)
 long sys_yield(void)
 {
     return RAW(SYS_sched_yield);
+}
+
+long sys_futex_wait_ms(const void *word, uint32_t expected, unsigned ms)
+{
+    struct timespec time = {.tv_nsec = ms * 1000000L};
+    return RAW(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &time, NULL, 0);
 }
 
 long sys_file_identity(int fd, uint64_t *device, uint64_t *inode)

@@ -11,6 +11,7 @@
 
 #include "base/compiler.h"
 
+#include <stdbool.h>
 #include <time.h>
 
 long sys_map(void *hint, size_t bytes);                       /* private, anonymous, read-write */
@@ -27,6 +28,11 @@ long sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long sys_write(int fd, const void *text, size_t bytes);
 long sys_open_new(const char *path); /* create, exclusive, for writing, close on exec */
 long sys_close(int fd);
+/* Gives a file another name: only if nothing has it, or in its place, whatever that is. */
+long sys_rename_new(const char *from, const char *to);
+long sys_rename_over(const char *from, const char *to);
+long sys_unlink(const char *path);
+bool sys_is_terminal(int fd);
 long sys_duplicate_high(int fd); /* a copy that is out of the program's way, closed on exec */
 long sys_getpid(void);
 long sys_gettid(void);
@@ -38,6 +44,7 @@ long sys_barrier_register(void); /* membarrier, private and expedited */
 long sys_barrier(void);
 long sys_yield(void);
 long sys_thread_probe(uint32_t id); /* 0: this process has such a thread */
+long sys_futex_wait_ms(const void *word, uint32_t expected, unsigned ms);
 long sys_is_same_file(int fd, uint64_t device, uint64_t inode); /* 1, 0 or negative errno */
 long sys_file_identity(int fd, uint64_t *device, uint64_t *inode);
 long sys_sleep_ms(uint32_t ms);

@@ -83,6 +83,14 @@ void text_add_address(struct text *text, const void *p)
     text_add_span(text, first, (size_t)(digits + DIGITS_MAX - first));
 }
 
+/* n / 10 with one digit after the point. */
+static void add_tenths(struct text *text, uint64_t tenths, const char *unit)
+{
+    text_add_decimals(text, tenths, 1);
+    text_add(text, " ");
+    text_add(text, unit);
+}
+
 void text_add_size(struct text *text, uint64_t bytes)
 {
     static const char units[][4] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -97,14 +105,69 @@ void text_add_size(struct text *text, uint64_t bytes)
         tenths /= 1024;
         unit++;
     }
-    text_add_number(text, tenths / 10);
-    text_add(text, ".");
-    text_add_number(text, tenths % 10);
-    text_add(text, " ");
-    text_add(text, units[unit]);
+    add_tenths(text, tenths, units[unit]);
 }
 
-static void write_all(const struct text *text, int fd)
+/* What add(part, n) makes, as wide. */
+static void add_wide(struct text *text, void (*add)(struct text *, uint64_t), uint64_t n, int width)
+{
+    char string[32];
+    struct text part;
+    text_init(&part, string, sizeof string - 1);
+    add(&part, n);
+    *part.at = '\0';
+    text_add_padded(text, string, width);
+}
+
+void text_add_size_wide(struct text *text, uint64_t bytes, int width)
+{
+    add_wide(text, text_add_size, bytes, width);
+}
+
+void text_add_time_wide(struct text *text, uint64_t ns, int width)
+{
+    add_wide(text, text_add_time, ns, width);
+}
+
+void text_add_time(struct text *text, uint64_t ns)
+{
+    static const char units[][4] = {"us", "ms", "s"};
+    size_t unit = 0;
+    uint64_t tenths = ns / 100;
+    while (tenths >= 10000 && unit + 1 < ARRAY_LEN(units)) {
+        tenths /= 1000;
+        unit++;
+    }
+    add_tenths(text, tenths, units[unit]);
+}
+
+void text_add_decimals(struct text *text, uint64_t n, unsigned n_decimals)
+{
+    uint64_t one = 1;
+    for (unsigned i = 0; i < n_decimals; i++)
+        one *= 10;
+    text_add_number(text, n / one);
+    if (n_decimals > 0)
+        text_add(text, ".");
+    for (one /= 10; one > 0; one /= 10)
+        text_add_number(text, n / one % 10);
+}
+
+void text_add_percent(struct text *text, uint64_t n, uint64_t of)
+{
+    text_add_number(text, of > 0 ? (uint64_t)((double)n * 100 / (double)of) : 100);
+}
+
+void text_add_escaped(struct text *text, const char *string)
+{
+    for (; *string != '\0'; string++) {
+        if (*string == '"' || *string == '\\')
+            text_add(text, "\\");
+        text_add_span(text, (unsigned char)*string >= ' ' ? string : "?", 1);
+    }
+}
+
+static bool write_all(const struct text *text, int fd)
 {
     const char *from = text->begin;
     while (from < text->at) {
@@ -112,24 +175,26 @@ static void write_all(const struct text *text, int fd)
         if (n == -EINTR)
             continue;
         if (n <= 0)
-            return;
+            return false;
         from += n;
     }
+    return true;
 }
 
 /* Nobody may read any more: that shall not end the program. */
-void text_write(const struct text *text, int fd)
+bool text_write(const struct text *text, int fd)
 {
     const uint64_t pipe_signal = UINT64_C(1) << (SIGPIPE - 1);
     uint64_t before = 0;
     bool is_blocked = sys_signals_block(pipe_signal, &before) == 0;
     bool was_pending = (sys_signals_pending() & pipe_signal) != 0;
-    write_all(text, fd);
+    bool done = write_all(text, fd);
     if (!is_blocked)
-        return;
+        return done;
     if (!was_pending && (sys_signals_pending() & pipe_signal) != 0)
         (void)sys_signal_take(pipe_signal, NULL);
     (void)sys_signals_set(before);
+    return done;
 }
 
 void text_warn(const char *a, const char *b, const char *c)
@@ -145,5 +210,5 @@ void text_warn(const char *a, const char *b, const char *c)
         text_add(&text, c);
     text.end++;
     text_add(&text, "\n");
-    text_write(&text, 2);
+    (void)text_write(&text, 2);
 }

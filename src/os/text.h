@@ -26,9 +26,19 @@ void text_add_number_wide(struct text *text, uint64_t n, int width); /* right-al
 void text_add_padded(struct text *text, const char *string, int width);
 void text_add_address(struct text *text, const void *p);
 void text_add_size(struct text *text, uint64_t bytes); /* "12.3 MiB" */
+void text_add_size_wide(struct text *text, uint64_t bytes, int width);
+void text_add_time(struct text *text, uint64_t ns); /* "12.3 ms" */
+void text_add_time_wide(struct text *text, uint64_t ns, int width);
+void text_add_decimals(struct text *text, uint64_t n, unsigned n_decimals); /* 1234, 3: "1.234" */
 
-/* Writes all of it, whatever it takes; errors are silently over. */
-void text_write(const struct text *text, int fd);
+/* n of `of` in percent, "100" for 0 of 0. */
+void text_add_percent(struct text *text, uint64_t n, uint64_t of);
+
+/* A string as JSON and Prometheus have them inside of quotes. */
+void text_add_escaped(struct text *text, const char *string);
+
+/* Writes all of it, whatever it takes. False: some of it could not be. */
+bool text_write(const struct text *text, int fd);
 
 /* "poolalloc: <a><b><c>\n" on fd 2. NULL parts are left out. */
 void text_warn(const char *a, const char *b, const char *c);

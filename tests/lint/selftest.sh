@@ -67,6 +67,28 @@ static const struct option table[] = {
 | another | table |
 |---|---|
 | `of` | other things |'
+    write src/obs/counters.h '/* clang-format off */
+#define TOTALS(X) \
+    X(live_bytes, GAUGE, BYTES, "in live blocks") \
+    X(allocs, COUNTER, BLOCKS, "taken: all")
+
+#define CLASS_FIGURES(X) \
+    X(live, GAUGE, BLOCKS, "live")'
+    write src/os/calls.h '/* clang-format off */
+#define OS_CALLS(X) \
+    X(MAP, mmap, "memory")'
+    write LD_PRELOAD.md '| figure | kind | unit | what it is |
+|---|---|---|---|
+| `live_bytes` | gauge | bytes | in live blocks |
+| `allocs` | counter | blocks | taken: all |
+
+| figure of a class | kind | unit | what it is |
+|---|---|---|---|
+| `live` | gauge | blocks | live |
+
+| kind of call | what for |
+|---|---|
+| `mmap` | memory |'
     write src/api/libc.c '#include "mem/arena.h"
 #include "poolalloc.h"
 
@@ -101,7 +123,7 @@ finds()
 }
 
 write_clean_tree
-for check in layers headers system length spdx words options format; do
+for check in layers headers system length spdx words options figures format; do
     run_check "$check"
     [ "$status" -ne 1 ] || fail "$check finds a fault where there is none: $(cat "$scratch/output")"
 done
@@ -180,6 +202,17 @@ edit src/conf/options.c 's/    \.size/    .percent = 7,\n    .size/'
 finds options 'README.md has no row: `percent` 7'
 rm "$tree/README.md"
 finds options 'there is no src/conf/options.c or no README.md'
+
+edit LD_PRELOAD.md '/`allocs`/d'
+finds figures 'LD_PRELOAD.md lacks: TOTALS: allocs | counter | blocks | taken: all'
+edit LD_PRELOAD.md 's/| blocks | live/| slabs | live/'
+finds figures 'LD_PRELOAD.md lacks: CLASS_FIGURES: live | gauge | blocks | live'
+edit src/obs/counters.h 's/in live blocks/in blocks/'
+finds figures 'LD_PRELOAD.md has, and the tables have not: TOTALS: live_bytes | gauge | bytes | in live blocks'
+edit src/os/calls.h '/MAP/d'
+finds figures 'LD_PRELOAD.md has, and the tables have not: OS_CALLS: mmap | memory'
+rm "$tree/LD_PRELOAD.md"
+finds figures 'there is no LD_PRELOAD.md'
 
 write src/mem/arena.c 'int   x;'
 finds format 'src/mem/arena.c:2'

@@ -188,14 +188,12 @@ static void check_counts(void)
 {
     struct stats stats;
     stats_read(&stats);
-    uint64_t n = stats.arena.n_large_allocs;
-    for (unsigned class = 0; class < N_CLASSES; class ++) {
-        race_check(stats.classes[class].n_allocs == stats.classes[class].n_frees);
-        n += stats.classes[class].n_allocs;
-    }
-    race_check(stats.arena.n_large_allocs == stats.arena.n_large_frees);
-    race_check(n == atomic_get_relaxed(&n_items));
-    race_check(stats.arena.free_bytes == stats.arena.mapped_bytes);
+    for (unsigned class = 0; class < N_CLASSES; class ++)
+        race_check(stats.classes[class].allocs == stats.classes[class].frees);
+    race_check(stats.large_allocs == stats.large_frees);
+    race_check(stats.allocs == atomic_get_relaxed(&n_items));
+    race_check(stats.live_bytes == 0 && stats.live_blocks == 0 && stats.used_bytes == 0);
+    race_check(stats.free_bytes == stats.mapped_bytes - stats.record_bytes);
 }
 
 /* All other threads have ended: their heaps are parked, and this thread may touch all of them. */
@@ -216,6 +214,23 @@ static void check_all(void)
     check_counts();
 }
 
+/* Whatever the others are at, the figures fit. */
+static void *look(void *argument)
+{
+    struct stats stats;
+    struct stats before = {0};
+    while (!atomic_get_relaxed(&is_over)) {
+        race_check(stats_read(&stats));
+        race_check(stats.live_bytes <= stats.active_bytes);
+        race_check(stats.active_bytes <= stats.resident_bytes);
+        race_check(stats.resident_bytes <= stats.mapped_bytes);
+        race_check(stats.allocs >= before.allocs);
+        race_check(stats.heaps_busy == 0);
+        before = stats;
+    }
+    return argument;
+}
+
 static void free_what_is_left(void)
 {
     for (size_t i = 0; i < N_SLOTS; i++)
@@ -225,6 +240,7 @@ static void free_what_is_left(void)
 int main(void)
 {
     pthread_t thread;
+    pthread_t looker;
     pthread_t time;
     options.dirty_bytes = MIB;
     options.guest_calls = GUEST_CALLS;
@@ -234,11 +250,13 @@ int main(void)
     struct random dice = {1};
     leave(item_new(&dice), &dice);
     race_check(pthread_create(&thread, NULL, live_long, NULL) == 0);
+    race_check(pthread_create(&looker, NULL, look, NULL) == 0);
     race_check(pthread_create(&time, NULL, hurry_time, NULL) == 0);
     for (int i = 0; i < N_GENERATIONS; i++)
         race_run(N_THREADS, live_shortly);
     atomic_put_relaxed(&is_over, true);
     race_check(pthread_join(thread, NULL) == 0);
+    race_check(pthread_join(looker, NULL) == 0);
     race_check(pthread_join(time, NULL) == 0);
     free_what_is_left();
     check_all();

@@ -50,7 +50,7 @@ uint64_t live_blocks(unsigned class)
 {
     struct stats stats;
     stats_read(&stats);
-    return stats.classes[class].n_allocs - stats.classes[class].n_frees;
+    return stats.classes[class].allocs - stats.classes[class].frees;
 }
 
 static void check_block(const struct model_block *block, size_t align)

@@ -524,9 +524,71 @@ static void test_threads_purge_what_others_gave(void **state)
     child_passes(body_threads, NULL);
 }
 
+static void body_page_ins(void *argument)
+{
+    (void)argument;
+    begin_at(START_MS);
+    struct span *first = take_apart(10);
+    check_equal(arena_now().n_pages_kept, 0);
+    give(first);
+    first = arena_take(SPAN_LARGE, 6, 1);
+    check_equal(arena_now().n_pages_kept, 6);
+    give(first);
+    check(arena_purge_all());
+    check_equal(arena_now().n_pages_missed, 0);
+    (void)arena_take(SPAN_LARGE, 8, 1);
+    check_equal(arena_now().n_pages_missed, 8);
+    (void)arena_take(SPAN_LARGE, 100, 1); /* more than was given back */
+    check_equal(arena_now().n_pages_missed, 10);
+    check_equal(arena_now().n_pages_kept, 6);
+}
+
+static void test_pages_that_come_back_are_counted(void **state)
+{
+    (void)state;
+    child_passes(body_page_ins, NULL);
+}
+
+static void check_used(size_t now, size_t peak)
+{
+    check_equal(arena_now().slab_bytes + arena_now().large_bytes, now);
+    check_equal(atomic_get_relaxed(&arena_used_bytes), now);
+    check_equal(arena_now().used_peak_bytes, peak);
+}
+
+static void body_used(void *argument)
+{
+    (void)argument;
+    begin_at(START_MS);
+    struct span *large = arena_take(SPAN_LARGE, 10, 1);
+    check_used(10 * PAGE_BYTES, 10 * PAGE_BYTES);
+    struct span *slab = arena_take(SPAN_SLAB, UNIT_PAGES, UNIT_PAGES);
+    check_equal(arena_now().slab_bytes, UNIT_BYTES);
+    check_used(26 * PAGE_BYTES, 26 * PAGE_BYTES);
+    check(arena_resize(large, 4));
+    check_used(20 * PAGE_BYTES, 26 * PAGE_BYTES);
+    check(arena_resize(large, 5));
+    arena_give(slab, 0);
+    check_used(5 * PAGE_BYTES, 26 * PAGE_BYTES);
+    struct span *direct = arena_take_direct(MIB, 1);
+    check_used(MIB + 5 * PAGE_BYTES, MIB + 5 * PAGE_BYTES);
+    check(arena_resize_direct(direct, 2 * MIB));
+    check(arena_free_large((void *)direct->base));
+    check_used(5 * PAGE_BYTES, 2 * MIB + 5 * PAGE_BYTES);
+    check(arena_now().space_peak_bytes >= arena_now().used_peak_bytes);
+}
+
+static void test_what_is_in_use_and_its_peak(void **state)
+{
+    (void)state;
+    child_passes(body_used, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pages_that_come_back_are_counted),
+        cmocka_unit_test(test_what_is_in_use_and_its_peak),
         cmocka_unit_test(test_what_is_old_goes_back),
         cmocka_unit_test(test_only_what_is_old_enough_goes_back),
         cmocka_unit_test(test_giving_a_span_purges_what_is_due),

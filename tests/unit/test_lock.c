@@ -83,6 +83,41 @@ static void *take_and_release(void *argument)
     return argument;
 }
 
+/* As in a signal handler that interrupted the holder: it gives up, and the lock works as before. */
+static void test_who_only_looks_gives_up(void **state)
+{
+    (void)state;
+    check(lock_take_soon(&lock));
+    check(!lock_take_soon(&lock));
+    check(!lock_try(&lock));
+    lock_release(&lock);
+    check(lock_take_surely(&lock));
+    lock_release(&lock);
+}
+
+static void *count_with_soon(void *argument)
+{
+    for (int i = 0; i < N_ROUNDS; i++) {
+        while (!lock_take_soon(&lock))
+            continue;
+        n_guarded = n_guarded + 1;
+        lock_release(&lock);
+    }
+    return argument;
+}
+
+static void test_who_only_looks_gets_his_turn(void **state)
+{
+    (void)state;
+    pthread_t threads[N_THREADS];
+    n_guarded = 0;
+    for (int i = 0; i < N_THREADS; i++)
+        threads[i] = thread_start(i % 2 == 0 ? count_with_take : count_with_soon, NULL);
+    for (int i = 0; i < N_THREADS; i++)
+        thread_join(threads[i]);
+    check_equal(n_guarded, (size_t)N_THREADS * N_ROUNDS);
+}
+
 /* 2 in the word says that somebody sleeps or is about to: the release must wake them all, by and
  * by. */
 static void test_sleepers_are_woken(void **state)
@@ -218,6 +253,8 @@ int main(void)
         lock_test(test_take_and_release),
         lock_test(test_try),
         lock_test(test_one_thread_at_a_time),
+        lock_test(test_who_only_looks_gives_up),
+        lock_test(test_who_only_looks_gets_his_turn),
         lock_test(test_sleepers_are_woken),
         lock_test(test_the_forking_thread_passes_locks_that_are_held),
         lock_test(test_other_threads_wait_while_one_forks),

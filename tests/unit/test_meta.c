@@ -10,6 +10,13 @@
 #include <errno.h>
 #include <signal.h>
 
+static size_t meta_bytes(void)
+{
+    struct meta_stats stats;
+    check(meta_get_stats(&stats, lock_take_surely));
+    return stats.mapped_bytes;
+}
+
 enum { CHUNK_MIN_BYTES = 256 * 1024, MAX_TAKEN = 4096 };
 
 static struct {

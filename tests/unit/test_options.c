@@ -4,6 +4,7 @@
 #include "fake_sys.h"
 #include "unit.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,6 +33,10 @@ static const struct number_row numbers[] = {
     {"guest_calls", &options.guest_calls, 0, UINT32_MAX - 1, false, "calls"},
     {"purge_ms", &options.purge_ms, 0, 3600000, false, "milliseconds"},
     {"direct_bytes", &options.direct_bytes, MIB, 1024 * GIB, true, "bytes"},
+    {"dump_signal", &options.dump_signal, 0, 64, false,
+     "signal number, HUP, QUIT, USR1, USR2, URG, WINCH, PWR"},
+    {"dump_every_ms", &options.dump_every_ms, 0, UINT32_MAX, false, "milliseconds"},
+    {"dump_live_bytes", &options.dump_live_bytes, 0, 1024 * 1024 * GIB, true, "bytes"},
 };
 
 static const struct choice_row choices[] = {
@@ -42,6 +47,11 @@ static const struct choice_row choices[] = {
     {"background", &options.background, {"off", "on", NULL}},
     {"huge", &options.huge, {"system", "on", "off", NULL}},
     {"guard_handlers", &options.guard_handlers, {"off", "on", NULL}},
+    {"dump_exit", &options.dump_exit, {"off", "on", "quick", NULL}},
+    {"dump_fatal", &options.dump_fatal, {"off", "on", NULL}},
+    {"dump_what", &options.dump_what, {"summary", "classes", "all", NULL}},
+    {"dump_format", &options.dump_format, {"text", "json", "prom", NULL}},
+    {"dump_replace", &options.dump_replace, {"off", "on", NULL}},
 };
 
 enum { N_TEXT_OPTIONS = 1, N_OPTIONS = ARRAY_LEN(numbers) + ARRAY_LEN(choices) + N_TEXT_OPTIONS };
@@ -120,6 +130,18 @@ static void test_numbers_take_their_whole_range(void **state)
             check_equal(*row->value, values[j]);
         }
     }
+}
+
+static void test_signals_have_names(void **state)
+{
+    (void)state;
+    check(*parse("dump_signal=USR2") == '\0');
+    check_equal(options.dump_signal, SIGUSR2);
+    check(*parse("dump_signal=HUP") == '\0');
+    check_equal(options.dump_signal, SIGHUP);
+    check_bad_value("dump_signal=SIGHUP");
+    check_bad_value("dump_signal=USR");
+    check_bad_value("purge_ms=HUP");
 }
 
 static void test_numbers_beyond_their_range_are_refused(void **state)
@@ -373,6 +395,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         option_test(test_numbers_take_their_whole_range),
+        option_test(test_signals_have_names),
         option_test(test_numbers_beyond_their_range_are_refused),
         option_test(test_a_number_changes_no_other_option),
         option_test(test_suffixes),

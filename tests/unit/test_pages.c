@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/pages.h"
 
+#include "os/calls.h"
+
 #include "fake_sys.h"
 #include "unit.h"
 
@@ -139,6 +141,38 @@ static void test_a_failed_guard_does_no_harm(void **state)
     os_pages_unmap(p, BYTES);
 }
 
+static uint64_t counted(enum os_call call)
+{
+    return atomic_get_relaxed(&os_call_counts[call].n);
+}
+
+/* Those that fail, too; and a munmap that fails is followed by a madvise. */
+static void test_calls_are_counted(void **state)
+{
+    (void)state;
+    size_t bytes = 4 * os_page_bytes();
+    uint64_t before[N_OS_CALLS];
+    for (int call = 0; call < N_OS_CALLS; call++)
+        before[call] = counted(call);
+    char *p = os_pages_map(NULL, bytes);
+    os_pages_populate(p, bytes);
+    check(os_pages_discard(p, bytes));
+    fake_fail_once(FAKE_DISCARD, 1, EINVAL);
+    check(!os_pages_discard(p, bytes));
+    check(os_pages_resize(p, bytes, bytes / 2));
+    os_pages_guard(p, bytes / 4);
+    fake_fail_once(FAKE_UNMAP, 1, ENOMEM);
+    os_pages_unmap(p, bytes / 2);
+    os_pages_unmap(p, bytes / 2);
+    static const uint64_t expected[N_OS_CALLS] = {
+        [OS_CALL_MAP] = 1,   [OS_CALL_POPULATE] = 1, [OS_CALL_DISCARD] = 3,
+        [OS_CALL_REMAP] = 1, [OS_CALL_PROTECT] = 1,  [OS_CALL_UNMAP] = 2,
+    };
+    for (int call = 0; call < N_OS_CALLS; call++)
+        check_equal(counted(call) - before[call], expected[call]);
+    check(atomic_get_relaxed(&os_call_counts[OS_CALL_MAP].ns) > 0);
+}
+
 #define pages_test(f) cmocka_unit_test_teardown(f, reset)
 
 int main(void)
@@ -154,6 +188,7 @@ int main(void)
         pages_test(test_resizing_in_place),
         pages_test(test_moving_onto_another_mapping),
         pages_test(test_a_failed_guard_does_no_harm),
+        pages_test(test_calls_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

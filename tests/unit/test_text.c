@@ -153,6 +153,75 @@ static void write_captured(size_t write_max)
     text_write(&text, 2);
 }
 
+static void check_time(uint64_t ns, const char *expected)
+{
+    begin(sizeof buffer);
+    text_add_time(&text, ns);
+    check_text(expected);
+}
+
+static void test_times(void **state)
+{
+    (void)state;
+    check_time(0, "0.0 us");
+    check_time(99, "0.0 us");
+    check_time(1250, "1.2 us");
+    check_time(999999, "999.9 us");
+    check_time(1000000, "1.0 ms");
+    check_time(999999999, "999.9 ms");
+    check_time(1000000000, "1.0 s");
+    check_time(3600000000000, "3600.0 s");
+    begin(sizeof buffer);
+    text_add_time_wide(&text, 1250, 8);
+    text_add_size_wide(&text, 1536, 9);
+    text_add_size_wide(&text, 1536, -9);
+    text_add(&text, "|");
+    check_text("  1.2 us  1.5 KiB1.5 KiB  |");
+}
+
+static void check_decimals(uint64_t n, unsigned n_decimals, const char *expected)
+{
+    begin(sizeof buffer);
+    text_add_decimals(&text, n, n_decimals);
+    check_text(expected);
+}
+
+static void test_decimals(void **state)
+{
+    (void)state;
+    check_decimals(1234, 0, "1234");
+    check_decimals(1234, 3, "1.234");
+    check_decimals(1004, 3, "1.004");
+    check_decimals(4, 3, "0.004");
+    check_decimals(UINT64_MAX, 9, "18446744073.709551615");
+}
+
+static void check_percent(uint64_t n, uint64_t of, const char *expected)
+{
+    begin(sizeof buffer);
+    text_add_percent(&text, n, of);
+    check_text(expected);
+}
+
+static void test_percents(void **state)
+{
+    (void)state;
+    check_percent(0, 7, "0");
+    check_percent(1, 3, "33");
+    check_percent(7, 7, "100");
+    check_percent(0, 0, "100");
+    check_percent(UINT64_MAX, UINT64_MAX, "100");
+    check_percent(UINT64_MAX / 2 + 1, UINT64_MAX, "50");
+}
+
+static void test_quoted_text(void **state)
+{
+    (void)state;
+    begin(sizeof buffer);
+    text_add_escaped(&text, "a\"b\\c\nd\x7f\xc3\xa4");
+    check_text("a\\\"b\\\\c?d\x7f\xc3\xa4");
+}
+
 static void test_writing_goes_on_until_all_is_out(void **state)
 {
     (void)state;
@@ -190,7 +259,7 @@ static void test_errno_is_left_alone(void **state)
     begin(sizeof buffer);
     text_add(&text, "to nowhere");
     errno = EXDEV;
-    text_write(&text, -1);
+    check(!text_write(&text, -1));
     check_equal((unsigned)errno, EXDEV);
 }
 
@@ -228,6 +297,10 @@ int main(void)
         cmocka_unit_test(test_padding),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_decimals),
+        cmocka_unit_test(test_percents),
+        cmocka_unit_test(test_quoted_text),
         cmocka_unit_test(test_writing_goes_on_until_all_is_out),
         cmocka_unit_test(test_writing_goes_on_after_a_signal),
         cmocka_unit_test(test_writing_ends_with_an_error),

@@ -79,6 +79,7 @@ static size_t check_subtree(const struct span *span, size_t n_before)
 
 static void check_searches(const struct tree *tree, struct random *random)
 {
+    check(tree_last(tree) == (model.n > 0 ? model.at[model.n - 1] : NULL));
     for (int i = 0; i < 8; i++) {
         uint32_t n_pages = (uint32_t)random_below(random, N_SIZES + 3);
         uintptr_t base = random_below(random, (N_SPANS + 2) * (size_t)UNIT_BYTES);

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Programs whose memory is known, a case each: run.py runs them and reads their dumps.
+ *
+ *     stats_program CASE [FILE]
+ *
+ * A line "BYTES ALLOCS FREES" on stdout for each size says how often blocks of it were taken and
+ * freed; libc has no use for blocks of these sizes. Bytes above 32 KiB are large blocks.
+ */
+#include "poolalloc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { N_THREADS = 8, N_BLOCKS = 600, N_DUMPS = 1000, N_READINGS = 3000, N_CHILDREN = 4 };
+
+/* On the fast paths, on the slow ones, and large. */
+static const size_t sizes[] = {2700, 3400, 10000, 20000, 100000};
+enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
+
+static void must(bool holds, const char *what)
+{
+    if (holds)
+        return;
+    (void)fprintf(stderr, "program: %s: %s\n", what, strerror(errno));
+    _exit(EXIT_FAILURE);
+}
+
+static void *take(size_t bytes)
+{
+    void *p = malloc(bytes);
+    must(p != NULL, "malloc");
+    memset(p, 1, bytes);
+    return p;
+}
+
+static void tell(size_t bytes, size_t n_allocs, size_t n_frees)
+{
+    printf("%zu %zu %zu\n", bytes, n_allocs, n_frees);
+    fflush(stdout);
+}
+
+/* ---- threads ---- */
+
+static pthread_barrier_t barrier;
+static pthread_t threads[N_THREADS];
+
+static void start(void *(*body)(void *))
+{
+    must(pthread_barrier_init(&barrier, NULL, N_THREADS) == 0, "barrier");
+    for (size_t i = 0; i < N_THREADS; i++)
+        must(pthread_create(&threads[i], NULL, body, (void *)i) == 0, "thread");
+}
+
+static void join(void)
+{
+    for (size_t i = 0; i < N_THREADS; i++)
+        must(pthread_join(threads[i], NULL) == 0, "join");
+}
+
+/* ---- known counts ---- */
+
+static void *blocks[N_THREADS][N_SIZES][N_BLOCKS];
+
+/* Of each four blocks one is freed by its thread, one by the next thread, and two live; and another
+ * is taken and freed at once. */
+static void *be_known(void *number)
+{
+    size_t me = (size_t)number;
+    size_t other = (me + 1) % N_THREADS;
+    for (size_t i = 0; i < N_SIZES; i++) {
+        for (size_t j = 0; j < N_BLOCKS; j++)
+            blocks[me][i][j] = take(sizes[i]);
+    }
+    pthread_barrier_wait(&barrier);
+    for (size_t i = 0; i < N_SIZES; i++) {
+        for (size_t j = 0; j < N_BLOCKS; j += 4) {
+            free(blocks[me][i][j]);
+            free(blocks[other][i][j + 1]);
+            free(take(sizes[i]));
+        }
+    }
+    return NULL;
+}
+
+static void run_known(void)
+{
+    start(be_known);
+    join();
+    for (size_t i = 0; i < N_SIZES; i++)
+        tell(sizes[i], N_THREADS * N_BLOCKS / 4 * 5, N_THREADS * N_BLOCKS / 4 * 3);
+}
+
+static void run_quick(void)
+{
+    run_known();
+    quick_exit(EXIT_SUCCESS);
+}
+
+static void run_fork(void)
+{
+    for (size_t child = 0; child < N_CHILDREN; child++) {
+        pid_t pid = fork();
+        must(pid >= 0, "fork");
+        if (pid == 0) {
+            for (size_t i = 0; i < 10 * (child + 1); i++)
+                take(sizes[0]);
+            printf("%d ", (int)getpid());
+            tell(sizes[0], 10 * (child + 1), 0);
+            exit(EXIT_SUCCESS);
+        }
+        must(waitpid(pid, NULL, 0) == pid, "wait");
+    }
+}
+
+/* ---- busy threads ---- */
+
+static _Atomic bool is_over;
+static _Atomic size_t n_rounds;
+
+static void *be_busy(void *number)
+{
+    enum { N_KEPT = 64 };
+    void *kept[N_KEPT] = {NULL};
+    size_t dice = (size_t)number + 1;
+    while (!atomic_load(&is_over)) {
+        dice = dice * 6364136223846793005u + 1442695040888963407u;
+        size_t i = (dice >> 33) % N_KEPT;
+        free(kept[i]);
+        size_t log = 4 + (dice >> 40) % 12; /* a few of them large */
+        kept[i] = malloc(((size_t)1 << log) + (dice >> 50));
+        must(kept[i] != NULL, "malloc");
+        atomic_fetch_add(&n_rounds, 1);
+    }
+    for (size_t i = 0; i < N_KEPT; i++)
+        free(kept[i]);
+    return NULL;
+}
+
+static void wait_for_rounds(size_t n)
+{
+    while (atomic_load(&n_rounds) < n)
+        sched_yield();
+}
+
+static void *exit_soon(void *number)
+{
+    if ((size_t)number != 0)
+        return be_busy(number);
+    wait_for_rounds(100000);
+    exit(EXIT_SUCCESS);
+}
+
+static void run_thread_exit(void)
+{
+    start(exit_soon);
+    join();
+}
+
+static bool exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+/* Each dump is there before the next is asked for: signals of a number do not queue. */
+static void run_signals(const char *path)
+{
+    char name[512];
+    start(be_busy);
+    for (size_t i = 0; i < N_DUMPS; i++) {
+        (void)snprintf(name, sizeof name, "%s.%zu", path, i + 1);
+        must(pthread_kill(threads[i % N_THREADS], SIGUSR2) == 0, "kill");
+        while (!exists(name))
+            (void)usleep(100);
+    }
+    atomic_store(&is_over, true);
+    join();
+}
+
+static void run_identities(void)
+{
+    struct poolalloc_stats stats;
+    uint64_t allocs = 0;
+    start(be_busy);
+    for (size_t i = 0; i < N_READINGS; i++) {
+        must(poolalloc_stats_get(&stats, sizeof stats) == sizeof stats, "all is known");
+        must(stats.live_bytes <= stats.active_bytes, "live <= active");
+        must(stats.active_bytes <= stats.resident_bytes, "active <= resident");
+        must(stats.resident_bytes <= stats.mapped_bytes, "resident <= mapped");
+        must(stats.live_bytes <= stats.live_peak_bytes, "live <= its peak");
+        must(stats.resident_bytes <= stats.resident_peak_bytes, "resident <= its peak");
+        must(stats.used_bytes <= stats.used_peak_bytes, "used <= its peak");
+        must(stats.mapped_bytes <= stats.mapped_peak_bytes, "mapped <= its peak");
+        must(stats.frees <= stats.allocs, "frees <= allocs");
+        must(stats.dirty_bytes <= stats.free_bytes, "dirty <= free");
+        must(stats.free_largest_bytes <= stats.free_bytes, "largest <= free");
+        must(stats.slack_bytes <= stats.small_live_bytes, "slack <= small");
+        must(stats.allocs >= allocs, "allocs do not fall");
+        must(stats.heaps_busy == 0, "all heaps are read");
+        allocs = stats.allocs;
+    }
+    atomic_store(&is_over, true);
+    join();
+}
+
+/* ---- other occasions ---- */
+
+static void run_idle(void)
+{
+    for (size_t i = 0; i < 50; i++)
+        take(sizes[0]);
+    tell(sizes[0], 50, 0);
+    for (;;)
+        pause();
+}
+
+/* Takes and frees until the third dump is there. */
+static void run_interval(const char *path)
+{
+    char name[512];
+    (void)snprintf(name, sizeof name, "%s.3", path);
+    while (!exists(name)) {
+        for (size_t i = 0; i < N_BLOCKS; i++)
+            blocks[0][0][i] = take(sizes[0]);
+        for (size_t i = 0; i < N_BLOCKS; i++)
+            free(blocks[0][0][i]);
+    }
+}
+
+/* 100 MB, in blocks of a class; given back and taken again. */
+static void run_live(void)
+{
+    enum { N = 5000, BYTES = 20000 };
+    static void *many[N];
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < N; i++)
+            many[i] = take(BYTES);
+        for (size_t i = 0; i < N; i++)
+            free(many[i]);
+    }
+}
+
+static void run_fatal(void)
+{
+    char *p = take(sizes[0]);
+    tell(sizes[0], 1, 0);
+    free(p + 1);
+}
+
+/* ---- glibc's doors, and ours ---- */
+
+static void dump_into(const char *path, const char *ending, enum poolalloc_format format)
+{
+    char name[512];
+    (void)snprintf(name, sizeof name, "%s.%s", path, ending);
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    must(fd >= 0, name);
+    must(poolalloc_dump(fd, format) == 0, "poolalloc_dump");
+    (void)close(fd);
+}
+
+/* Leaves the file open: what it consists of shall be the same in all that is written. */
+static void info_into(const char *path)
+{
+    static char buffer[1 << 16];
+    char name[512];
+    (void)snprintf(name, sizeof name, "%s.xml", path);
+    FILE *file = fopen(name, "w");
+    must(file != NULL && setvbuf(file, buffer, _IOFBF, sizeof buffer) == 0, name);
+    must(malloc_info(0, file) == 0 && malloc_info(1, file) == EINVAL && fflush(file) == 0, name);
+}
+
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* mallinfo */
+
+static void run_doors(const char *path)
+{
+    char buffer[1024];
+    setvbuf(stdout, buffer, _IOFBF, sizeof buffer); /* or it would take one in between */
+    run_known();
+    take(64 << 20);
+    info_into(path);
+    dump_into(path, "text", POOLALLOC_TEXT);
+    dump_into(path, "json", POOLALLOC_JSON);
+    dump_into(path, "prom", POOLALLOC_PROMETHEUS);
+    struct mallinfo2 info2 = mallinfo2();
+    struct mallinfo info = mallinfo();
+    malloc_stats();
+    must(poolalloc_dump(-1, POOLALLOC_TEXT) == -1, "no such file");
+    must(poolalloc_dump(1, (enum poolalloc_format)9) == -1, "no such format");
+    struct poolalloc_stats stats;
+    uint64_t first = 0;
+    must(poolalloc_stats_get(&stats, sizeof stats) == sizeof stats, "all is known");
+    must(poolalloc_stats_get((void *)&first, sizeof first) == sizeof stats, "an older program");
+    must(first == stats.live_bytes, "it gets what it knows");
+    struct {
+        struct poolalloc_stats stats;
+        uint64_t more;
+    } newer = {.more = 1};
+    must(poolalloc_stats_get(&newer.stats, sizeof newer) == sizeof stats, "a newer program");
+    must(newer.more == 0 && newer.stats.allocs == stats.allocs, "the rest is zero");
+    must((size_t)info.uordblks == info2.uordblks && (size_t)info.hblks == info2.hblks, "mallinfo");
+    printf("mallinfo2 %zu %zu %zu %zu %zu %zu %zu\n", info2.arena, info2.ordblks, info2.hblks,
+           info2.hblkhd, info2.uordblks, info2.fordblks, info2.keepcost);
+    printf("stats %llu %llu %llu\n", (unsigned long long)stats.live_bytes,
+           (unsigned long long)stats.mapped_bytes, (unsigned long long)stats.allocs);
+}
+
+static bool is(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    const char *path = argc > 2 ? argv[2] : "";
+    if (is(what, "known"))
+        run_known();
+    else if (is(what, "quick"))
+        run_quick();
+    else if (is(what, "fork"))
+        run_fork();
+    else if (is(what, "thread_exit"))
+        run_thread_exit();
+    else if (is(what, "signals"))
+        run_signals(path);
+    else if (is(what, "identities"))
+        run_identities();
+    else if (is(what, "idle"))
+        run_idle();
+    else if (is(what, "interval"))
+        run_interval(path);
+    else if (is(what, "live"))
+        run_live();
+    else if (is(what, "fatal"))
+        run_fatal();
+    else if (is(what, "doors"))
+        run_doors(path);
+    else
+        return EXIT_FAILURE;
+    return EXIT_SUCCESS;
+}
