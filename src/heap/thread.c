@@ -58,7 +58,7 @@ static THREAD_LOCAL uint8_t thread_rounds;
 
 /* As a guest: calls so far, and the heap visited last. */
 static THREAD_LOCAL uint32_t guest_calls;
-static THREAD_LOCAL struct heap *guest_host;
+static THREAD_LOCAL uint32_t guest_host; /* its number, or 0 */
 
 uint32_t heap_number_max(void)
 {
@@ -115,7 +115,7 @@ static struct heap **parked_choose_locked(void)
 {
     struct heap **link = &threads.parked;
     for (int i = 0; i < PARKED_TRIED && *link != NULL; i++, link = &(*link)->next_parked) {
-        if (*link == guest_host)
+        if ((*link)->number == guest_host)
             return link;
     }
     return &threads.parked;
@@ -258,7 +258,7 @@ static struct heap *host_wait(struct heap *busy)
 
 struct heap *heap_visit(void)
 {
-    struct heap *host = guest_host;
+    struct heap *host = guest_host != 0 ? heap_by_number(guest_host) : NULL;
     if (LIKELY(host != NULL && guest_enters(host)))
         return host;
     do {
@@ -269,7 +269,7 @@ struct heap *heap_visit(void)
         if (host == NULL)
             host = host_wait(busy);
     } while (host == NULL);
-    guest_host = host;
+    guest_host = host->number;
     return host;
 }
 
