@@ -35,7 +35,7 @@ static void *run(void *unused)
     uint32_t ms = shortest;
     for (;;) {
         os_sleep_ms(ms);
-        ms = tidy() ? shortest : (uint32_t)min_size(2 * ms, SLEEP_MAX_MS);
+        ms = tidy() ? shortest : (uint32_t)min_size((size_t)ms * 2, SLEEP_MAX_MS);
     }
     return unused;
 }

@@ -362,6 +362,7 @@ char *bump_printf(poolalloc_arena *arena, const char *format, va_list arguments)
     va_list again;
     va_copy(again, arguments);
     size_t room = (size_t)(arena->end - arena->at);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is the caller's */
     int length = vsnprintf(arena->at, room, format, arguments);
     char *string = NULL;
     if (length >= 0)

@@ -57,8 +57,10 @@ static struct object *first_after_locked(uint64_t serial)
 }
 
 /* For each object; the list is locked. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): it declares */
 #define EACH_LOCKED(object)                                                                        \
     (struct object *object = registry.list.next; object != &registry.list; object = object->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static void fork_prepare(void)
 {
