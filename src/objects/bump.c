@@ -362,13 +362,14 @@ char *bump_printf(poolalloc_arena *arena, const char *format, va_list arguments)
     va_list again;
     va_copy(again, arguments);
     size_t room = (size_t)(arena->end - arena->at);
-    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is the caller's */
     int length = vsnprintf(arena->at, room, format, arguments);
     char *string = NULL;
     if (length >= 0)
         string = bump_alloc_aligned(arena, 1, (size_t)length + 1);
-    if (string != NULL && (size_t)length >= room)
+    if (string != NULL && (size_t)length >= room) {
+        /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is a copy, see above */
         (void)vsnprintf(string, (size_t)length + 1, format, again);
+    }
     va_end(again);
     return string;
 }
