@@ -401,6 +401,13 @@ static void test_fork_while_a_span_is_being_discarded(void **state)
 
 /* ---- a fork that nobody tells us of ---- */
 
+/* A sanitizer's runtime does not bear such a fork: its own locks stay taken. */
+#if defined(__SANITIZE_ADDRESS__) || defined(BASE_THREAD_SANITIZER)
+enum { BEARS_BARE_FORKS = 0 };
+#else
+enum { BEARS_BARE_FORKS = 1 };
+#endif
+
 static uint32_t parked_number;
 
 static void *note_parked(void *argument)
@@ -450,6 +457,8 @@ static void body_unnoticed(void *argument)
 static void test_a_bare_fork_leaves_heaps_in_use_behind(void **state)
 {
     (void)state;
+    if (!BEARS_BARE_FORKS)
+        skip();
     child_passes(body_unnoticed, NULL);
 }
 
