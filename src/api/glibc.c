@@ -22,12 +22,12 @@
 EXPORT int malloc_trim(size_t pad)
 {
     NEXT_IF_BYPASSED(malloc_trim, pad);
-    (void)registry_trim();
+    bool released = registry_trim() > 0;
     if (!heap_enter())
-        return 0;
+        return released;
     int saved_errno = errno;
     heap_flush_all();
-    int released = arena_purge_down_to(pad) ? 1 : 0;
+    released |= arena_purge_down_to(pad);
     errno = saved_errno;
     heap_leave();
     return released;

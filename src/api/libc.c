@@ -47,21 +47,14 @@ EXPORT void free(void *p)
 
 EXPORT void *calloc(size_t n, size_t each)
 {
-    size_t bytes;
     NEXT_IF_BYPASSED(calloc, n, each);
-    if (UNLIKELY(__builtin_mul_overflow(n, each, &bytes))) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    return heap_alloc_zeroed(bytes);
+    return heap_calloc(n, each);
 }
 
 EXPORT void *realloc(void *p, size_t bytes)
 {
     NEXT_IF_BYPASSED(realloc, p, bytes);
-    if (p == NULL)
-        return heap_alloc(bytes);
-    return bytes != 0 ? heap_realloc(p, bytes) : heap_realloc_to_zero(p);
+    return heap_realloc(p, bytes);
 }
 
 EXPORT void *reallocarray(void *p, size_t n, size_t each)

@@ -22,19 +22,12 @@ EXPORT void *poolalloc_malloc(size_t bytes)
 
 EXPORT void *poolalloc_calloc(size_t n, size_t each)
 {
-    size_t bytes;
-    if (UNLIKELY(__builtin_mul_overflow(n, each, &bytes))) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    return heap_alloc_zeroed(bytes);
+    return heap_calloc(n, each);
 }
 
 EXPORT void *poolalloc_realloc(void *p, size_t bytes)
 {
-    if (p == NULL)
-        return heap_alloc(bytes);
-    return bytes != 0 ? heap_realloc(p, bytes) : heap_realloc_to_zero(p);
+    return heap_realloc(p, bytes);
 }
 
 EXPORT void *poolalloc_aligned_alloc(size_t align, size_t bytes)

@@ -43,34 +43,19 @@ static uint64_t low_bits(const sigset_t *set)
     return bits;
 }
 
-static int next_sigaction(int signal, const struct sigaction *act, struct sigaction *old)
-{
-    static _Atomic(void *) known;
-    __typeof__(sigaction) *next;
-    *(void **)&next = atomic_get_relaxed(&known);
-    if (UNLIKELY(next == NULL)) {
-        *(void **)&next = os_next_function("sigaction");
-        atomic_put_relaxed(&known, *(void **)&next);
-    }
-    if (next != NULL)
-        return next(signal, act, old);
-    errno = ENOSYS;
-    return -1;
-}
-
 /* ---- running a handler ---- */
 
 static void forget_handler(int signal)
 {
     struct sigaction none = {.sa_handler = SIG_DFL};
-    (void)next_sigaction(signal, &none, NULL);
+    (void)os_next_sigaction(signal, &none, NULL);
 }
 
 static uint64_t mask_for(const struct slot *slot, int signal, const ucontext_t *context)
 {
     uint64_t mask = low_bits(&context->uc_sigmask) | low_bits(&slot->mask);
     bool is_open = (slot->flags & SA_NODEFER) != 0;
-    return is_open ? mask : mask | UINT64_C(1) << (signal - 1);
+    return is_open ? mask : mask | SIGNAL_BIT(signal);
 }
 
 /* Signals are blocked already, unless somebody else than the kernel calls. */
@@ -79,8 +64,7 @@ static void run(const struct slot *slot, int signal, siginfo_t *info, void *cont
     uint64_t before = 0;
     int saved_errno = errno;
     (void)sys_signals_block(UINT64_MAX, &before);
-    bool is_by_kernel =
-        (before | UINT64_C(1) << (SIGKILL - 1) | UINT64_C(1) << (SIGSTOP - 1)) == UINT64_MAX;
+    bool is_by_kernel = (before | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP)) == UINT64_MAX;
     if (is_by_kernel && handler_put_off(signal, info, context))
         return;
     enum handler_state state = handler_begin((uintptr_t)__builtin_frame_address(0), context);
@@ -171,7 +155,7 @@ static void reveal(struct sigaction *old)
 EXPORT int sigaction(int signal, const struct sigaction *act, struct sigaction *old)
 {
     if (!options.guard_handlers || !is_signal(signal) || os_is_bypassed())
-        return next_sigaction(signal, act, old);
+        return os_next_sigaction(signal, act, old);
     struct sigaction ours;
     action *function = act != NULL && is_handler(act) ? slot_make(act) : NULL;
     if (function != NULL) {
@@ -181,7 +165,7 @@ EXPORT int sigaction(int signal, const struct sigaction *act, struct sigaction *
         memset(&ours.sa_mask, 0xff, sizeof ours.sa_mask); /* libc's own as well */
         act = &ours;
     }
-    int result = next_sigaction(signal, act, old);
+    int result = os_next_sigaction(signal, act, old);
     if (result == 0 && old != NULL)
         reveal(old);
     return result;
@@ -201,11 +185,6 @@ static sighandler_t install(int signal, sighandler_t handler, int flags, bool ma
     return sigaction(signal, &act, &old) == 0 ? old.sa_handler : SIG_ERR;
 }
 
-static uint64_t signal_bit(int signal)
-{
-    return UINT64_C(1) << (signal - 1);
-}
-
 /* Signals whose handlers shall interrupt system calls: siginterrupt(). */
 static _Atomic uint64_t interrupting;
 
@@ -213,7 +192,7 @@ static _Atomic uint64_t interrupting;
 EXPORT sighandler_t signal(int signal, sighandler_t handler)
 {
     bool interrupts =
-        is_signal(signal) && (atomic_get_relaxed(&interrupting) & signal_bit(signal)) != 0;
+        is_signal(signal) && (atomic_get_relaxed(&interrupting) & SIGNAL_BIT(signal)) != 0;
     return install(signal, handler, interrupts ? 0 : SA_RESTART, true);
 }
 
@@ -229,10 +208,10 @@ EXPORT int siginterrupt(int signal, int interrupts)
     if (sigaction(signal, NULL, &act) != 0)
         return -1;
     if (interrupts) {
-        (void)atomic_fetch_or_explicit(&interrupting, signal_bit(signal), memory_order_relaxed);
+        (void)atomic_fetch_or_explicit(&interrupting, SIGNAL_BIT(signal), memory_order_relaxed);
         act.sa_flags &= ~SA_RESTART;
     } else {
-        (void)atomic_fetch_and_explicit(&interrupting, ~signal_bit(signal), memory_order_relaxed);
+        (void)atomic_fetch_and_explicit(&interrupting, ~SIGNAL_BIT(signal), memory_order_relaxed);
         act.sa_flags |= SA_RESTART;
     }
     return sigaction(signal, &act, NULL);

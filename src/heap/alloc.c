@@ -78,8 +78,7 @@ NOINLINE void *alloc_slow(size_t bytes)
         return or_no_memory(emergency_alloc(bytes, 1));
     void *p =
         bytes <= CLASS_MAX_BYTES ? alloc_class(class_of(bytes), bytes) : large_alloc(bytes, 1);
-    heap_leave();
-    heap_observe();
+    heap_finish();
     return or_no_memory(p);
 }
 
@@ -110,8 +109,16 @@ void *heap_alloc_zeroed(size_t bytes)
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc_zeroed(bytes));
     void *p = bytes <= CLASS_MAX_BYTES ? alloc_class_zeroed(bytes) : large_alloc_zeroed(bytes);
-    heap_leave();
+    heap_finish();
     return or_no_memory(p);
+}
+
+void *heap_calloc(size_t n, size_t each)
+{
+    size_t bytes;
+    if (UNLIKELY(__builtin_mul_overflow(n, each, &bytes)))
+        return or_no_memory(NULL);
+    return heap_alloc_zeroed(bytes);
 }
 
 static void *alloc_aligned(size_t align, size_t bytes)
@@ -133,7 +140,7 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, align));
     void *p = alloc_aligned(align, bytes);
-    heap_leave();
+    heap_finish();
     return or_no_memory(p);
 }
 
@@ -145,8 +152,7 @@ NOINLINE void free_look_at_bin(void *p, size_t scaled)
     (void)p;
     (void)heap_enter(); /* whose bin it is was not inside */
     heap_look_at_bin(heap_of(front_own), (unsigned)(scaled / CLASS_SCALE));
-    heap_leave();
-    heap_observe();
+    heap_finish();
 }
 
 static void free_into_bin(struct heap *heap, struct block *block, unsigned class)
@@ -235,7 +241,7 @@ NOINLINE void free_slow(void *p)
         panic(free_of_no_block, p, class_bytes(place.class));
     else
         free_small(p, place);
-    heap_leave();
+    heap_finish();
     if (UNLIKELY(!done) && !emergency_free_own(p))
         free_foreign(p);
     if (UNLIKELY(emergency_has_put_off()))
@@ -262,9 +268,8 @@ size_t heap_usable_size(void *p)
     const struct span *span = large_at(p);
     if (span != NULL)
         return span_bytes(span);
-    if (emergency_owns(p))
-        return emergency_usable_size(p);
-    return os_foreign_is_libc_block(p) ? os_foreign_usable_size(p) : 0;
+    size_t usable = emergency_usable_size(p);
+    return usable == 0 && os_foreign_is_libc_block(p) ? os_foreign_usable_size(p) : usable;
 }
 
 size_t heap_good_size(size_t bytes)
@@ -281,7 +286,7 @@ static void *alloc_to_grow(size_t bytes)
     if (!heap_enter())
         return NULL;
     void *p = large_alloc(bytes + bytes / 8, 1);
-    heap_leave();
+    heap_finish();
     return p;
 }
 
@@ -337,7 +342,7 @@ static void *realloc_inside(void *p, size_t bytes)
     return usable > 0 ? realloc_by_copy(p, usable, bytes) : or_no_memory(NULL);
 }
 
-void *heap_realloc(void *p, size_t bytes)
+static void *realloc_block(void *p, size_t bytes)
 {
     struct place place = map_place((uintptr_t)p);
     if (LIKELY(place.is_slab))
@@ -349,22 +354,30 @@ void *heap_realloc(void *p, size_t bytes)
     void *resized = NULL;
     if (span != NULL && bytes > CLASS_MAX_BYTES)
         resized = large_realloc(span, bytes);
-    heap_leave();
+    heap_finish();
     if (resized != NULL)
         return resized;
-    if (span == NULL && emergency_owns(p))
+    if (span == NULL)
         usable = emergency_usable_size(p);
     return usable > 0 ? realloc_by_copy(p, usable, bytes) : realloc_foreign(p, bytes);
 }
 
-void *heap_realloc_to_zero(void *p)
+/* Frees it and returns NULL as glibc does, unless told otherwise. */
+COLD static void *realloc_to_zero(void *p)
 {
     if (options.zero_realloc == ZERO_REALLOC_ALLOC)
-        return heap_realloc(p, 1);
+        return realloc_block(p, 1);
     if (options.zero_realloc == ZERO_REALLOC_ABORT) {
         struct place place = map_place((uintptr_t)p);
         panic("realloc to 0 bytes", p, place.is_slab ? class_bytes(place.class) : 0);
     }
     heap_free(p);
     return NULL;
+}
+
+void *heap_realloc(void *p, size_t bytes)
+{
+    if (p == NULL)
+        return heap_alloc(bytes);
+    return LIKELY(bytes != 0) ? realloc_block(p, bytes) : realloc_to_zero(p);
 }

@@ -29,14 +29,14 @@ void *alloc_slow(size_t bytes);
 void free_slow(void *p);
 void free_look_at_bin(void *p, size_t scaled);
 
+/* As C has calloc and realloc. */
+void *heap_calloc(size_t n, size_t each);
+void *heap_realloc(void *p, size_t bytes);
+
 /* n bytes that read as zero. */
 void *heap_alloc_zeroed(size_t bytes);
 void *heap_alloc_aligned(size_t align, size_t bytes);
 
-/* p is not NULL; bytes is not 0. NULL: p is as it was. */
-void *heap_realloc(void *p, size_t bytes);
-/* p is not NULL. Frees it and returns NULL as glibc does, unless zero_realloc= says otherwise. */
-void *heap_realloc_to_zero(void *p);
 size_t heap_usable_size(void *p);
 
 /* What it would say of a block of so many bytes; 0: there is none. */

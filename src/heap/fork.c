@@ -40,7 +40,7 @@ static void no_hook(void)
 static const struct heap_fork_hooks no_hooks = {no_hook, no_hook, no_hook, no_hook};
 static _Atomic(const struct heap_fork_hooks *) hooks_above = &no_hooks;
 
-/* Those that prepare ran. */
+/* Those that prepare ran. [lock: threads] */
 static const struct heap_fork_hooks *hooks_now = &no_hooks;
 
 void heap_fork_also(const struct heap_fork_hooks *hooks)
@@ -53,9 +53,10 @@ static void fork_prepare(void)
 {
     if (os_is_single_threaded() || !heap_enter())
         return;
-    hooks_now = atomic_get_acquire(&hooks_above);
-    hooks_now->prepare();
+    const struct heap_fork_hooks *hooks = atomic_get_acquire(&hooks_above);
+    hooks->prepare();
     heap_threads_fork_prepare();
+    hooks_now = hooks;
     for (uint32_t i = 1; i <= heap_number_max(); i++)
         lock_take_sibling(&heap_by_number(i)->guest_lock);
     for (uint32_t i = 1; i <= heap_number_max(); i++)
@@ -78,8 +79,9 @@ static void fork_parent(void)
         lock_release(&heap_by_number(i)->lock);
         lock_release(&heap_by_number(i)->guest_lock);
     }
+    const struct heap_fork_hooks *hooks = hooks_now;
     heap_threads_fork_parent();
-    hooks_now->parent();
+    hooks->parent();
     heap_leave();
 }
 

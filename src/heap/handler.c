@@ -14,11 +14,6 @@ static THREAD_LOCAL struct heap *set_aside;
 /* A handler runs that interrupted this thread inside: nothing leaves until it is over. */
 static THREAD_LOCAL bool is_handled_inside;
 
-static uint64_t signal_bit(int signal)
-{
-    return UINT64_C(1) << (signal - 1);
-}
-
 /* Raised by what the thread does, so that it would be raised again at once; or job control. */
 static bool cannot_wait(int signal)
 {
@@ -52,7 +47,7 @@ static bool send_again(int signal, const siginfo_t *info)
     siginfo_t behind[BEHIND_MAX];
     int n = 0;
     if (signal >= __SIGRTMIN) {
-        while (n < BEHIND_MAX && sys_signal_take(signal_bit(signal), &behind[n]) == signal)
+        while (n < BEHIND_MAX && sys_signal_take(SIGNAL_BIT(signal), &behind[n]) == signal)
             n++;
     }
     bool sent = sys_signal_self(signal, info) == 0;
@@ -67,7 +62,7 @@ bool handler_put_off(int signal, const siginfo_t *info, ucontext_t *context)
         !send_again(signal, info))
         return false;
     sigaddset(&context->uc_sigmask, signal);
-    signals_put_off |= signal_bit(signal);
+    signals_put_off |= SIGNAL_BIT(signal);
     return true;
 }
 

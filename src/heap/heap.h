@@ -223,6 +223,13 @@ ALWAYS_INLINE void heap_observe(void)
         observer();
 }
 
+/* The end of a slow path. */
+ALWAYS_INLINE void heap_finish(void)
+{
+    heap_leave();
+    heap_observe();
+}
+
 /* ---- heap.c ---- */
 
 /* A fresh heap with this number; NULL when there is no memory. */

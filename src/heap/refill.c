@@ -151,30 +151,29 @@ static bool refill_locked(struct heap *heap, unsigned class)
     return refill_from_slab(heap, class);
 }
 
+static bool refill(struct heap *heap, unsigned class)
+{
+    lock_take(&heap->lock);
+    bool done = refill_locked(heap, class);
+    lock_release(&heap->lock);
+    return done;
+}
+
 bool heap_refill(struct heap *heap, unsigned class)
 {
     ASSERT(heap->front.bins[class].head == BLOCK_END);
     if (UNLIKELY(heap->shelves[class].cap == 0))
         heap_open_shelf(heap, class);
-    lock_take(&heap->lock);
-    bool done = refill_locked(heap, class);
-    lock_release(&heap->lock);
-    if (LIKELY(done))
+    if (LIKELY(refill(heap, class)))
         return true;
     /* Out of memory: what other classes have set aside may make up a slab. */
     heap_flush(heap);
     (void)arena_purge_all();
-    lock_take(&heap->lock);
-    done = refill_locked(heap, class);
-    lock_release(&heap->lock);
-    if (done)
+    if (refill(heap, class))
         return true;
     /* Records may be lacking, while the address space that they need is free. */
     arena_unmap_free();
-    lock_take(&heap->lock);
-    done = refill_locked(heap, class);
-    lock_release(&heap->lock);
-    return done;
+    return refill(heap, class);
 }
 
 void *heap_take_zeroed(struct heap *heap, unsigned class)

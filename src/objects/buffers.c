@@ -25,13 +25,13 @@ static size_t memory_bytes(const poolalloc_buffers *set)
 static void read_figures(const struct object *object, struct object_figures *figures)
 {
     const poolalloc_buffers *set = CONTAINER_OF(object, const poolalloc_buffers, object);
-    figures->bytes = memory_bytes(set);
+    figures->memory_bytes = memory_bytes(set);
     figures->piece_bytes = set->bytes;
-    figures->total = set->n;
+    figures->pieces = set->n;
     figures->in_use = atomic_get_relaxed(&set->n_out);
-    figures->peak = atomic_get_relaxed(&set->peak);
-    figures->n_failures = atomic_get_relaxed(&set->n_failures);
-    figures->n_waits = atomic_get_relaxed(&set->n_waits);
+    figures->in_use_peak = atomic_get_relaxed(&set->peak);
+    figures->failures = atomic_get_relaxed(&set->n_failures);
+    figures->waits = atomic_get_relaxed(&set->n_waits);
 }
 
 void buffers_get_stats(poolalloc_buffers *set, struct poolalloc_buffers_stats *stats)
@@ -322,10 +322,7 @@ static const struct object_kind kind = {
     .kind = "buffers",
     .read = read_figures,
     .trim = trim_inside,
-    .fork_prepare = fork_prepare,
-    .fork_parent = fork_parent,
-    .fork_child = fork_child,
-    .fork_unnoticed = fork_child,
+    .fork = {fork_prepare, fork_parent, fork_child, fork_child},
 };
 
 static bool options_are_good(const struct poolalloc_buffers_options *options)

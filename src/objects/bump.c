@@ -36,11 +36,12 @@ static void note_use(poolalloc_arena *arena)
 static void read_figures(const struct object *object, struct object_figures *figures)
 {
     const poolalloc_arena *arena = CONTAINER_OF(object, const poolalloc_arena, object);
-    figures->bytes = atomic_get_relaxed(&arena->bytes);
-    figures->total = figures->bytes;
+    figures->memory_bytes = atomic_get_relaxed(&arena->bytes);
+    figures->piece_bytes = 1;
+    figures->pieces = figures->memory_bytes;
     figures->in_use = atomic_get_relaxed(&arena->noted_bytes);
-    figures->peak = atomic_get_relaxed(&arena->noted_peak);
-    figures->n_failures = atomic_get_relaxed(&arena->n_failures);
+    figures->in_use_peak = atomic_get_relaxed(&arena->noted_peak);
+    figures->failures = atomic_get_relaxed(&arena->n_failures);
 }
 
 static const struct object_kind arena_kind = {.kind = "arena", .read = read_figures};

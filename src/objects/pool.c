@@ -31,12 +31,12 @@ static void read_figures(const struct object *object, struct object_figures *fig
 {
     const poolalloc_pool *pool = CONTAINER_OF(object, const poolalloc_pool, object);
     const struct slots *slots = &pool->lanes.slots;
-    figures->bytes = atomic_get_relaxed(&slots->memory_bytes) + sizeof *pool;
+    figures->memory_bytes = atomic_get_relaxed(&slots->memory_bytes) + sizeof *pool;
     figures->piece_bytes = slots->stride;
-    figures->total = atomic_get_relaxed(&slots->n_slots);
+    figures->pieces = atomic_get_relaxed(&slots->n_slots);
     figures->in_use = n_in_use(pool);
-    figures->peak = atomic_get_relaxed(&slots->peak);
-    figures->n_failures = atomic_get_relaxed(&pool->n_failures);
+    figures->in_use_peak = atomic_get_relaxed(&slots->peak);
+    figures->failures = atomic_get_relaxed(&pool->n_failures);
 }
 
 void pool_get_stats(poolalloc_pool *pool, struct poolalloc_pool_stats *stats)
@@ -45,12 +45,12 @@ void pool_get_stats(poolalloc_pool *pool, struct poolalloc_pool_stats *stats)
     read_figures(&pool->object, &figures);
     *stats = (struct poolalloc_pool_stats){
         .object_bytes = figures.piece_bytes,
-        .total = figures.total,
+        .total = figures.pieces,
         .in_use = figures.in_use,
-        .peak = figures.peak,
+        .peak = figures.in_use_peak,
         .n_from_malloc = atomic_get_relaxed(&pool->n_from_malloc),
-        .bytes = figures.bytes,
-        .n_failures = figures.n_failures,
+        .bytes = figures.memory_bytes,
+        .n_failures = figures.failures,
     };
 }
 
@@ -248,10 +248,7 @@ static const struct object_kind shared_kind = {
     .kind = "pool",
     .read = read_figures,
     .trim = trim_inside,
-    .fork_prepare = fork_prepare,
-    .fork_parent = fork_parent,
-    .fork_child = fork_child,
-    .fork_unnoticed = fork_unnoticed,
+    .fork = {fork_prepare, fork_parent, fork_child, fork_unnoticed},
 };
 
 static bool options_are_good(const struct poolalloc_pool_options *options)

@@ -12,7 +12,7 @@ enum { SOON_TRIES = 1000 };
 static struct {
     struct lock lock;
     struct object list;
-    uint64_t serial; /* [lock] of the newest */
+    uint64_t number; /* [lock] of the newest */
 } registry = {
     .lock = LOCK_INIT(LOCK_REGISTRY),
     .list = {.next = &registry.list, .prev = &registry.list},
@@ -48,50 +48,38 @@ void object_report(const struct object *object, const char *fault, const void *p
 
 /* ---- the list ---- */
 
-static struct object *first_after_locked(uint64_t serial)
+static struct object *first_after_locked(uint64_t number)
 {
     struct object *object = registry.list.next;
-    while (object != &registry.list && object->serial <= serial)
+    while (object != &registry.list && object->number <= number)
         object = object->next;
     return object != &registry.list ? object : NULL;
 }
 
-/* For each object; the list is locked. */
-/* NOLINTBEGIN(bugprone-macro-parentheses): it declares */
-#define EACH_LOCKED(object)                                                                        \
-    (struct object *object = registry.list.next; object != &registry.list; object = object->next)
-/* NOLINTEND(bugprone-macro-parentheses) */
+static void fork_each_locked(enum object_fork moment)
+{
+    for (struct object *object = registry.list.next; object != &registry.list;
+         object = object->next) {
+        if (object->kind->fork[moment] != NULL)
+            object->kind->fork[moment](object);
+    }
+}
 
 static void fork_prepare(void)
 {
     lock_take(&registry.lock);
-    for
-        EACH_LOCKED(object)
-        {
-            if (object->kind->fork_prepare != NULL)
-                object->kind->fork_prepare(object);
-        }
+    fork_each_locked(OBJECT_FORK_PREPARE);
 }
 
 static void fork_parent(void)
 {
-    for
-        EACH_LOCKED(object)
-        {
-            if (object->kind->fork_parent != NULL)
-                object->kind->fork_parent(object);
-        }
+    fork_each_locked(OBJECT_FORK_PARENT);
     lock_release(&registry.lock);
 }
 
 static void fork_child(void)
 {
-    for
-        EACH_LOCKED(object)
-        {
-            if (object->kind->fork_child != NULL)
-                object->kind->fork_child(object);
-        }
+    fork_each_locked(OBJECT_FORK_CHILD);
     lock_reset(&registry.lock);
 }
 
@@ -100,12 +88,7 @@ static void fork_unnoticed(void)
 {
     if (lock_is_held(&registry.lock))
         registry.list.next = registry.list.prev = &registry.list;
-    for
-        EACH_LOCKED(object)
-        {
-            if (object->kind->fork_unnoticed != NULL)
-                object->kind->fork_unnoticed(object);
-        }
+    fork_each_locked(OBJECT_FORK_UNNOTICED);
     lock_reset(&registry.lock);
 }
 
@@ -118,7 +101,7 @@ void registry_add(struct object *object)
         return;
     heap_fork_also(&fork_hooks);
     lock_take(&registry.lock);
-    object->serial = ++registry.serial;
+    object->number = ++registry.number;
     object->next = &registry.list;
     object->prev = registry.list.prev;
     object->prev->next = object;
@@ -129,7 +112,7 @@ void registry_add(struct object *object)
 
 void registry_remove(struct object *object)
 {
-    if (object->serial == 0 || !heap_enter())
+    if (object->number == 0 || !heap_enter())
         return;
     lock_take(&registry.lock);
     object->next->prev = object->prev;
@@ -150,18 +133,18 @@ static bool lock_soon(void)
     return false;
 }
 
-/* The first object after this serial: its figures and its serial, 0 if there is none. False: the
+/* The first object after this number: its figures and its number, 0 if there is none. False: the
  * lock was not had. */
-static bool read_next(uint64_t *serial, struct object_figures *figures)
+static bool read_next(uint64_t *number, struct object_figures *figures)
 {
     if (!heap_enter())
         return false;
     bool locked = lock_soon();
     if (locked) {
-        struct object *object = first_after_locked(*serial);
-        *serial = object != NULL ? object->serial : 0;
+        struct object *object = first_after_locked(*number);
+        *number = object != NULL ? object->number : 0;
         if (object != NULL) {
-            *figures = (struct object_figures){.kind = object->kind->kind};
+            *figures = (struct object_figures){.kind = object->kind->kind, .number = *number};
             memcpy(figures->name, object->name, sizeof object->name);
             object->kind->read(object, figures);
         }
@@ -171,15 +154,14 @@ static bool read_next(uint64_t *serial, struct object_figures *figures)
     return locked;
 }
 
-bool registry_each(void (*visit)(const struct object_figures *figures, void *context),
+bool registry_each(bool (*visit)(const struct object_figures *figures, void *context),
                    void *context)
 {
     struct object_figures figures;
-    uint64_t serial = 0;
-    while (read_next(&serial, &figures)) {
-        if (serial == 0)
+    uint64_t number = 0;
+    while (read_next(&number, &figures)) {
+        if (number == 0 || !visit(&figures, context))
             return true;
-        visit(&figures, context);
     }
     return false;
 }
@@ -190,12 +172,11 @@ size_t registry_trim(void)
     if (!heap_enter())
         return 0;
     lock_take(&registry.lock);
-    for
-        EACH_LOCKED(object)
-        {
-            if (object->kind->trim != NULL)
-                bytes += object->kind->trim(object);
-        }
+    for (struct object *object = registry.list.next; object != &registry.list;
+         object = object->next) {
+        if (object->kind->trim != NULL)
+            bytes += object->kind->trim(object);
+    }
     lock_release(&registry.lock);
     heap_leave();
     return bytes;

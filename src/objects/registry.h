@@ -17,30 +17,45 @@
 
 enum { OBJECT_NAME_BYTES = 32 };
 
-/* What there is to say of one object. */
+/* What there is to say of an object, as in obs/counters.h. Its pieces are the objects of a pool, the
+ * buffers of a set, the bytes of an arena. */
+/* clang-format off */
+#define OBJECT_FIGURES(X) \
+    X(memory_bytes, GAUGE, BYTES, "memory it has taken, with its records") \
+    X(piece_bytes, GAUGE, BYTES, "of one piece; 1 for an arena") \
+    X(pieces, GAUGE, PIECES, "pieces there is memory for") \
+    X(in_use, GAUGE, PIECES, "pieces in use") \
+    X(in_use_peak, PEAK, PIECES, "most in_use; of a shared pool, with what threads keep at hand") \
+    X(failures, COUNTER, CALLS, "calls that got nothing") \
+    X(waits, COUNTER, CALLS, "calls that had to wait")
+/* clang-format on */
+
+#define OBJECT_FIGURE_FIELD(name, kind, unit, meaning) uint64_t name;
+
 struct object_figures {
+    OBJECT_FIGURES(OBJECT_FIGURE_FIELD)
+    uint64_t number;  /* of objects made before it, and it; no two have the same */
     const char *kind; /* "pool", "arena", "buffers" */
     char name[OBJECT_NAME_BYTES];
-    size_t bytes;       /* of memory that the object has taken */
-    size_t piece_bytes; /* of one piece; 0: of all sizes */
-    size_t total;       /* pieces there is memory for; bytes if they are of all sizes */
-    size_t in_use;
-    size_t peak;
-    uint64_t n_failures;
-    uint64_t n_waits;
 };
 
 struct object;
+
+/* Moments of a fork; UNNOTICED is that of heap/fork.c's, in a child. */
+enum object_fork {
+    OBJECT_FORK_PREPARE,
+    OBJECT_FORK_PARENT,
+    OBJECT_FORK_CHILD,
+    OBJECT_FORK_UNNOTICED,
+    N_OBJECT_FORKS
+};
 
 /* All but `kind` and `read` may be NULL. */
 struct object_kind {
     const char *kind;
     void (*read)(const struct object *object, struct object_figures *figures);
     size_t (*trim)(struct object *object); /* from any thread; the bytes given back */
-    void (*fork_prepare)(struct object *object);
-    void (*fork_parent)(struct object *object);
-    void (*fork_child)(struct object *object);
-    void (*fork_unnoticed)(struct object *object); /* heap/fork.c: a bare fork */
+    void (*fork[N_OBJECT_FORKS])(struct object *object);
 };
 
 /* The part that all kinds have in common. */
@@ -49,7 +64,7 @@ struct object {
     char name[OBJECT_NAME_BYTES];   /* [const] */
     struct object *next;            /* [lock: registry] */
     struct object *prev;            /* [lock: registry] */
-    uint64_t serial;                /* [lock: registry] rises along the list; 0: not in it */
+    uint64_t number;                /* [lock: registry] rises along the list; 0: not in it */
 };
 
 /* name may be NULL. */
@@ -63,9 +78,10 @@ void registry_add(struct object *object);
 /* Nothing if it is not in the list. Nobody looks at the object after that. */
 void registry_remove(struct object *object);
 
-/* visit(figures, context) for each object in the order they were made, with no lock held. Nothing is
- * allocated and no lock is waited for: false when it was not had soon, some were not visited then. */
-bool registry_each(void (*visit)(const struct object_figures *figures, void *context),
+/* visit(figures, context) for each object in the order they were made, until it returns false; no lock
+ * is held. Nothing is allocated and no lock is waited for: false when it was not had soon, some were
+ * not visited then. */
+bool registry_each(bool (*visit)(const struct object_figures *figures, void *context),
                    void *context);
 
 /* Asks all objects that can to give memory back that is not in use. Returns the bytes. */

@@ -100,11 +100,19 @@ static bool say_scattered(const struct stats *stats, struct text *text)
     return true;
 }
 
-bool advice_say(const struct stats *stats, unsigned i, struct text *text)
+void advice_each(const struct stats *stats, void (*say)(struct report *report, const char *line),
+                 struct report *report)
 {
     static bool (*const all[])(const struct stats *, struct text *) = {
         say_partly_used, say_at_hand, say_dirty, say_needed_again, say_slack, say_scattered,
     };
-    _Static_assert(ARRAY_LEN(all) == N_ADVICE, "each has its turn");
-    return all[i](stats, text);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        char line[128];
+        struct text text;
+        text_init(&text, line, sizeof line - 1);
+        if (!all[i](stats, &text))
+            continue;
+        *text.at = '\0';
+        say(report, line);
+    }
 }

@@ -3,14 +3,14 @@
  * Every figure there is: field, kind, unit, meaning. From these tables come the structs of
  * obs/stats.h, the sums over heaps, all formats of the dump, and the check that LD_PRELOAD.md
  * describes each (tests/lint/figures.sh). To add one: a row here, a line where it is filled in
- * (obs/stats.c), a row there.
+ * (obs/stats.c), a row there. Those of objects are in objects/registry.h.
  *
  * COUNTER only rises; GAUGE is of now; PEAK is the most that a gauge has been.
  */
 #ifndef POOLALLOC_OBS_COUNTERS_H
 #define POOLALLOC_OBS_COUNTERS_H
 
-#include "base/compiler.h"
+#include "objects/registry.h"
 
 enum figure_kind { FIGURE_COUNTER, FIGURE_GAUGE, FIGURE_PEAK };
 enum figure_unit {
@@ -20,6 +20,7 @@ enum figure_unit {
     UNIT_OF_SPANS,
     UNIT_OF_PAGES,
     UNIT_OF_HEAPS,
+    UNIT_OF_PIECES,
     UNIT_OF_CALLS,
     UNIT_OF_NS,
     N_FIGURE_UNITS
@@ -97,15 +98,18 @@ struct figure {
     const char *meaning;
 };
 
-#define FIGURE_ROW(name, kind, unit, meaning)        {#name, FIGURE_##kind, UNIT_OF_##unit, meaning},
-#define FIGURE_FIELD(name, kind, unit, meaning)      uint64_t name;
-#define FIGURE_ENUM(name, kind, unit, meaning)       TOTAL_##name,
-#define CLASS_FIGURE_ENUM(name, kind, unit, meaning) CLASS_##name,
+#define FIGURE_ROW(name, kind, unit, meaning)         {#name, FIGURE_##kind, UNIT_OF_##unit, meaning},
+#define FIGURE_FIELD(name, kind, unit, meaning)       uint64_t name;
+#define FIGURE_ENUM(name, kind, unit, meaning)        TOTAL_##name,
+#define CLASS_FIGURE_ENUM(name, kind, unit, meaning)  CLASS_##name,
+#define OBJECT_FIGURE_ENUM(name, kind, unit, meaning) OBJECT_##name,
 
 enum { TOTALS(FIGURE_ENUM) N_TOTALS };
 enum { CLASS_FIGURES(CLASS_FIGURE_ENUM) N_CLASS_FIGURES };
+enum { OBJECT_FIGURES(OBJECT_FIGURE_ENUM) N_OBJECT_FIGURES };
 
 extern const struct figure total_figures[N_TOTALS];
 extern const struct figure class_figures[N_CLASS_FIGURES];
+extern const struct figure object_figures[N_OBJECT_FIGURES];
 
 #endif

@@ -20,6 +20,14 @@ static void add_member(struct text *text, const char *comma, const char *name, u
     text_add_number(text, n);
 }
 
+static void add_string(struct text *text, const char *comma, const char *name, const char *string)
+{
+    add_key(text, comma, name);
+    text_add(text, "\"");
+    text_add_escaped(text, string);
+    text_add(text, "\"");
+}
+
 static void add_head(struct report *report)
 {
     char name[64];
@@ -28,14 +36,8 @@ static void add_head(struct report *report)
     text_add(text, "{\n  \"schema\": \"poolalloc\"");
     add_member(text, ",\n  ", "version", REPORT_JSON_VERSION);
     add_member(text, ",\n  ", "pid", (uint64_t)sys_getpid());
-    add_key(text, ",\n  ", "program");
-    text_add(text, "\"");
-    text_add_escaped(text, name);
-    text_add(text, "\"");
-    add_key(text, ",\n  ", "why");
-    text_add(text, "\"");
-    text_add_escaped(text, report->why);
-    text_add(text, "\"");
+    add_string(text, ",\n  ", "program", name);
+    add_string(text, ",\n  ", "why", report->why);
     add_member(text, ",\n  ", "number", report->number);
 }
 
@@ -98,23 +100,42 @@ static void add_gaps(struct report *report)
     out_add(&report->out, "\n  ]");
 }
 
-static void add_advice(struct report *report)
+static void add_object(struct report *report, const struct object_figures *object)
 {
-    const char *comma = "\n    \"";
+    struct text *text = out_line(&report->out);
+    text_add(text, report->n_items++ > 0 ? ",\n    " : "\n    ");
+    add_member(text, "{", "number", object->number);
+    add_string(text, ", ", "kind", object->kind);
+    add_string(text, ", ", "name", object->name);
+    for (unsigned i = 0; i < N_OBJECT_FIGURES; i++)
+        add_member(out_line(&report->out), ", ", object_figures[i].name,
+                   report_object_figure(object, i));
+    out_add(&report->out, "}");
+}
+
+static void add_objects(struct report *report)
+{
+    out_add(&report->out, ",\n  \"objects\": [");
+    report->n_items = 0;
+    bool is_all = report_objects(report, add_object);
+    out_add(&report->out, "\n  ]");
+    add_key(out_line(&report->out), ",\n  ", "objects_are_all");
+    out_add(&report->out, is_all ? "true" : "false");
+}
+
+static void add_advice(struct report *report, const char *line)
+{
+    struct text *text = out_line(&report->out);
+    text_add(text, report->n_items++ > 0 ? ",\n    \"" : "\n    \"");
+    text_add_escaped(text, line);
+    text_add(text, "\"");
+}
+
+static void add_all_advice(struct report *report)
+{
     out_add(&report->out, ",\n  \"advice\": [");
-    for (unsigned i = 0; i < N_ADVICE; i++) {
-        char line[128];
-        struct text advice;
-        text_init(&advice, line, sizeof line - 1);
-        if (!advice_say(&report->stats, i, &advice))
-            continue;
-        *advice.at = '\0';
-        struct text *text = out_line(&report->out);
-        text_add(text, comma);
-        text_add_escaped(text, line);
-        text_add(text, "\"");
-        comma = ",\n    \"";
-    }
+    report->n_items = 0;
+    advice_each(&report->stats, add_advice, report);
     out_add(&report->out, "]");
 }
 
@@ -127,7 +148,8 @@ void report_json(struct report *report)
     if (report->what >= DUMP_ALL) {
         add_calls(report);
         add_gaps(report);
-        add_advice(report);
+        add_objects(report);
+        add_all_advice(report);
     }
     out_add(&report->out, "\n}\n");
 }

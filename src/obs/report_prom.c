@@ -109,6 +109,28 @@ static void add_gaps(struct report *report)
     }
 }
 
+static void add_object(struct report *report, const struct object_figures *object)
+{
+    const struct figure *figure = &object_figures[report->figure];
+    struct text *text = out_line(&report->out);
+    add_sample(text, "object_", figure, "number");
+    text_add_number(text, object->number);
+    text_add(text, "\",kind=\"");
+    text_add(text, object->kind);
+    text_add(text, "\",name=\"");
+    text_add_escaped(text, object->name);
+    text_add(text, "\"}");
+    add_value(text, report_object_figure(object, report->figure));
+}
+
+static void add_objects(struct report *report)
+{
+    for (report->figure = 0; report->figure < N_OBJECT_FIGURES; report->figure++) {
+        add_head(report, "object_", &object_figures[report->figure]);
+        (void)report_objects(report, add_object);
+    }
+}
+
 void report_prom(struct report *report)
 {
     add_totals(report);
@@ -119,5 +141,6 @@ void report_prom(struct report *report)
     if (report->what >= DUMP_ALL) {
         add_calls(report);
         add_gaps(report);
+        add_objects(report);
     }
 }

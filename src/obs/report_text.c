@@ -252,20 +252,12 @@ static void add_gaps(struct report *report)
     }
 }
 
-static void add_advice(struct report *report)
+static void add_advice(struct report *report, const char *line)
 {
-    for (unsigned i = 0; i < N_ADVICE; i++) {
-        char line[128];
-        struct text advice;
-        text_init(&advice, line, sizeof line - 1);
-        if (!advice_say(&report->stats, i, &advice))
-            continue;
-        *advice.at = '\0';
-        struct text *text = out_line(&report->out);
-        text_add(text, "  ! ");
-        text_add(text, line);
-        text_add(text, "\n");
-    }
+    struct text *text = out_line(&report->out);
+    text_add(text, "  ! ");
+    text_add(text, line);
+    text_add(text, "\n");
 }
 
 static void add_fragmentation(struct report *report)
@@ -280,7 +272,47 @@ static void add_fragmentation(struct report *report)
     add_share(report, "our own records", stats->record_used_bytes, resident);
     add_ratio(report);
     add_gaps(report);
-    add_advice(report);
+    advice_each(stats, add_advice, report);
+}
+
+/* ---- objects ---- */
+
+/* Bytes, where a piece is one. */
+static void add_pieces(struct text *text, const struct object_figures *object, uint64_t n)
+{
+    if (object->piece_bytes == 1)
+        text_add_size_wide(text, n, 12);
+    else
+        text_add_number_wide(text, n, 12);
+}
+
+static void add_object(struct report *report, const struct object_figures *object)
+{
+    struct text *text = out_line(&report->out);
+    text_add(text, "  ");
+    text_add_padded(text, object->kind, -8);
+    text_add_shown(text, object->name, -OBJECT_NAME_BYTES);
+    text_add_number_wide(text, object->piece_bytes, 10);
+    add_pieces(text, object, object->in_use);
+    add_pieces(text, object, object->in_use_peak);
+    add_pieces(text, object, object->pieces);
+    text_add_size_wide(text, object->memory_bytes, 12);
+    text_add(text, "\n");
+    if (object->failures + object->waits == 0)
+        return;
+    text_add(text, "          calls that got nothing: ");
+    text_add_number(text, object->failures);
+    text_add(text, ", that waited: ");
+    text_add_number(text, object->waits);
+    text_add(text, "\n");
+}
+
+static void add_objects(struct report *report)
+{
+    add_heading(report, "objects                                        bytes      in use"
+                        "        peak      pieces      memory");
+    if (!report_objects(report, add_object))
+        out_add(&report->out, "  and more\n");
 }
 
 void report_text(struct report *report)
@@ -293,5 +325,6 @@ void report_text(struct report *report)
     if (report->what >= DUMP_ALL) {
         add_calls(report);
         add_fragmentation(report);
+        add_objects(report);
     }
 }

@@ -135,13 +135,28 @@ void os_program_name(char *name, size_t bytes)
     }
 }
 
+int os_next_sigaction(int signal, const struct sigaction *act, struct sigaction *old)
+{
+    static _Atomic(void *) known;
+    __typeof__(sigaction) *next;
+    *(void **)&next = atomic_get_relaxed(&known);
+    if (UNLIKELY(next == NULL)) {
+        *(void **)&next = os_next_function("sigaction");
+        atomic_put_relaxed(&known, *(void **)&next);
+    }
+    if (next != NULL)
+        return next(signal, act, old);
+    errno = ENOSYS;
+    return -1;
+}
+
 bool os_signal_catch(int signal, os_signal_call *handler)
 {
     struct sigaction act = {.sa_sigaction = handler,
                             .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
-    /* Not ours (api/signals.c): what that runs are the program's handlers. */
-    __typeof__(sigaction) *next;
-    *(void **)&next = os_next_function("sigaction");
     memset(&act.sa_mask, 0xff, sizeof act.sa_mask);
-    return (next != NULL ? next : sigaction)(signal, &act, NULL) == 0;
+    /* Not ours (api/signals.c): what that runs are the program's handlers. A static program has
+     * libc's alone. */
+    return os_next_sigaction(signal, &act, NULL) == 0 ||
+           (errno == ENOSYS && sigaction(signal, &act, NULL) == 0);
 }

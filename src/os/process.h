@@ -51,6 +51,9 @@ void os_program_name(char *name, size_t bytes);
 typedef void os_signal_call(int signal, siginfo_t *info, void *context);
 bool os_signal_catch(int signal, os_signal_call *handler);
 
+/* The sigaction that comes after ours, libc's as a rule. -1 and ENOSYS: there is none. */
+int os_next_sigaction(int signal, const struct sigaction *act, struct sigaction *old);
+
 /* The definition of `name` that comes after ours in the program's search order, or NULL. May
  * allocate. */
 void *os_next_definition(const char *name);

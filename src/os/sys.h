@@ -48,7 +48,8 @@ long sys_futex_wait_ms(const void *word, uint32_t expected, unsigned ms);
 long sys_is_same_file(int fd, uint64_t device, uint64_t inode); /* 1, 0 or negative errno */
 long sys_file_identity(int fd, uint64_t *device, uint64_t *inode);
 long sys_sleep_ms(uint32_t ms);
-/* For this thread, signals as bits from bit 0 for signal 1. */
+/* For this thread; signals are a SIGNAL_BIT each. */
+#define SIGNAL_BIT(signal) (UINT64_C(1) << ((signal)-1))
 long sys_signals_block(uint64_t signals, uint64_t *before);
 long sys_signals_unblock(uint64_t signals);
 long sys_signals_set(uint64_t blocked);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/text.h"
 
+#include "base/bits.h"
 #include "os/sys.h"
 
 #include <errno.h>
@@ -158,16 +159,51 @@ void text_add_percent(struct text *text, uint64_t n, uint64_t of)
     text_add_number(text, of > 0 ? (uint64_t)((double)n * 100 / (double)of) : 100);
 }
 
-void text_add_escaped(struct text *text, const char *string)
+/* Bytes of the UTF-8 sequence at the start of a string that shows as something; 0: there is none. */
+static size_t shown_bytes(const char *string)
 {
-    for (; *string != '\0'; string++) {
-        if (*string == '"' || *string == '\\')
+    unsigned char first = (unsigned char)*string;
+    size_t n = 1;
+    if (first >= 0xc2)
+        n = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (first < ' ' || first == 0x7f || (first > 0x7f && first < 0xc2) || first > 0xf4)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if (((unsigned char)string[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    unsigned char second = n > 1 ? (unsigned char)string[1] : 0;
+    bool is_bad = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+                  (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
+    return is_bad ? 0 : n;
+}
+
+/* With a backslash before these. */
+static void add_shown(struct text *text, const char *string, const char *escaped)
+{
+    while (*string != '\0') {
+        size_t n = shown_bytes(string);
+        if (strchr(escaped, *string) != NULL)
             text_add(text, "\\");
-        text_add_span(text, (unsigned char)*string >= ' ' ? string : "?", 1);
+        text_add_span(text, n > 0 ? string : "?", max_size(n, 1));
+        string += max_size(n, 1);
     }
 }
 
-static bool write_all(const struct text *text, int fd)
+void text_add_escaped(struct text *text, const char *string)
+{
+    add_shown(text, string, "\"\\");
+}
+
+void text_add_shown(struct text *text, const char *string, int width)
+{
+    const char *before = text->at;
+    add_shown(text, string, "");
+    add_spaces(text, -width - (int)(text->at - before));
+}
+
+/* 0, or what stopped it. */
+static long write_all(const struct text *text, int fd)
 {
     const char *from = text->begin;
     while (from < text->at) {
@@ -175,26 +211,27 @@ static bool write_all(const struct text *text, int fd)
         if (n == -EINTR)
             continue;
         if (n <= 0)
-            return false;
+            return n < 0 ? n : -EIO;
         from += n;
     }
-    return true;
+    return 0;
 }
 
 /* Nobody may read any more: that shall not end the program. */
 bool text_write(const struct text *text, int fd)
 {
-    const uint64_t pipe_signal = UINT64_C(1) << (SIGPIPE - 1);
     uint64_t before = 0;
-    bool is_blocked = sys_signals_block(pipe_signal, &before) == 0;
-    bool was_pending = (sys_signals_pending() & pipe_signal) != 0;
-    bool done = write_all(text, fd);
+    bool is_blocked = sys_signals_block(SIGNAL_BIT(SIGPIPE), &before) == 0;
+    /* Nothing is pending that was not blocked before. */
+    bool was_pending =
+        (before & SIGNAL_BIT(SIGPIPE)) != 0 && (sys_signals_pending() & SIGNAL_BIT(SIGPIPE)) != 0;
+    long code = write_all(text, fd);
     if (!is_blocked)
-        return done;
-    if (!was_pending && (sys_signals_pending() & pipe_signal) != 0)
-        (void)sys_signal_take(pipe_signal, NULL);
+        return code == 0;
+    if (code == -EPIPE && !was_pending)
+        (void)sys_signal_take(SIGNAL_BIT(SIGPIPE), NULL);
     (void)sys_signals_set(before);
-    return done;
+    return code == 0;
 }
 
 void text_warn(const char *a, const char *b, const char *c)

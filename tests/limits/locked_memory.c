@@ -17,28 +17,6 @@
 #define ROOM        (64 * MIB)
 #define BLOCK_BYTES (100 * KIB)
 
-/* All are written to before they are freed: that is what calloc must not hand out. */
-static void check_zero(size_t bytes, size_t count)
-{
-    unsigned char *blocks[64];
-    for (size_t i = 0; i < count; i++) {
-        blocks[i] = malloc(bytes);
-        limits_check(blocks[i] != NULL);
-        block_fill(blocks[i], bytes, UINT64_MAX - i);
-    }
-    for (size_t i = 0; i < count; i++)
-        free(blocks[i]);
-    (void)malloc_trim(0);
-    for (size_t i = 0; i < count; i++) {
-        blocks[i] = calloc(1, bytes);
-        limits_check(blocks[i] != NULL);
-        if (!block_is_zero(blocks[i], bytes))
-            limits_fail("calloc of %zu bytes is not zero", bytes);
-    }
-    for (size_t i = 0; i < count; i++)
-        free(blocks[i]);
-}
-
 /* The limit does not hold for whoever may lock as much as they like. */
 static void give_up_right_to_lock(void)
 {
@@ -93,11 +71,7 @@ int main(void)
     if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
         limits_skip("memory cannot be locked here");
     for (size_t round = 0; round < 2; round++) {
-        check_zero(100, 64);
-        check_zero(20 * KIB, 64);
-        check_zero(100 * KIB, 64);
-        check_zero(3 * MIB, 20);
-        check_zero(40 * MIB, 2);
+        check_calloc_is_zero();
         (void)work_at_random(&(struct work){round, 10000, MIB, false});
         (void)work_with_large(&(struct work){round, 4, 0, false});
         (void)malloc_trim(0);

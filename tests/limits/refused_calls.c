@@ -50,28 +50,6 @@ static void refuse(unsigned call, unsigned error)
         limits_skip("no seccomp filters here");
 }
 
-/* All of them are written to before they are freed: that is what calloc must not hand out. */
-static void check_zero(size_t bytes, size_t count)
-{
-    unsigned char *blocks[64];
-    for (size_t i = 0; i < count; i++) {
-        blocks[i] = malloc(bytes);
-        limits_check(blocks[i] != NULL);
-        block_fill(blocks[i], bytes, UINT64_MAX - i);
-    }
-    for (size_t i = 0; i < count; i++)
-        free(blocks[i]);
-    (void)malloc_trim(0);
-    for (size_t i = 0; i < count; i++) {
-        blocks[i] = calloc(1, bytes);
-        limits_check(blocks[i] != NULL);
-        if (!block_is_zero(blocks[i], bytes))
-            limits_fail("calloc of %zu bytes is not zero", bytes);
-    }
-    for (size_t i = 0; i < count; i++)
-        free(blocks[i]);
-}
-
 static void *work(void *seed)
 {
     (void)work_at_random(&(struct work){(uintptr_t)seed, 2000, MIB, false});
@@ -105,11 +83,7 @@ int main(int argc, char **argv)
                number_of(errors, COUNT_OF(errors), error));
     }
     for (size_t round = 0; round < N_ROUNDS; round++) {
-        check_zero(100, 64);
-        check_zero(20 * KIB, 64);
-        check_zero(100 * KIB, 64);
-        check_zero(3 * MIB, 20);
-        check_zero(40 * MIB, 2);
+        check_calloc_is_zero();
         (void)work_at_random(&(struct work){round, 5000, MIB, false});
         (void)work_with_large(&(struct work){round, 4, 0, false});
         run_threads(round);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,6 +76,36 @@ bool block_holds(const void *block, size_t bytes, uint64_t seed)
 bool block_is_zero(const void *block, size_t bytes)
 {
     return block_holds(block, bytes, 0);
+}
+
+static void check_zero(size_t bytes, size_t count)
+{
+    unsigned char *blocks[64];
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = malloc(bytes);
+        limits_check(blocks[i] != NULL);
+        block_fill(blocks[i], bytes, UINT64_MAX - i);
+    }
+    for (size_t i = 0; i < count; i++)
+        free(blocks[i]);
+    (void)malloc_trim(0);
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = calloc(1, bytes);
+        limits_check(blocks[i] != NULL);
+        if (!block_is_zero(blocks[i], bytes))
+            limits_fail("calloc of %zu bytes is not zero", bytes);
+    }
+    for (size_t i = 0; i < count; i++)
+        free(blocks[i]);
+}
+
+void check_calloc_is_zero(void)
+{
+    check_zero(100, 64);
+    check_zero(20 * KIB, 64);
+    check_zero(100 * KIB, 64);
+    check_zero(3 * MIB, 20);
+    check_zero(40 * MIB, 2);
 }
 
 /* ---- /proc/self/statm ---- */
@@ -172,19 +203,27 @@ static void verify(const struct record *record)
         limits_fail("a block of %zu bytes does not hold what was written to it", record->bytes);
 }
 
-static void resize(struct worker *worker, struct record *record, size_t bytes)
+/* What is added is not written to. */
+static bool resize(struct worker *worker, struct record *record, size_t bytes)
 {
     errno = 0;
     void *block = realloc(record->block, bytes);
     if (block == NULL) {
         note_refusal(worker, "realloc", bytes, errno);
-        return;
+        return false;
     }
     record->block = block;
     record->bytes = smaller(record->bytes, bytes);
     verify(record);
+    return true;
+}
+
+static void resize_and_fill(struct worker *worker, struct record *record, size_t bytes)
+{
+    if (!resize(worker, record, bytes))
+        return;
     record->bytes = bytes;
-    block_fill(block, bytes, record->seed);
+    block_fill(record->block, bytes, record->seed);
 }
 
 static void give(struct record *record)
@@ -204,7 +243,7 @@ size_t work_at_random(const struct work *work)
             take(&worker, record, any_bytes(&worker));
         } else if (random_below(&worker.random, 3) == 0) {
             verify(record);
-            resize(&worker, record, any_bytes(&worker));
+            resize_and_fill(&worker, record, any_bytes(&worker));
         } else {
             give(record);
         }
@@ -219,17 +258,8 @@ size_t work_at_random(const struct work *work)
 /* Only the first half, or less, is ever written to. */
 static void resize_large(struct worker *worker, struct record *record, size_t bytes)
 {
-    if (record->block == NULL)
-        return;
-    errno = 0;
-    void *block = realloc(record->block, bytes);
-    if (block == NULL) {
-        note_refusal(worker, "realloc", bytes, errno);
-        return;
-    }
-    record->block = block;
-    record->bytes = smaller(record->bytes, bytes);
-    verify(record);
+    if (record->block != NULL)
+        (void)resize(worker, record, bytes);
 }
 
 size_t work_with_large(const struct work *work)

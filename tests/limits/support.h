@@ -51,6 +51,9 @@ void block_fill(void *block, size_t bytes, uint64_t seed);
 bool block_holds(const void *block, size_t bytes, uint64_t seed);
 bool block_is_zero(const void *block, size_t bytes);
 
+/* Blocks of many sizes that were written to, freed and given back are zero when calloc has them. */
+void check_calloc_is_zero(void);
+
 /* Of the calling process, in bytes; 0 without /proc. */
 size_t mapped_bytes(void);
 size_t resident_bytes(void);

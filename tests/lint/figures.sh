@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# LD_PRELOAD.md's tables of figures have the rows of src/obs/counters.h and src/os/calls.h: the same
+# LD_PRELOAD.md's tables of figures have the rows of src/obs/counters.h, src/objects/registry.h and src/os/calls.h: the same
 # names, kinds, units and meanings, in the same order.
 . "$(dirname "$0")/lib.sh"
 
 manual=LD_PRELOAD.md
-tables="src/obs/counters.h src/os/calls.h"
+tables="src/obs/counters.h src/objects/registry.h src/os/calls.h"
 for file in $manual $tables; do
     [ -f "$file" ] || {
         fault "there is no $file"
@@ -32,6 +32,7 @@ table != "" && match($0, /X\([A-Za-z0-9_]+, .*"\)/) {
 awk '
 /^\| figure \|/ { table = "TOTALS"; next }
 /^\| figure of a class \|/ { table = "CLASS_FIGURES"; next }
+/^\| figure of an object \|/ { table = "OBJECT_FIGURES"; next }
 /^\| kind of call \|/ { table = "OS_CALLS"; next }
 !/^\|/ { table = "" }
 table != "" && !/^\|-/ {

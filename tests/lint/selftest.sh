@@ -74,9 +74,12 @@ static const struct option table[] = {
 
 #define CLASS_FIGURES(X) \
     X(live, GAUGE, BLOCKS, "live")'
+    write src/objects/registry.h '/* clang-format off */
+#define OBJECT_FIGURES(X) \
+    X(in_use, GAUGE, PIECES, "used")'
     write src/os/calls.h '/* clang-format off */
 #define OS_CALLS(X) \
-    X(MAP, mmap, "memory")'
+    X(MAP, mmap, "memory, see src/os/calls.h")'
     write LD_PRELOAD.md '| figure | kind | unit | what it is |
 |---|---|---|---|
 | `live_bytes` | gauge | bytes | in live blocks |
@@ -86,9 +89,13 @@ static const struct option table[] = {
 |---|---|---|---|
 | `live` | gauge | blocks | live |
 
+| figure of an object | kind | unit | what it is |
+|---|---|---|---|
+| `in_use` | gauge | pieces | used |
+
 | kind of call | what for |
 |---|---|
-| `mmap` | memory |'
+| `mmap` | memory, see src/os/calls.h |'
     write src/api/libc.c '#include "mem/arena.h"
 #include "poolalloc.h"
 
@@ -123,7 +130,7 @@ finds()
 }
 
 write_clean_tree
-for check in layers headers system length spdx words options figures format; do
+for check in layers headers system length spdx words paths options figures format; do
     run_check "$check"
     [ "$status" -ne 1 ] || fail "$check finds a fault where there is none: $(cat "$scratch/output")"
 done
@@ -209,10 +216,15 @@ edit LD_PRELOAD.md 's/| blocks | live/| slabs | live/'
 finds figures 'LD_PRELOAD.md lacks: CLASS_FIGURES: live | gauge | blocks | live'
 edit src/obs/counters.h 's/in live blocks/in blocks/'
 finds figures 'LD_PRELOAD.md has, and the tables have not: TOTALS: live_bytes | gauge | bytes | in live blocks'
+edit src/objects/registry.h 's/PIECES/BLOCKS/'
+finds figures 'LD_PRELOAD.md lacks: OBJECT_FIGURES: in_use | gauge | blocks | used'
 edit src/os/calls.h '/MAP/d'
 finds figures 'LD_PRELOAD.md has, and the tables have not: OS_CALLS: mmap | memory'
 rm "$tree/LD_PRELOAD.md"
 finds figures 'there is no LD_PRELOAD.md'
+
+write src/mem/arena.c '/* Tests: tests/unit/test_arena.c. */'
+finds paths 'src/mem/arena.c:2: there is no tests/unit/test_arena.c'
 
 write src/mem/arena.c 'int   x;'
 finds format 'src/mem/arena.c:2'

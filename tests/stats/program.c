@@ -283,12 +283,30 @@ static void info_into(const char *path)
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* mallinfo */
 
+/* One of each kind. */
+static void make_objects(void)
+{
+    poolalloc_pool *pool = poolalloc_pool_create(
+        &(struct poolalloc_pool_options){.name = "n\"o\xc3\xb6\xff", .object_bytes = 48, .max = 2});
+    poolalloc_arena *arena = poolalloc_arena_create(
+        &(struct poolalloc_arena_options){.name = "text", .first_bytes = 1000});
+    poolalloc_buffers *set =
+        poolalloc_buffers_create(&(struct poolalloc_buffers_options){.bytes = 100, .n = 3});
+    must(pool != NULL && arena != NULL && set != NULL, "objects");
+    must(poolalloc_pool_alloc(pool) != NULL && poolalloc_pool_alloc(pool) != NULL, "two slots");
+    must(poolalloc_pool_alloc(pool) == NULL, "no third");
+    must(poolalloc_arena_alloc(arena, 600) != NULL, "a piece");
+    poolalloc_arena_reset(arena);
+    must(poolalloc_buffers_try(set) != NULL, "a buffer");
+}
+
 static void run_doors(const char *path)
 {
     char buffer[1024];
     setvbuf(stdout, buffer, _IOFBF, sizeof buffer); /* or it would take one in between */
     run_known();
     take(64 << 20);
+    make_objects();
     info_into(path);
     dump_into(path, "text", POOLALLOC_TEXT);
     dump_into(path, "json", POOLALLOC_JSON);

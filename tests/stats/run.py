@@ -87,7 +87,7 @@ def json_checked(text):
     return dump
 
 
-METRIC = re.compile(r'([a-z0-9_]+)(?:\{([a-z]+)="([a-z0-9_]+)"\})? ([0-9.]+)$')
+METRIC = re.compile(r'([a-z0-9_]+)(?:\{([a-z]+)="([a-z0-9_]+)"(,.*)?\})? ([0-9.]+)$')
 
 
 def prom_of(text):
@@ -107,7 +107,7 @@ def prom_of(text):
             match = METRIC.match(line)
             must(match and match[1] == name and kind, f"sample: {line}")
             must((name, match[3]) not in values, f"twice: {line}")
-            values[(name, match[3])] = float(match[4])
+            values[(name, match[3])] = float(match[5])
     return values
 
 
@@ -132,6 +132,10 @@ def same_in_prom(dump, values):
         check("calls_by_kind_seconds", name, row["ns"] / 1e9)
     for row in dump["free_spans_by_size"]:
         check("free_spans_by_size", str(row["from_bytes"]), row["spans"])
+    for row in dump["objects"]:
+        for name, value in row.items():
+            if name not in ("number", "kind", "name"):
+                check("object_" + name, str(row["number"]), value)
     equal(set(values) - seen, set(), "figures that are not in JSON")
 
 
@@ -357,6 +361,11 @@ def doors():
     equal(text_of(done.stderr), rows, "malloc_stats and the dump")
     for row in dump["classes"]:
         equal(rows[str(row["bytes"])], (row["allocs"], row["frees"], row["live"]), "text and JSON")
+    must(dump["objects_are_all"], "all objects are shown")
+    check_objects(dump["objects"])
+    must('kind="pool",name="n\\"o\xf6?"} 2\n' in read("heap.prom"), "labels of an object")
+    must(re.search(r'^  pool +n"o\xf6\? +48 +2 +2 +\d+ +[0-9.]+ [KM]iB\n +calls that got nothing: 1,',
+                   read("heap.text"), re.M), "objects as text")
     regions = totals["mapped_bytes"] - totals["direct_bytes"] - totals["record_bytes"]
     info = re.search(r"^mallinfo2 (.*)$", done.stdout, re.M)[1].split()
     in_regions = totals["live_bytes"] - totals["direct_bytes"]
@@ -366,6 +375,16 @@ def doors():
     shown = [totals[name] for name in ("live_bytes", "mapped_bytes", "allocs")]
     equal(list(map(int, stats)), shown, "poolalloc_stats_get")
     check_xml(xml.etree.ElementTree.parse("heap.xml").getroot(), dump, regions)
+
+
+def check_objects(rows):
+    shown = [(row["number"], row["kind"], row["name"], row["piece_bytes"], row["in_use"],
+              row["in_use_peak"], row["failures"], row["waits"]) for row in rows]
+    equal(shown, [(1, "pool", 'n"o\xf6?', 48, 2, 2, 1, 0), (2, "arena", "text", 1, 0, 600, 0, 0),
+                  (3, "buffers", "-", 100, 1, 1, 0, 0)], "objects")
+    must(rows[0]["pieces"] >= 2 and rows[1]["pieces"] >= 1000, "pieces there is memory for")
+    equal(rows[2]["pieces"], 3, "buffers")
+    must(all(row["memory_bytes"] >= row["pieces"] * row["piece_bytes"] for row in rows), "memory")
 
 
 def check_xml(root, dump, regions):

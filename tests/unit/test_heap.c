@@ -589,7 +589,7 @@ static void check_nothing_in_use(void)
 static void body_zero_frees(void *argument)
 {
     size_t bytes = *(size_t *)argument;
-    check(heap_realloc_to_zero(heap_alloc(bytes)) == NULL);
+    check(heap_realloc(heap_alloc(bytes), 0) == NULL);
     check_nothing_in_use();
 }
 
@@ -597,7 +597,7 @@ static void body_zero_allocates(void *argument)
 {
     size_t bytes = *(size_t *)argument;
     options.zero_realloc = ZERO_REALLOC_ALLOC;
-    char *p = heap_realloc_to_zero(heap_alloc(bytes));
+    char *p = heap_realloc(heap_alloc(bytes), 0);
     check(p != NULL && heap_usable_size(p) <= BLOCK_ALIGN);
     heap_free(p);
     check_nothing_in_use();
@@ -616,7 +616,7 @@ static void test_realloc_to_zero(void **state)
 static void realloc_it_to_zero(void *argument)
 {
     options.zero_realloc = ZERO_REALLOC_ABORT;
-    (void)heap_realloc_to_zero(argument);
+    (void)heap_realloc(argument, 0);
 }
 
 /* In the parent, so that the addresses are known here. */

@@ -205,12 +205,14 @@ struct seen {
     size_t n;
 };
 
-static void note(const struct object_figures *figures, void *context)
+static bool note(const struct object_figures *figures, void *context)
 {
     struct seen *seen = context;
     seen->n +=
-        (size_t)snprintf(seen->text + seen->n, sizeof seen->text - seen->n, "%s %s %zu/%zu;",
-                         figures->kind, figures->name, figures->in_use, figures->piece_bytes);
+        (size_t)snprintf(seen->text + seen->n, sizeof seen->text - seen->n, "%s %s %llu/%llu;",
+                         figures->kind, figures->name, (unsigned long long)figures->in_use,
+                         (unsigned long long)figures->piece_bytes);
+    return true;
 }
 
 static void check_listed(const char *expected)
@@ -234,9 +236,9 @@ static void test_what_is_listed(void **state)
         buffers_create(&(struct poolalloc_buffers_options){.bytes = 100, .n = 2});
     poolalloc_buffer *buffer = buffers_try(set);
     (void)pool_alloc(pool);
-    check_listed("pool nodes 1/48;arena a name that is longer than 31 c 0/0;buffers - 1/100;");
+    check_listed("pool nodes 1/48;arena a name that is longer than 31 c 0/1;buffers - 1/100;");
     check_equal(pool_destroy(pool), 1);
-    check_listed("arena a name that is longer than 31 c 0/0;buffers - 1/100;");
+    check_listed("arena a name that is longer than 31 c 0/1;buffers - 1/100;");
     bump_destroy(unnamed);
     bump_destroy(arena);
     check(buffer_release(buffer) == 0);
@@ -255,11 +257,12 @@ static void test_trim_reaches_what_threads_share(void **state)
     check_equal(pool_destroy(pool), 0);
 }
 
-static void hold_the_list(const struct object_figures *figures, void *context)
+static bool hold_the_list(const struct object_figures *figures, void *context)
 {
     (void)figures;
     struct object *object = context;
     registry_remove(object); /* no lock is held here */
+    return true;
 }
 
 static void test_visitors_hold_no_lock(void **state)
@@ -268,7 +271,7 @@ static void test_visitors_hold_no_lock(void **state)
     poolalloc_pool *pool = pool_create(&(struct poolalloc_pool_options){.object_bytes = 48});
     check(registry_each(hold_the_list, &pool->object));
     check_listed("");
-    pool->object.serial = 0;
+    pool->object.number = 0;
     check_equal(pool_destroy(pool), 0);
 }
 

@@ -219,7 +219,36 @@ static void test_quoted_text(void **state)
     (void)state;
     begin(sizeof buffer);
     text_add_escaped(&text, "a\"b\\c\nd\x7f\xc3\xa4");
-    check_text("a\\\"b\\\\c?d\x7f\xc3\xa4");
+    check_text("a\\\"b\\\\c?d?\xc3\xa4");
+}
+
+/* Others' names: cut anywhere, in any encoding. */
+static void test_text_of_any_bytes(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"\xc2\x80\xdf\xbf", "\xc2\x80\xdf\xbf"},
+        {"\xe0\xa0\x80\xed\x9f\xbf\xef\xbf\xbf", "\xe0\xa0\x80\xed\x9f\xbf\xef\xbf\xbf"},
+        {"\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"},
+        {"\xc3", "?"},
+        {"\xc3(", "?("},
+        {"\xe2\x82", "??"},
+        {"\xc0\x80\xc1\xbf", "????"},
+        {"\xe0\x9f\xbf", "???"},
+        {"\xed\xa0\x80", "???"},
+        {"\xf0\x8f\xbf\xbf", "????"},
+        {"\xf4\x90\x80\x80", "????"},
+        {"\xf5\xff\x80", "???"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        begin(sizeof buffer);
+        text_add_escaped(&text, pairs[i][0]);
+        check_text(pairs[i][1]);
+    }
+    begin(sizeof buffer);
+    text_add_shown(&text, "a\"\n", -5);
+    text_add_shown(&text, "long", -3);
+    check_text("a\"?  long");
 }
 
 static void test_writing_goes_on_until_all_is_out(void **state)
@@ -301,6 +330,7 @@ int main(void)
         cmocka_unit_test(test_decimals),
         cmocka_unit_test(test_percents),
         cmocka_unit_test(test_quoted_text),
+        cmocka_unit_test(test_text_of_any_bytes),
         cmocka_unit_test(test_writing_goes_on_until_all_is_out),
         cmocka_unit_test(test_writing_goes_on_after_a_signal),
         cmocka_unit_test(test_writing_ends_with_an_error),
