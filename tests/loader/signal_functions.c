@@ -167,6 +167,24 @@ static void system_leaves_handlers_alone(void)
     CHECK(raise(SIGINT) == 0 && raise(SIGQUIT) == 0 && n_plain == before + 2);
 }
 
+/* More than can be told apart at once, by their masks. */
+static void there_is_no_end_of_handlers(void)
+{
+    enum { N = 300 };
+    for (int i = 0; i < N; i++) {
+        struct sigaction act = {.sa_handler = plain};
+        struct sigaction now;
+        for (int bit = 0; bit < 9; bit++) {
+            if ((i >> bit & 1) != 0)
+                sigaddset(&act.sa_mask, SIGRTMIN + bit);
+        }
+        CHECK(sigaction(SIGUSR1, &act, NULL) == 0 && sigaction(SIGUSR1, NULL, &now) == 0);
+        CHECK(now.sa_handler == plain && sigismember(&now.sa_mask, SIGRTMIN + 3) == (i >> 3 & 1));
+        sig_atomic_t before = n_plain;
+        CHECK(raise(SIGUSR1) == 0 && n_plain == before + 1 && was_blocked == 1);
+    }
+}
+
 int main(void)
 {
     old_actions_are_the_programs_own();
@@ -176,5 +194,6 @@ int main(void)
     bad_arguments_are_refused();
     a_child_of_vfork_resets_only_its_own();
     system_leaves_handlers_alone();
+    there_is_no_end_of_handlers();
     return 0;
 }
