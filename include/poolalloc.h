@@ -425,6 +425,10 @@ enum poolalloc_format { POOLALLOC_TEXT, POOLALLOC_JSON, POOLALLOC_PROMETHEUS };
  * be written, the format is none of these, or as above. */
 int poolalloc_dump(int fd, enum poolalloc_format format);
 
+/* Writes the sampled heap profile in the text format that pprof and jeprof read, without allocating. 0;
+ * or -1: not all of it could be written, or nothing is sampled: POOLALLOC_CONF sets profile_bytes. */
+int poolalloc_profile(int fd);
+
 #ifdef __cplusplus
 }
 #endif

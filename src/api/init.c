@@ -4,7 +4,7 @@
  * -z initfirst): handlers of fork and options. malloc works before it.
  */
 #include "conf/options.h"
-#include "heap/heap.h"
+#include "heap/sample.h"
 #include "obs/dump.h"
 #include "os/process.h"
 #include "os/text.h"
@@ -28,6 +28,7 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
                       NULL);
         return;
     }
+    sample_init();
     dump_init();
     heap_background_start();
 }

@@ -36,6 +36,14 @@ EXPORT size_t poolalloc_stats_get(struct poolalloc_stats *to, size_t bytes)
     return sizeof all;
 }
 
+EXPORT int poolalloc_profile(int fd)
+{
+    int saved_errno = errno;
+    bool done = dump_profile_to(fd);
+    errno = saved_errno;
+    return done ? 0 : -1;
+}
+
 EXPORT int poolalloc_dump(int fd, enum poolalloc_format format)
 {
     static const enum dump_format formats[] = {

@@ -14,6 +14,7 @@
  */
 #include "base/atomic.h"
 #include "conf/options.h"
+#include "heap/guard.h"
 #include "heap/handler.h"
 #include "os/process.h"
 #include "os/sys.h"
@@ -68,6 +69,8 @@ static void run(const struct slot *slot, int signal, siginfo_t *info, void *cont
     if (is_by_kernel && handler_put_off(signal, info, context))
         return;
     enum handler_state state = handler_begin((uintptr_t)__builtin_frame_address(0), context);
+    if (signal == SIGSEGV)
+        guard_report_fault(info);
     if ((slot->flags & (int)SA_RESETHAND) != 0)
         forget_handler(signal);
     errno = saved_errno;
@@ -145,6 +148,8 @@ static bool is_handler(const struct sigaction *act)
 static void reveal(struct sigaction *old)
 {
     const struct slot *slot = slot_of(old->sa_sigaction);
+    if (old->sa_sigaction == guard_on_fault)
+        *old = (struct sigaction){.sa_handler = SIG_DFL};
     if (slot == NULL)
         return;
     old->sa_sigaction = slot->action;
@@ -152,12 +157,21 @@ static void reveal(struct sigaction *old)
     old->sa_mask = slot->mask;
 }
 
+/* Ours in place of the program's; NULL: none. */
+static action *function_for(int signal, const struct sigaction *act)
+{
+    if (is_handler(act))
+        return slot_make(act);
+    return signal == SIGSEGV && act->sa_handler == SIG_DFL && guard_area_bytes > 0 ? guard_on_fault
+                                                                                   : NULL;
+}
+
 EXPORT int sigaction(int signal, const struct sigaction *act, struct sigaction *old)
 {
     if (!options.guard_handlers || !is_signal(signal) || os_is_bypassed())
         return os_next_sigaction(signal, act, old);
     struct sigaction ours;
-    action *function = act != NULL && is_handler(act) ? slot_make(act) : NULL;
+    action *function = act != NULL ? function_for(signal, act) : NULL;
     if (function != NULL) {
         ours = *act;
         ours.sa_sigaction = function;

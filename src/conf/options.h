@@ -23,23 +23,26 @@ enum dump_format { DUMP_TEXT, DUMP_JSON, DUMP_PROM };
 
 struct options {
     uint64_t verbose;
-    uint64_t cache_bytes;        /* caps of all bins of all threads */
-    uint64_t cache_thread_bytes; /* caps of all bins of a thread */
-    uint64_t cache_class_bytes;  /* cap of one bin */
-    uint64_t dirty_bytes;        /* free memory held back from the kernel */
-    uint64_t dirty_percent;      /* of what is in use: as much on top */
-    uint64_t purge_ms;           /* and for how long */
-    uint64_t background;         /* a thread of ours sees to it */
-    uint64_t huge;               /* enum huge_pages */
-    uint64_t direct_bytes;       /* blocks from here on are mapped if nothing free fits */
-    uint64_t guest_calls;        /* of a new thread, before it gets a heap of its own */
-    uint64_t foreign;            /* enum foreign_action */
-    uint64_t zero_realloc;       /* enum zero_realloc_action */
-    uint64_t deepbind;           /* leave the program's RTLD_DEEPBIND alone */
-    uint64_t guard_handlers;     /* see to it that signal handlers may call malloc */
-    char dump[OPTION_TEXT_MAX];  /* where dumps go; empty: there are none */
-    uint64_t dump_exit;          /* enum dump_exit */
-    uint64_t dump_signal;        /* its number, or 0 */
+    uint64_t cache_bytes;          /* caps of all bins of all threads */
+    uint64_t cache_thread_bytes;   /* caps of all bins of a thread */
+    uint64_t cache_class_bytes;    /* cap of one bin */
+    uint64_t dirty_bytes;          /* free memory held back from the kernel */
+    uint64_t dirty_percent;        /* of what is in use: as much on top */
+    uint64_t purge_ms;             /* and for how long */
+    uint64_t background;           /* a thread of ours sees to it */
+    uint64_t huge;                 /* enum huge_pages */
+    uint64_t direct_bytes;         /* blocks from here on are mapped if nothing free fits */
+    uint64_t guest_calls;          /* of a new thread, before it gets a heap of its own */
+    uint64_t foreign;              /* enum foreign_action */
+    uint64_t profile_bytes;        /* sampled once in so many, for the heap profile; 0: not */
+    uint64_t guard_every;          /* one of so many calls gets a guarded block; 0: none */
+    uint64_t zero_realloc;         /* enum zero_realloc_action */
+    uint64_t deepbind;             /* leave the program's RTLD_DEEPBIND alone */
+    uint64_t guard_handlers;       /* see to it that signal handlers may call malloc */
+    char dump[OPTION_TEXT_MAX];    /* where dumps go; empty: there are none */
+    char profile[OPTION_TEXT_MAX]; /* where heap profiles go; empty: there are none */
+    uint64_t dump_exit;            /* enum dump_exit */
+    uint64_t dump_signal;          /* its number, or 0 */
     uint64_t dump_every_ms;
     uint64_t dump_live_bytes; /* when so much is live for the first time */
     uint64_t dump_fatal;      /* when the heap is found to be broken */

@@ -7,6 +7,8 @@
 
 #include "conf/options.h"
 #include "heap/emergency.h"
+#include "heap/guard.h"
+#include "heap/sample.h"
 #include "mem/arena.h"
 #include "mem/large.h"
 #include "os/pages.h"
@@ -28,18 +30,30 @@ static void count_refill(struct heap *heap, unsigned class, size_t bytes)
     counter_add(&heap->shelves[class].asked_bytes, bytes);
 }
 
+/* The head of a bin cannot be popped: it is marked, or was written over. */
+COLD static void *alloc_marked(struct heap *heap, unsigned class, size_t bytes)
+{
+    struct block *block = heap->front.bins[class].head;
+    if (!block_is_free(block))
+        block_corrupted(block, class_bytes(class));
+    unsigned marks = block_marks_take(block);
+    block_mark(block, sample_marks(heap, class)); /* it stays for the next call, and its chance */
+    return sample_wanted(marks, class, bytes);
+}
+
 static void *alloc_from(struct heap *heap, unsigned class, size_t bytes)
 {
     struct bin *bin = &heap->front.bins[class];
     for (;;) {
         void *block = bin_pop(&heap->front, bin);
+        if (UNLIKELY(block == NULL && bin->head != BLOCK_END))
+            block = alloc_marked(heap, class, bytes);
+        else if (block == NULL && !heap_refill(heap, class))
+            return NULL;
+        else if (block == NULL)
+            count_refill(heap, class, bytes);
         if (block != NULL)
             return block;
-        if (UNLIKELY(bin->head != BLOCK_END))
-            block_corrupted(bin->head, class_bytes(class));
-        if (!heap_refill(heap, class))
-            return NULL;
-        count_refill(heap, class, bytes);
     }
 }
 
@@ -79,7 +93,21 @@ NOINLINE void *alloc_slow(size_t bytes)
     void *p =
         bytes <= CLASS_MAX_BYTES ? alloc_class(class_of(bytes), bytes) : large_alloc(bytes, 1);
     heap_finish();
+    if (UNLIKELY(sample_is_on))
+        p = sample_finish(p, bytes, BLOCK_ALIGN);
     return or_no_memory(p);
+}
+
+/* Past the bin; NULL: nothing is easily had there. */
+static void *take_zeroed(struct heap *heap, unsigned class, size_t bytes)
+{
+    unsigned marks = UNLIKELY(sample_is_on) ? sample_marks(heap, class) : 0;
+    void *block = marks != 0 ? sample_wanted(marks, class, bytes) : NULL;
+    if (LIKELY(block == NULL))
+        block = heap_take_zeroed(heap, class);
+    if (block != NULL)
+        count_refill(heap, class, bytes);
+    return block;
 }
 
 static void *alloc_class_zeroed(size_t bytes)
@@ -88,14 +116,19 @@ static void *alloc_class_zeroed(size_t bytes)
     unsigned class = class_of(bytes);
     struct heap *heap = heap_attach();
     if (bytes >= WORTH_CARVING_BYTES && heap != NULL && heap->front.bins[class].head == BLOCK_END) {
-        void *block = heap_take_zeroed(heap, class);
-        if (block != NULL) {
-            count_refill(heap, class, bytes);
+        void *block = take_zeroed(heap, class, bytes);
+        if (block != NULL)
             return block;
-        }
     }
     void *block = alloc_in(heap, class, bytes);
-    return block != NULL ? memset(block, 0, bytes) : NULL;
+    return block != NULL && !sample_is_wanted(block) ? memset(block, 0, bytes) : block;
+}
+
+COLD static void *finish_zeroed(void *p, size_t bytes)
+{
+    bool was_wanted = sample_is_wanted(p);
+    p = sample_finish(p, bytes, BLOCK_ALIGN);
+    return was_wanted && p != NULL ? memset(p, 0, bytes) : p;
 }
 
 static void *emergency_alloc_zeroed(size_t bytes)
@@ -110,6 +143,8 @@ void *heap_alloc_zeroed(size_t bytes)
         return or_no_memory(emergency_alloc_zeroed(bytes));
     void *p = bytes <= CLASS_MAX_BYTES ? alloc_class_zeroed(bytes) : large_alloc_zeroed(bytes);
     heap_finish();
+    if (UNLIKELY(sample_is_on))
+        p = finish_zeroed(p, bytes);
     return or_no_memory(p);
 }
 
@@ -141,6 +176,8 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
         return or_no_memory(emergency_alloc(bytes, align));
     void *p = alloc_aligned(align, bytes);
     heap_finish();
+    if (UNLIKELY(sample_is_on))
+        p = sample_finish(p, bytes, align);
     return or_no_memory(p);
 }
 
@@ -225,25 +262,42 @@ COLD static void free_put_off(void)
     }
 }
 
+static bool free_large(void *p)
+{
+    if (UNLIKELY(sample_is_on))
+        sample_forget(p);
+    return large_free(p);
+}
+
+/* No block of the heap. */
+static void free_elsewhere(void *p)
+{
+    if (guard_owns(p))
+        guard_free(p);
+    else if (!emergency_free_own(p))
+        free_foreign(p);
+}
+
 NOINLINE void free_slow(void *p)
 {
     if (p == NULL)
         return;
     if (UNLIKELY(!heap_enter())) {
-        emergency_free(p);
+        if (!guard_owns(p)) /* its room stays in use */
+            emergency_free(p);
         return;
     }
     struct place place = map_place((uintptr_t)p);
     bool done = true;
     if (UNLIKELY(!place.is_slab))
-        done = large_free(p);
+        done = free_large(p);
     else if (UNLIKELY(!is_block(place)))
         panic(free_of_no_block, p, class_bytes(place.class));
     else
         free_small(p, place);
     heap_finish();
-    if (UNLIKELY(!done) && !emergency_free_own(p))
-        free_foreign(p);
+    if (UNLIKELY(!done))
+        free_elsewhere(p);
     if (UNLIKELY(emergency_has_put_off()))
         free_put_off();
 }
@@ -265,6 +319,8 @@ size_t heap_usable_size(void *p)
     struct place place = map_place((uintptr_t)p);
     if (LIKELY(place.is_slab))
         return is_block(place) ? class_bytes(place.class) : 0;
+    if (UNLIKELY(guard_owns(p)))
+        return guard_usable_size(p);
     const struct span *span = large_at(p);
     if (span != NULL)
         return span_bytes(span);
@@ -287,6 +343,8 @@ static void *alloc_to_grow(size_t bytes)
         return NULL;
     void *p = large_alloc(bytes + bytes / 8, 1);
     heap_finish();
+    if (UNLIKELY(sample_is_on) && p != NULL)
+        sample_resized(p, bytes);
     return p;
 }
 
@@ -320,7 +378,7 @@ static void *realloc_small(struct block *block, struct place place, size_t bytes
     if (UNLIKELY(!is_block(place)))
         panic(realloc_of_no_block, block, usable);
     /* The caller is about to use the block, so looking at it costs no cache miss here. */
-    if (UNLIKELY(block_is_sealed(block, block->next, block_secret)))
+    if (UNLIKELY(block_is_free(block)))
         panic("realloc of a free block", block, usable);
     return is_good_fit(bytes, usable) ? block : realloc_by_copy(block, usable, bytes);
 }
@@ -342,19 +400,31 @@ static void *realloc_inside(void *p, size_t bytes)
     return usable > 0 ? realloc_by_copy(p, usable, bytes) : or_no_memory(NULL);
 }
 
+/* Where it cannot be resized and cannot be moved either, it is not of the sample any more. */
+static void *resize_large(struct span *span, const void *p, size_t bytes)
+{
+    if (UNLIKELY(sample_is_on))
+        sample_forget(p);
+    return large_realloc(span, bytes);
+}
+
 static void *realloc_block(void *p, size_t bytes)
 {
     struct place place = map_place((uintptr_t)p);
     if (LIKELY(place.is_slab))
         return realloc_small(p, place, bytes);
+    if (UNLIKELY(guard_owns(p)))
+        return realloc_by_copy(p, guard_usable_size(p), bytes);
     if (UNLIKELY(!heap_enter()))
         return realloc_inside(p, bytes);
     struct span *span = arena_large_at(p);
     size_t usable = span != NULL ? span_bytes(span) : 0;
     void *resized = NULL;
     if (span != NULL && bytes > CLASS_MAX_BYTES)
-        resized = large_realloc(span, bytes);
+        resized = resize_large(span, p, bytes);
     heap_finish();
+    if (UNLIKELY(sample_is_on) && resized != NULL)
+        sample_resized(resized, bytes);
     if (resized != NULL)
         return resized;
     if (span == NULL)

@@ -8,7 +8,7 @@
  */
 #include "base/check.h"
 #include "conf/options.h"
-#include "heap/heap.h"
+#include "heap/sample.h"
 #include "mem/arena.h"
 #include "mem/slab.h"
 #include "os/panic.h"
@@ -235,6 +235,8 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
     shelf->is_hot = true;
     if (UNLIKELY(++heap->n_looks % LOOKS_PER_REVIEW == 0))
         review(heap, class);
+    if (UNLIKELY(sample_is_on))
+        sample_freed(heap, class);
     size_t n = bin_count(heap, class);
     if (n >= bin_limit(shelf)) {
         bin_overflow(heap, class, n);

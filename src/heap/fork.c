@@ -23,7 +23,7 @@
  *
  * Tests: tests/unit/test_fork_child.c, tests/stress/fork.c, tests/loader/processes.c.
  */
-#include "heap/heap.h"
+#include "heap/sample.h"
 #include "mem/arena.h"
 #include "mem/meta.h"
 #include "os/pages.h"
@@ -62,6 +62,7 @@ static void fork_prepare(void)
     for (uint32_t i = 1; i <= heap_number_max(); i++)
         lock_take_sibling(&heap_by_number(i)->lock);
     arena_fork_prepare();
+    sample_fork_prepare();
     meta_fork_prepare();
     lock_fork_begin();
     heap_leave();
@@ -74,6 +75,7 @@ static void fork_parent(void)
     (void)heap_enter();
     lock_fork_end();
     meta_fork_parent();
+    sample_fork_parent();
     arena_fork_parent();
     for (uint32_t i = 1; i <= heap_number_max(); i++) {
         lock_release(&heap_by_number(i)->lock);
@@ -100,6 +102,7 @@ static void fork_child(void)
         atomic_put_release(mark, FORK_NONE);
     (void)heap_enter();
     meta_fork_child();
+    sample_fork_child();
     arena_fork_child();
     for (uint32_t i = 1; i <= heap_number_max(); i++) {
         struct heap *heap = heap_by_number(i);
@@ -152,6 +155,7 @@ static void fork_unnoticed(_Atomic uint32_t *mark)
         return;
     }
     meta_fork_unnoticed();
+    sample_fork_unnoticed();
     arena_fork_unnoticed();
     for (uint32_t i = 1; i <= heap_number_max(); i++)
         see_to_heap(heap_by_number(i));

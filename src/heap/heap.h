@@ -37,6 +37,8 @@ enum {
     HEAPS_MAX = 1 << 15, /* heap numbers are 15 bits of a slab word; 0 is the empty heap's */
 };
 
+enum sample_kind { SAMPLE_PROFILE, SAMPLE_GUARD, N_SAMPLE_KINDS };
+
 enum heap_state { HEAP_LIVE, HEAP_PARKED, HEAP_ORPHAN };
 
 /* What malloc and free of one class touch: half a cache line. [owner]
@@ -65,6 +67,10 @@ struct shelf {
     bool refilled_from_slab;  /* [owner] since the last overflow: the cap was too small */
     bool is_hot;              /* [owner] looked at since the hand of caps_shrink came by */
     bool is_draining;         /* [owner] blocks go home as they are freed: flush.c */
+
+    /* sample.c. [owner] */
+    uint64_t sample_until[N_SAMPLE_KINDS]; /* distance to the next choice; 0: not drawn yet */
+    uint64_t sample_frees[N_SAMPLE_KINDS]; /* into the bin, that had their chance */
 
     /* Counters of the owner's: any thread may read them. */
     _Atomic uint64_t n_refills;      /* calls that found the bin empty */

@@ -8,7 +8,7 @@
  */
 #include "base/check.h"
 #include "conf/options.h"
-#include "heap/heap.h"
+#include "heap/sample.h"
 #include "mem/arena.h"
 #include "mem/slab.h"
 
@@ -143,12 +143,15 @@ static bool refill_locked(struct heap *heap, unsigned class)
         shelf->n_magazine = 0;
         return true;
     }
+    /* Those of the magazine had their chance when they were freed into the bin. */
     struct chain chain = inbox_take(&heap->inboxes[class], class_bytes(class));
-    if (chain.n > 0) {
+    if (chain.n > 0)
         bin_install(heap, class, chain.head, chain.n);
-        return true;
-    }
-    return refill_from_slab(heap, class);
+    else if (!refill_from_slab(heap, class))
+        return false;
+    if (UNLIKELY(sample_is_on))
+        sample_entered(heap, class, bin_count(heap, class)); /* it was empty */
+    return true;
 }
 
 static bool refill(struct heap *heap, unsigned class)

@@ -11,6 +11,9 @@
  * The low bits of the secret are never all zero while those of addresses are: a cleared seal (0) is
  * never valid, and neither is that of block_end, the end of every chain. An empty bin therefore
  * needs no test of its own: its pop fails the check.
+ *
+ * A seal may have marks, of which secrets know nothing: a block so marked cannot be popped by the
+ * fast path either, and whoever takes it learns that it was chosen (heap/sample.h).
  */
 #ifndef POOLALLOC_MEM_BLOCK_H
 #define POOLALLOC_MEM_BLOCK_H
@@ -30,6 +33,8 @@ struct chain {
     struct block *tail;
     size_t n;
 };
+
+enum { MARK_PROFILE = 2, MARK_GUARD = 4, MARKS = MARK_PROFILE | MARK_GUARD };
 
 extern const struct block block_end; /* zeroes */
 #define BLOCK_END ((struct block *)&block_end)
@@ -51,16 +56,40 @@ ALWAYS_INLINE bool block_is_sealed(const struct block *block, const struct block
     return (block->seal ^ (uintptr_t)next ^ (uintptr_t)block) == secret;
 }
 
+/* What is wrong with its seal: nothing, or marks, or whatever somebody wrote over it. */
+ALWAYS_INLINE uintptr_t block_flaw(const struct block *block)
+{
+    return block->seal ^ (uintptr_t)block->next ^ (uintptr_t)block ^ block_secret;
+}
+
+/* With marks or without. */
+ALWAYS_INLINE bool block_is_free(const struct block *block)
+{
+    return (block_flaw(block) & ~(uintptr_t)MARKS) == 0;
+}
+
+ALWAYS_INLINE void block_mark(struct block *block, unsigned marks)
+{
+    block->seal ^= marks & ~block_flaw(block);
+}
+
+/* The block is free. */
+ALWAYS_INLINE unsigned block_marks_take(struct block *block)
+{
+    unsigned marks = (unsigned)block_flaw(block);
+    block->seal ^= marks;
+    return marks;
+}
+
 /* Ends the process: a free block does not hold what we wrote into it. */
 NORETURN COLD void block_corrupted(const struct block *block, size_t class_bytes);
 
 /* The block after `block` in a chain; never returns a link that was written over. */
 ALWAYS_INLINE struct block *block_next_checked(const struct block *block, size_t class_bytes)
 {
-    struct block *next = block->next;
-    if (UNLIKELY(!block_is_sealed(block, next, block_secret)))
+    if (UNLIKELY(!block_is_free(block)))
         block_corrupted(block, class_bytes);
-    return next;
+    return block->next;
 }
 
 /* Appends to a chain that is being built; chain_close ends it. */

@@ -3,6 +3,7 @@
 
 #include "heap/heap.h"
 #include "mem/arena.h"
+#include "obs/profile.h"
 #include "obs/report.h"
 #include "os/clock.h"
 #include "os/panic.h"
@@ -74,6 +75,18 @@ static bool write_report(struct report *report, int fd, uint64_t format)
     return out_flush(&report->out);
 }
 
+static bool write_figures(struct report *report, int fd)
+{
+    return write_report(report, fd, options.dump_format);
+}
+
+static bool write_profile(struct report *report, int fd)
+{
+    out_init(&report->out, fd);
+    profile_write(&report->out);
+    return out_flush(&report->out);
+}
+
 static bool is_stderr_of_start(int fd)
 {
     return stderr_at_start.known &&
@@ -114,12 +127,12 @@ struct path {
     char name[PATH_BYTES];
 };
 
-/* The option's file name with what is after each % in place. False: too long. */
-static bool path_expand(struct path *path, uint64_t number)
+/* An option's file name with what is after each % in place. False: too long. */
+static bool path_expand(struct path *path, const char *pattern, uint64_t number)
 {
     struct text text;
     text_init(&text, path->name, sizeof path->name - 1);
-    for (const char *from = options.dump; *from != '\0'; from++) {
+    for (const char *from = pattern; *from != '\0'; from++) {
         if (from[0] == '%' && from[1] != '\0')
             add_of_process(&text, *++from, number);
         else
@@ -145,36 +158,39 @@ static bool path_aside(struct path *aside, const struct path *path, uint64_t num
 }
 
 /* What was there before this process's first dump stays, unless told otherwise. */
-static bool may_replace(const struct path *path, uint64_t number)
+static bool may_replace(const struct path *path, const char *pattern, uint64_t number)
 {
     struct path first;
     return options.dump_replace ||
-           (number > 1 && path_expand(&first, 1) && strcmp(first.name, path->name) == 0);
+           (number > 1 && path_expand(&first, pattern, 1) && strcmp(first.name, path->name) == 0);
 }
 
-static bool write_aside(struct report *report, const struct path *aside)
+typedef bool write_call(struct report *report, int fd);
+
+static bool write_aside(struct report *report, const struct path *aside, write_call *write)
 {
     long fd = sys_open_new(aside->name);
     if (fd < 0)
         return false;
-    bool done = write_report(report, (int)fd, options.dump_format);
+    bool done = write(report, (int)fd);
     return sys_close((int)fd) == 0 && done;
 }
 
-static bool publish(const struct path *aside, const struct path *path, uint64_t number)
+static bool publish(const struct path *aside, const struct path *path, bool over)
 {
-    long code = may_replace(path, number) ? sys_rename_over(aside->name, path->name)
-                                          : sys_rename_new(aside->name, path->name);
+    long code =
+        over ? sys_rename_over(aside->name, path->name) : sys_rename_new(aside->name, path->name);
     return code == 0;
 }
 
-static void write_to_file(struct report *report)
+static void write_to_file(struct report *report, const char *pattern, write_call *write)
 {
     struct path path;
     struct path aside;
     bool done = false;
-    if (path_expand(&path, report->number) && path_aside(&aside, &path, report->number)) {
-        done = write_aside(report, &aside) && publish(&aside, &path, report->number);
+    if (path_expand(&path, pattern, report->number) && path_aside(&aside, &path, report->number)) {
+        done = write_aside(report, &aside, write) &&
+               publish(&aside, &path, may_replace(&path, pattern, report->number));
         if (!done)
             (void)sys_unlink(aside.name);
     }
@@ -199,8 +215,10 @@ static void write_dump(struct report *report, enum dump_cause cause)
     report->number = next_number();
     if (is_to_stderr())
         write_to_stderr(report);
-    else
-        write_to_file(report);
+    else if (options.dump[0] != '\0')
+        write_to_file(report, options.dump, write_figures);
+    if (options.profile[0] != '\0' && profile_is_on())
+        write_to_file(report, options.profile, write_profile);
 }
 
 /* Occasions whose dump could not be made for want of a lock, a bit each: the next slow path of any
@@ -225,6 +243,16 @@ void dump_now(enum dump_cause cause)
         make_dump(&desk->report, cause);
         desk_leave(desk);
     }
+}
+
+bool dump_profile_to(int fd)
+{
+    struct out out;
+    if (!profile_is_on())
+        return false;
+    out_init(&out, fd);
+    profile_write(&out);
+    return out_flush(&out);
 }
 
 bool dump_to(int fd, enum dump_format format)
@@ -343,7 +371,7 @@ static void stderr_remember(void)
 
 void dump_init(void)
 {
-    if (options.dump[0] == '\0')
+    if (options.dump[0] == '\0' && options.profile[0] == '\0')
         return;
     stderr_remember();
     if (options.dump_exit != DUMP_EXIT_OFF)

@@ -39,4 +39,7 @@ void dump_now(enum dump_cause cause);
  * interrupted malloc, or not all could be written. */
 bool dump_to(int fd, enum dump_format format);
 
+/* The heap profile. False: nothing is sampled, or not all could be written. */
+bool dump_profile_to(int fd);
+
 #endif

@@ -25,6 +25,9 @@ struct text *out_line(struct out *out);
 /* out_line and text_add in one. */
 void out_add(struct out *out, const char *string);
 
+/* Any number of bytes. */
+void out_add_span(struct out *out, const char *bytes, size_t n);
+
 /* Writes what there is. False: something was lost. */
 bool out_flush(struct out *out);
 

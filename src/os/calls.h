@@ -18,7 +18,7 @@
     X(POPULATE, madvise_populate, "pages asked for together instead of by a fault each")           \
     X(HUGE, madvise_hugepage, "huge pages, where huge= says so")                                   \
     X(REMAP, mremap, "large blocks that become longer, shorter, or move")                          \
-    X(PROTECT, mprotect, "guards around our own records")                                          \
+    X(PROTECT, mprotect, "guards around our own records and guarded blocks")                       \
     X(WAIT, futex_wait, "waiting for a lock that another thread holds")
 
 #define OS_CALL_ENUM(kind, name, meaning) OS_CALL_##kind,

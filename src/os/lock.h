@@ -25,6 +25,8 @@ enum lock_rank {
     LOCK_GUEST,
     LOCK_HEAP,
     LOCK_ARENA,
+    LOCK_SAMPLE,
+    LOCK_GUARDED,
     LOCK_META
 };
 

@@ -65,6 +65,11 @@ void os_pages_guard(void *p, size_t bytes)
     (void)OS_CALL_COUNTED(OS_CALL_PROTECT, sys_protect_none(p, bytes));
 }
 
+bool os_pages_open(void *p, size_t bytes)
+{
+    return OS_CALL_COUNTED(OS_CALL_PROTECT, sys_protect_open(p, bytes)) == 0;
+}
+
 bool os_pages_resize(void *p, size_t old_bytes, size_t new_bytes)
 {
     long result = OS_CALL_COUNTED(OS_CALL_REMAP, sys_resize(p, old_bytes, new_bytes));

@@ -31,6 +31,9 @@ void os_pages_huge_off(void *p, size_t bytes);
 /* A guard: any access faults. Failure is ignored, a guard less is no harm to the program. */
 void os_pages_guard(void *p, size_t bytes);
 
+/* The end of a guard. False: it stays one. */
+bool os_pages_open(void *p, size_t bytes);
+
 /* Grows or shrinks a mapping where it is. False: nothing changed. */
 bool os_pages_resize(void *p, size_t old_bytes, size_t new_bytes);
 

@@ -7,15 +7,15 @@
 
 _Atomic(panic_observer_call *) panic_observer;
 
-/* Once: it may find fault itself. */
-static void look(void)
+/* It may find fault itself. */
+void panic_look(void)
 {
     panic_observer_call *observer = atomic_swap_acquire(&panic_observer, NULL);
     if (observer != NULL)
         observer();
 }
 
-void panic(const char *fault, const void *p, size_t class_bytes)
+void panic_say(const char *fault, const void *p, size_t class_bytes)
 {
     char line[256];
     struct text text;
@@ -31,6 +31,16 @@ void panic(const char *fault, const void *p, size_t class_bytes)
         text_add(&text, "none");
     text_add(&text, "\n");
     (void)text_write(&text, 2);
-    look();
+}
+
+void panic_end(void)
+{
+    panic_look();
     abort();
+}
+
+void panic(const char *fault, const void *p, size_t class_bytes)
+{
+    panic_say(fault, p, class_bytes);
+    panic_end();
 }

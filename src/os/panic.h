@@ -14,6 +14,11 @@
 /* class_bytes 0: the address belongs to no size class. */
 NORETURN COLD void panic(const char *fault, const void *p, size_t class_bytes);
 
+/* The line alone, what is to be done after it, and that with the end: for those with more to say. */
+COLD void panic_say(const char *fault, const void *p, size_t class_bytes);
+void panic_look(void);
+NORETURN COLD void panic_end(void);
+
 /* Called between the line and the abort, once; NULL: nobody. This thread may be inside and hold any
  * lock. */
 typedef void panic_observer_call(void);

@@ -39,6 +39,11 @@ long sys_protect_none(void *p, size_t bytes)
     return RAW(SYS_mprotect, p, bytes, PROT_NONE);
 }
 
+long sys_protect_open(void *p, size_t bytes)
+{
+    return RAW(SYS_mprotect, p, bytes, PROT_READ | PROT_WRITE);
+}
+
 long sys_discard(void *p, size_t bytes)
 {
     return RAW(SYS_madvise, p, bytes, MADV_DONTNEED);
@@ -84,6 +89,16 @@ long sys_open_new(const char *path)
 {
     return RAW(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
                0644);
+}
+
+long sys_open_read(const char *path)
+{
+    return RAW(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+}
+
+long sys_read(int fd, void *buffer, size_t bytes)
+{
+    return RAW(SYS_read, fd, buffer, bytes);
 }
 
 long sys_close(int fd)

@@ -17,6 +17,7 @@
 long sys_map(void *hint, size_t bytes);                       /* private, anonymous, read-write */
 long sys_unmap(void *p, size_t bytes);                        /* munmap */
 long sys_protect_none(void *p, size_t bytes);                 /* mprotect to PROT_NONE */
+long sys_protect_open(void *p, size_t bytes);                 /* mprotect to read and write */
 long sys_discard(void *p, size_t bytes);                      /* MADV_DONTNEED */
 long sys_huge_on(void *p, size_t bytes);                      /* MADV_HUGEPAGE */
 long sys_huge_off(void *p, size_t bytes);                     /* MADV_NOHUGEPAGE */
@@ -26,7 +27,9 @@ long sys_resize(void *p, size_t old_bytes, size_t new_bytes); /* mremap that sta
 /* mremap onto the mapping at `to`, which is replaced. */
 long sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long sys_write(int fd, const void *text, size_t bytes);
-long sys_open_new(const char *path); /* create, exclusive, for writing, close on exec */
+long sys_open_new(const char *path);  /* create, exclusive, for writing, close on exec */
+long sys_open_read(const char *path); /* close on exec */
+long sys_read(int fd, void *buffer, size_t bytes);
 long sys_close(int fd);
 /* Gives a file another name: only if nothing has it, or in its place, whatever that is. */
 long sys_rename_new(const char *from, const char *to);

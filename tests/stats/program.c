@@ -334,6 +334,103 @@ static void run_doors(const char *path)
            (unsigned long long)stats.mapped_bytes, (unsigned long long)stats.allocs);
 }
 
+/* ---- sites for the profile: each allocates its own size and in its own way ---- */
+
+enum { N_SMALL = 400000, N_PAIRS = 200000, N_BATCH = 200, N_BATCHES = 300, N_ZEROED = 2000 };
+enum { N_LARGE = 300, N_ALIGNED = 20000, N_PASSED = 100000, N_GROWN = 40 };
+
+static void **kept;
+
+/* Functions that are there, and return only after the call. */
+#define SITE(name, call)                                                                           \
+    __attribute__((noinline)) static void *site_##name(void *p)                                    \
+    {                                                                                              \
+        void *volatile q = (call);                                                                 \
+        (void)p;                                                                                   \
+        return q;                                                                                  \
+    }
+
+SITE(small, malloc(64))
+SITE(pairs, malloc(1000))
+SITE(batches, malloc(3000))
+SITE(zeroed, calloc(1, 5000))
+SITE(large, malloc(100000))
+SITE(aligned, aligned_alloc(64, 640))
+SITE(passed, malloc(500))
+SITE(grown, realloc(p, p == NULL ? 200000 : 1000000))
+
+static void tell_site(const char *name, void *site, size_t live_bytes, size_t bytes)
+{
+    printf("site %s %zu %zu %zu\n", name, (size_t)site, live_bytes, bytes);
+}
+
+static void *free_kept(void *unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < N_PASSED; i++)
+        free(kept[i]);
+    return NULL;
+}
+
+static void check_zero(const char *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        must(p[i] == 0, "calloc is zero");
+}
+
+static void keep_all(void)
+{
+    for (size_t i = 0; i < N_SMALL; i++)
+        kept[i] = site_small(NULL);
+    for (size_t i = 0; i < N_ZEROED; i++)
+        check_zero(kept[i] = site_zeroed(NULL), 5000);
+    for (size_t i = 0; i < N_LARGE; i++)
+        kept[i] = site_large(NULL);
+    for (size_t i = 0; i < N_ALIGNED; i++) {
+        kept[i] = site_aligned(NULL);
+        must((size_t)kept[i] % 64 == 0, "alignment");
+    }
+    for (size_t i = 0; i < N_GROWN; i++)
+        kept[i] = site_grown(site_grown(NULL));
+}
+
+static void keep_none(void)
+{
+    for (size_t i = 0; i < N_PAIRS; i++)
+        free(site_pairs(NULL));
+    for (size_t i = 0; i < N_BATCHES; i++) {
+        for (size_t k = 0; k < N_BATCH; k++)
+            kept[k] = site_batches(NULL);
+        for (size_t k = 0; k < N_BATCH; k++)
+            free(kept[k]);
+    }
+    for (size_t i = 0; i < N_PASSED; i++)
+        kept[i] = site_passed(NULL);
+    pthread_t thread;
+    must(pthread_create(&thread, NULL, free_kept, NULL) == 0, "pthread_create");
+    must(pthread_join(thread, NULL) == 0, "pthread_join");
+}
+
+static void run_profile(const char *path)
+{
+    kept = malloc(N_SMALL * sizeof *kept);
+    keep_all();
+    keep_none();
+    tell_site("small", (void *)site_small, N_SMALL * 64, N_SMALL * 64);
+    tell_site("pairs", (void *)site_pairs, 0, (size_t)N_PAIRS * 1000);
+    tell_site("batches", (void *)site_batches, 0, (size_t)N_BATCHES * N_BATCH * 3000);
+    tell_site("zeroed", (void *)site_zeroed, N_ZEROED * 5000, N_ZEROED * 5000);
+    tell_site("large", (void *)site_large, N_LARGE * 100000, N_LARGE * 100000);
+    tell_site("aligned", (void *)site_aligned, N_ALIGNED * 640, N_ALIGNED * 640);
+    tell_site("passed", (void *)site_passed, 0, (size_t)N_PASSED * 500);
+    tell_site("grown", (void *)site_grown, N_GROWN * 1000000, N_GROWN * 1200000);
+    fflush(stdout);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    must(fd >= 0, path);
+    must(poolalloc_profile(fd) == (getenv("EXPECT_NONE") != NULL ? -1 : 0), "poolalloc_profile");
+    (void)close(fd);
+}
+
 static bool is(const char *a, const char *b)
 {
     return strcmp(a, b) == 0;
@@ -363,6 +460,8 @@ int main(int argc, char **argv)
         run_live();
     else if (is(what, "fatal"))
         run_fatal();
+    else if (is(what, "profile"))
+        run_profile(path);
     else if (is(what, "doors"))
         run_doors(path);
     else

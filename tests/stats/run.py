@@ -7,6 +7,7 @@ Every figure is exact: nothing here depends on time, but for the patience with a
 """
 import glob
 import json
+import math
 import os
 import re
 import shutil
@@ -401,12 +402,73 @@ def check_xml(root, dump, regions):
     equal(int(rest.get("size")), dump["totals"]["free_bytes"], "free spans")
 
 
+# ---- the profile ----
+
+
+ENTRY = re.compile(r"(\d+): (\d+) \[(\d+): (\d+)\] @((?: 0x[0-9a-f]+)+)$")
+
+
+def profile_of(text):
+    """[(live blocks, live bytes, blocks, bytes, [addresses])], as pprof would scale them."""
+    head, _, rest = text.partition("\n")
+    match = re.match(r"heap profile: *(\d+): *(\d+) *\[ *(\d+): *(\d+) *\] *@ *heap_v2/(\d+)$", head)
+    must(match, f"head: {head}")
+    interval = int(match[5])
+    entries, separator, maps = rest.partition("\nMAPPED_LIBRARIES:\n")
+    must(separator and re.search(r"r-xp .*/stats_program$", maps, re.M), "maps")
+    sums, found = [0, 0, 0, 0], []
+    for line in entries.splitlines():
+        entry = ENTRY.match(line)
+        must(entry, f"entry: {line}")
+        counts = [int(entry[i]) for i in range(1, 5)]
+        sums = [a + b for a, b in zip(sums, counts)]
+        found.append(scaled(counts[:2], interval) + scaled(counts[2:], interval) +
+                     [[int(pc, 16) for pc in entry[5].split()]])
+    equal(sums, [int(match[i]) for i in range(1, 5)], "sums in the head")
+    return interval, found
+
+
+def scaled(counts, interval):
+    n, size = counts
+    if n == 0:
+        equal(size, 0, "bytes of no blocks")
+        return [0, 0]
+    scale = 1 / (1 - math.exp(-size / n / interval))
+    return [n * scale, size * scale]
+
+
+def profile():
+    conf = "profile=heap.%n,profile_bytes=64K"
+    done = run("profile", conf, "by-call")
+    equal(files(), ["by-call", "heap.1"], "files")
+    sites = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("site ")]
+    for name in files():
+        check_sites(sites, *profile_of(read(name)))
+    os.environ["EXPECT_NONE"] = "1"
+    run("profile", "dump=none", "nothing")
+    equal(read("nothing"), "", "no profile where nothing is sampled")
+
+
+def check_sites(sites, interval, entries):
+    """Six standard deviations, of a sum of independent samples."""
+    must(len(sites) == 8, "the program has said where")
+    starts = [int(site[1]) for site in sites]
+    for name, address, live, every in sites:
+        mine = [entry for entry in entries
+                if max((s for s in starts if s < entry[4][0]), default=0) == int(address) and
+                entry[4][0] < int(address) + 64]
+        for expected, column in ((int(live), 1), (int(every), 3)):
+            got = sum(entry[column] for entry in mine)
+            error = 6 * math.sqrt(max(interval, 100000) * expected)
+            must(abs(got - expected) <= error, f"{name}: {got:.0f} of {expected}, not +-{error:.0f}")
+
+
 def identities():
     run("identities", "")
 
 
 CASES = [known, prometheus, text, names, replace, quick, fork, thread_exit, signals, idle, interval,
-         live, fatal, closed, doors, identities]
+         live, fatal, closed, doors, identities, profile]
 
 
 def main():

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/guard.h"
+
+#include "base/bits.h"
+#include "heap/heap.h"
+#include "heap/sites.h"
+#include "os/pages.h"
+#include "os/panic.h"
+#include "os/process.h"
+#include "os/stack.h"
+#include "os/sys.h"
+#include "os/text.h"
+
+#include <string.h>
+
+enum { N_ROOMS = 256, ROOM_BYTES = GUARD_MAX_BYTES, FILL = 0xa5 };
+
+enum room_state { ROOM_UNUSED, ROOM_LIVE, ROOM_FREED };
+
+/* Who did something to a block. */
+struct deed {
+    uint32_t site;
+    uint32_t thread;
+};
+
+struct room {
+    _Atomic uint32_t state; /* enum room_state; changes under the lock */
+    uintptr_t block;
+    size_t bytes;
+    size_t open_bytes; /* pages that are open, from the begin or up to the end of the room */
+    bool is_at_end;
+    struct deed allocated;
+    struct deed freed;
+};
+
+uintptr_t guard_area_begin;
+size_t guard_area_bytes;
+
+static struct {
+    struct lock lock;
+    size_t stride;              /* [const] */
+    uint32_t n_used;            /* [lock] rooms that were ever used */
+    uint32_t n_free;            /* [lock] others that are free, oldest first: */
+    uint32_t first_free;        /* [lock] */
+    uint16_t free[N_ROOMS];     /* [lock] a ring */
+    struct room rooms[N_ROOMS]; /* [lock] */
+} area = {.lock = LOCK_INIT(LOCK_GUARDED)};
+
+static uintptr_t room_begin(const struct room *room)
+{
+    return guard_area_begin + os_page_bytes() + (size_t)(room - area.rooms) * area.stride;
+}
+
+/* The room that the address is in, or in the page behind; NULL: it is in the first page. */
+static struct room *room_of(uintptr_t address)
+{
+    uintptr_t offset = address - guard_area_begin;
+    if (offset < os_page_bytes())
+        return NULL;
+    return &area.rooms[(offset - os_page_bytes()) / area.stride];
+}
+
+/* ---- reports ---- */
+
+static void say_line(const char *line)
+{
+    struct text text;
+    char copy[64];
+    text_init(&text, copy, sizeof copy);
+    text_add(&text, line);
+    (void)text_write(&text, 2);
+}
+
+static void say_frame(uintptr_t address)
+{
+    struct os_symbol symbol = os_symbol_at(address);
+    char line[512];
+    struct text text;
+    text_init(&text, line, sizeof line - 1);
+    text_add(&text, "    ");
+    text_add_address(&text, (const void *)address);
+    text_add(&text, " ");
+    text_add(&text, symbol.name != NULL ? symbol.name : "?");
+    text_add(&text, "+");
+    text_add_number(&text, symbol.offset);
+    text_add(&text, " (");
+    text_add(&text, symbol.object);
+    text_add(&text, ")");
+    text.end++;
+    text_add(&text, "\n");
+    (void)text_write(&text, 2);
+}
+
+static void say_stack(const uintptr_t *frames, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        say_frame(frames[i]);
+}
+
+static void say_deed(const char *what, const struct deed *deed)
+{
+    struct site site = sites_get(deed->site);
+    char line[128];
+    struct text text;
+    if (site.n == 0)
+        return;
+    text_init(&text, line, sizeof line);
+    text_add(&text, "  ");
+    text_add(&text, what);
+    text_add(&text, " by thread ");
+    text_add_number(&text, deed->thread);
+    text_add(&text, ":\n");
+    (void)text_write(&text, 2);
+    say_stack(site.frames, site.n);
+}
+
+static void say_where(const struct room *room, uintptr_t address)
+{
+    char line[192];
+    struct text text;
+    bool is_before = address < room->block;
+    uintptr_t end = room->block + room->bytes;
+    text_init(&text, line, sizeof line);
+    text_add(&text, "  ");
+    text_add_number(&text, is_before ? room->block - address
+                                     : address - (address < end ? room->block : end));
+    text_add(&text, is_before ? " bytes before" : address < end ? " bytes into" : " bytes behind");
+    text_add(&text, " a block of ");
+    text_add_number(&text, room->bytes);
+    text_add(&text, " bytes at ");
+    text_add_address(&text, (const void *)room->block);
+    text_add(&text, "\n");
+    (void)text_write(&text, 2);
+}
+
+static void report(const char *fault, const struct room *room, uintptr_t address)
+{
+    uintptr_t frames[SITE_FRAMES_MAX];
+    panic_say(fault, (const void *)address, 0);
+    say_where(room, address);
+    say_deed("allocated", &room->allocated);
+    say_deed("freed", &room->freed);
+    say_line("  found here:\n");
+    say_stack(frames, os_stack_take(frames, SITE_FRAMES_MAX));
+}
+
+NORETURN static void fail(const char *fault, const struct room *room, const void *p)
+{
+    report(fault, room, (uintptr_t)p);
+    panic_end();
+}
+
+static bool was_used(const struct room *room)
+{
+    return room != NULL && room >= area.rooms && room < area.rooms + N_ROOMS &&
+           atomic_get_acquire(&room->state) != ROOM_UNUSED;
+}
+
+/* Bytes between the address and the block of the room; SIZE_MAX: it never had one. */
+static size_t distance(const struct room *room, uintptr_t address)
+{
+    if (!was_used(room))
+        return SIZE_MAX;
+    if (address < room->block)
+        return room->block - address;
+    uintptr_t end = room->block + room->bytes;
+    return address < end ? 0 : address - end;
+}
+
+/* The room of the block that an access to a closed page was meant for: the nearest. */
+static const struct room *meant_by(uintptr_t address)
+{
+    const struct room *room = room_of(address);
+    const struct room *next = room != NULL ? room + 1 : &area.rooms[0];
+    const struct room *best = distance(room, address) <= distance(next, address) ? room : next;
+    return was_used(best) ? best : NULL;
+}
+
+static const char *fault_at(const struct room *room, uintptr_t address)
+{
+    if (address < room->block)
+        return "access before a block";
+    if (address >= room->block + room->bytes)
+        return "access behind a block";
+    return atomic_get_acquire(&room->state) == ROOM_FREED ? "access after free" : NULL;
+}
+
+void guard_report_fault(const siginfo_t *info)
+{
+    uintptr_t address = (uintptr_t)info->si_addr;
+    if (!guard_owns(info->si_addr))
+        return;
+    const struct room *room = meant_by(address);
+    const char *fault = room != NULL ? fault_at(room, address) : NULL;
+    if (fault == NULL)
+        return;
+    report(fault, room, address);
+    panic_look();
+}
+
+void guard_on_fault(int signal, siginfo_t *info, void *context)
+{
+    struct sigaction none = {.sa_handler = SIG_DFL};
+    (void)context;
+    guard_report_fault(info);
+    (void)os_next_sigaction(signal, &none, NULL);
+}
+
+/* ---- rooms ---- */
+
+static struct room *room_take_locked(void)
+{
+    if (area.n_used < N_ROOMS)
+        return &area.rooms[area.n_used++];
+    if (area.n_free == 0)
+        return NULL;
+    struct room *room = &area.rooms[area.free[area.first_free++ % N_ROOMS]];
+    area.n_free--;
+    return room;
+}
+
+static void room_give_locked(struct room *room)
+{
+    area.free[(area.first_free + area.n_free++) % N_ROOMS] = (uint16_t)(room - area.rooms);
+}
+
+static uintptr_t opened_at(const struct room *room)
+{
+    return room_begin(room) + (room->is_at_end ? ROOM_BYTES - room->open_bytes : 0);
+}
+
+static struct deed deed_now(void)
+{
+    return (struct deed){sites_here(), (uint32_t)sys_gettid()};
+}
+
+/* At the right end as near to it as the alignment allows, every other time at the left. */
+static void place(struct room *room, size_t bytes, size_t align)
+{
+    static _Atomic uint32_t turn;
+    size_t needed = max_size(bytes, 1);
+    room->is_at_end = atomic_add_relaxed(&turn, 1) % 4 != 0;
+    room->bytes = bytes;
+    room->open_bytes = round_up(needed, os_page_bytes());
+    room->block = room_begin(room);
+    if (room->is_at_end)
+        room->block = round_down(room_begin(room) + ROOM_BYTES - needed, align);
+}
+
+/* What is open of it beside the block. */
+static void fill_around(const struct room *room)
+{
+    char *begin = (char *)opened_at(room);
+    char *block = (char *)room->block;
+    memset(begin, FILL, (size_t)(block - begin));
+    memset(block + room->bytes, FILL, (size_t)(begin + room->open_bytes - (block + room->bytes)));
+}
+
+/* The first byte beside the block that was written to, the nearest to it first; NULL: none. */
+static const char *stray_write(const struct room *room)
+{
+    const char *begin = (const char *)opened_at(room);
+    const char *block = (const char *)room->block;
+    const char *end = begin + room->open_bytes;
+    for (const char *p = block + room->bytes; p < end; p++) {
+        if ((unsigned char)*p != FILL)
+            return p;
+    }
+    for (const char *p = block; p-- > begin;) {
+        if ((unsigned char)*p != FILL)
+            return p;
+    }
+    return NULL;
+}
+
+void *guard_alloc(size_t bytes, size_t align)
+{
+    align = max_size(align, BLOCK_ALIGN);
+    if (bytes > GUARD_MAX_BYTES || align > os_page_bytes() || ROOM_BYTES % os_page_bytes() != 0)
+        return NULL;
+    struct deed deed = deed_now();
+    void *p = NULL;
+    if (!heap_enter())
+        return NULL;
+    lock_take(&area.lock);
+    struct room *room = room_take_locked();
+    if (room != NULL) {
+        place(room, bytes, align);
+        if (os_pages_open((void *)opened_at(room), room->open_bytes)) {
+            fill_around(room);
+            room->allocated = deed;
+            room->freed = (struct deed){0, 0};
+            atomic_put_release(&room->state, ROOM_LIVE);
+            p = (void *)room->block;
+        } else {
+            room_give_locked(room);
+        }
+    }
+    lock_release(&area.lock);
+    heap_leave();
+    return p;
+}
+
+/* The room of this block. NULL: it is not live. */
+static struct room *room_of_block(const void *p)
+{
+    struct room *room = room_of((uintptr_t)p);
+    bool is_block = was_used(room) && (uintptr_t)p == room->block &&
+                    atomic_get_acquire(&room->state) == ROOM_LIVE;
+    return is_block ? room : NULL;
+}
+
+NORETURN COLD static void free_of_no_block(const void *p)
+{
+    const struct room *room = room_of((uintptr_t)p);
+    if (!was_used(room))
+        panic("free of a pointer that is no block", p, 0);
+    fail((uintptr_t)p == room->block ? "double free" : "free of a pointer that is no block", room,
+         p);
+}
+
+void guard_free(void *p)
+{
+    struct deed deed = deed_now();
+    if (!heap_enter())
+        return; /* a handler, inside: the room stays in use */
+    lock_take(&area.lock);
+    struct room *room = room_of_block(p);
+    const char *stray = room != NULL ? stray_write(room) : NULL;
+    if (room != NULL && stray == NULL) {
+        room->freed = deed;
+        atomic_put_release(&room->state, ROOM_FREED);
+        (void)os_pages_discard((void *)opened_at(room), room->open_bytes);
+        os_pages_guard((void *)opened_at(room), room->open_bytes);
+        room_give_locked(room);
+    }
+    lock_release(&area.lock);
+    heap_leave();
+    if (UNLIKELY(room == NULL))
+        free_of_no_block(p);
+    if (UNLIKELY(stray != NULL))
+        fail("a block was written beyond its end or before its start", room, stray);
+}
+
+size_t guard_usable_size(const void *p)
+{
+    const struct room *room = room_of_block(p);
+    return room != NULL ? room->bytes : 0;
+}
+
+/* ---- start ---- */
+
+bool guard_init(void)
+{
+    size_t page = os_page_bytes();
+    area.stride = ROOM_BYTES + page;
+    size_t bytes = page + N_ROOMS * area.stride;
+    void *begin = os_pages_map(NULL, bytes);
+    if (begin == NULL)
+        return false;
+    os_pages_guard(begin, bytes);
+    if (!os_signal_catch(SIGSEGV, guard_on_fault)) {
+        os_pages_unmap(begin, bytes);
+        return false;
+    }
+    guard_area_begin = (uintptr_t)begin;
+    guard_area_bytes = bytes;
+    return true;
+}
+
+/* ---- fork ---- */
+
+void guard_fork_prepare(void)
+{
+    lock_take(&area.lock);
+}
+
+void guard_fork_parent(void)
+{
+    lock_release(&area.lock);
+}
+
+void guard_fork_child(void)
+{
+    lock_reset(&area.lock);
+}
+
+void guard_fork_unnoticed(void)
+{
+    if (lock_is_held(&area.lock))
+        area.n_free = 0;
+    lock_reset(&area.lock);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which allocations are looked at: a sample of all, by bytes for the heap profile (obs/profile.h), by
+ * number for guarded blocks (guard.h).
+ *
+ * The fast path knows nothing of it. It is the blocks that are chosen, when they come into a bin: each
+ * that a refill puts there, and as many as frees have brought since the bin was last looked at. A
+ * chosen block gets a mark in its seal (mem/block.h), so the pop that comes upon it ends in the slow
+ * path, which takes the mark off and samples that very call. When nothing is sampled there are no marks.
+ *
+ * How far it is to the next choice is drawn from an exponential distribution, for each bin: a block of
+ * n bytes is chosen with the probability 1 - exp(-n / interval), independently of all others. The
+ * call that gets it may ask for less than the class has; then it is sampled with the smaller
+ * probability that it asks for. So figures can be scaled by readers who know the size and the interval.
+ *
+ * A call that is sampled for the profile gets pages of its own instead of a block, where its free is
+ * noticed: on the slow path, as any large block's. What is known of live ones is in a table by
+ * address.
+ *
+ * [owner] of a heap marks and unmarks its bin's blocks. The table has a lock.
+ * Tests: tests/unit/test_sample.c.
+ */
+#ifndef POOLALLOC_HEAP_SAMPLE_H
+#define POOLALLOC_HEAP_SAMPLE_H
+
+#include "heap/heap.h"
+
+/* Anything is sampled. [const] after the constructor */
+extern bool sample_is_on;
+
+/* After options_parse. */
+void sample_init(void);
+
+/* n blocks have come into the bin of this class since it was last told. [owner] */
+void sample_entered(struct heap *heap, unsigned class, size_t n);
+
+/* The bin is looked at: what frees have brought. [owner] */
+void sample_freed(struct heap *heap, unsigned class);
+
+/* Marks for a block that no bin has: it goes to the program at once. [owner] */
+unsigned sample_marks(struct heap *heap, unsigned class);
+
+/* What a slow path returns instead of a block, to be seen to by sample_finish when the thread is not
+ * inside any more. NULL: with these marks the call is not to be sampled after all. */
+void *sample_wanted(unsigned marks, unsigned class, size_t bytes);
+
+extern char sample_wanted_marks[MARKS + 1];
+
+ALWAYS_INLINE bool sample_is_wanted(const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)sample_wanted_marks <= MARKS;
+}
+
+/* What a slow path has answered, or what a sampled call gets instead. Not inside. */
+void *sample_finish(void *p, size_t bytes, size_t align);
+
+/* The block goes: before it is freed or resized. Inside. */
+void sample_forget(const void *p);
+
+/* A block that has been resized is as good as new. Not inside. */
+void sample_resized(const void *p, size_t bytes);
+
+/* One allocation of so many bytes is in the profile; 0: none. */
+uint64_t sample_profile_bytes(void);
+
+/* What the profile knows of one site. */
+struct sample_counts {
+    _Atomic uint64_t live_blocks;
+    _Atomic uint64_t live_bytes;
+    _Atomic uint64_t blocks; /* since ever */
+    _Atomic uint64_t bytes;
+};
+
+/* NULL: nothing was sampled there. */
+const struct sample_counts *sample_counts_of(uint32_t site);
+
+void sample_fork_prepare(void);
+void sample_fork_parent(void);
+void sample_fork_child(void);
+
+/* heap/fork.c: a bare fork. */
+void sample_fork_unnoticed(void);
+
+#endif

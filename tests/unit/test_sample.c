@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* Each test is a process of its own: what is sampled is decided once. */
+#include "heap/sample.h"
+
+#include "conf/options.h"
+#include "fake_sys.h"
+#include "heap/alloc.h"
+#include "heap/guard.h"
+#include "heap/sites.h"
+#include "model.h"
+
+#include <errno.h>
+#include <signal.h>
+
+static struct sample_counts sum_counts(void)
+{
+    struct sample_counts sum = {0};
+    for (uint32_t site = 0; site <= sites_count(); site++) {
+        const struct sample_counts *counts = sample_counts_of(site);
+        atomic_add_relaxed(&sum.live_blocks, atomic_get_relaxed(&counts->live_blocks));
+        atomic_add_relaxed(&sum.live_bytes, atomic_get_relaxed(&counts->live_bytes));
+        atomic_add_relaxed(&sum.blocks, atomic_get_relaxed(&counts->blocks));
+        atomic_add_relaxed(&sum.bytes, atomic_get_relaxed(&counts->bytes));
+    }
+    return sum;
+}
+
+static void profile_every(uint64_t bytes)
+{
+    options.profile_bytes = bytes;
+    sample_init();
+    check(sample_is_on && sample_profile_bytes() == bytes);
+}
+
+/* Within six standard deviations of what is to be expected. */
+static void check_rate(uint64_t n, double expected)
+{
+    double off = (double)n - expected;
+    check(off * off <= 36 * expected + 36);
+}
+
+static void nothing_is_sampled(void *argument)
+{
+    (void)argument;
+    sample_init();
+    check(!sample_is_on && sample_profile_bytes() == 0 && sample_counts_of(0) == NULL);
+}
+
+static void test_off(void **state)
+{
+    (void)state;
+    child_passes(nothing_is_sampled, NULL);
+}
+
+/* However a program takes blocks: one in so many bytes is sampled. */
+static void count_pairs(void *argument)
+{
+    enum { N = 300000 };
+    size_t bytes = *(const size_t *)argument;
+    profile_every(100000);
+    for (int i = 0; i < N; i++)
+        heap_free(heap_alloc(bytes));
+    check_rate(sum_counts().blocks, (double)N * (double)bytes / 100000);
+    check_equal(sum_counts().bytes, sum_counts().blocks * bytes);
+    check_equal(sum_counts().live_blocks, 0);
+    check_equal(sum_counts().live_bytes, 0);
+}
+
+static void count_batches(void *argument)
+{
+    enum { N = 1000, ROUNDS = 300 };
+    static void *p[N];
+    size_t bytes = *(const size_t *)argument;
+    profile_every(100000);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < N; i++)
+            p[i] = heap_alloc(bytes);
+        for (int i = 0; i < N; i++)
+            heap_free(p[i]);
+    }
+    check_rate(sum_counts().blocks, (double)N * ROUNDS * (double)bytes / 100000);
+    check_equal(sum_counts().live_blocks, 0);
+}
+
+static void test_rates(void **state)
+{
+    static const size_t sizes[] = {16, 64, 90, 500, 1024};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        child_passes(count_pairs, (void *)&sizes[i]);
+        child_passes(count_batches, (void *)&sizes[i]);
+    }
+}
+
+/* Every call, and its block is as good as any. */
+static void use_sampled_blocks(void *argument)
+{
+    (void)argument;
+    profile_every(1);
+    for (size_t bytes = 1; bytes < 200000; bytes += bytes / 2 + 1) {
+        char *p = heap_alloc(bytes);
+        pattern_fill(p, bytes, bytes);
+        p = heap_realloc(p, bytes * 2);
+        check(pattern_holds(p, bytes, bytes));
+        p = heap_realloc(p, bytes / 2 + 1);
+        check(pattern_holds(p, bytes / 2 + 1, bytes));
+        heap_free(p);
+        char *zeroed = heap_calloc(bytes, 1);
+        check(is_zero(zeroed, bytes) && heap_usable_size(zeroed) >= bytes);
+        pattern_fill(zeroed, bytes, 1);
+        heap_free(zeroed);
+        for (size_t align = 16; align <= 65536; align *= 2) {
+            char *aligned = heap_alloc_aligned(align, bytes);
+            check((uintptr_t)aligned % align == 0);
+            pattern_fill(aligned, bytes, align);
+            heap_free(aligned);
+        }
+    }
+    check(sum_counts().blocks > 300);
+    check_equal(sum_counts().live_blocks, 0);
+    check_equal(sum_counts().live_bytes, 0);
+}
+
+static void *free_it(void *p)
+{
+    heap_free(p);
+    return NULL;
+}
+
+static void free_elsewhere(void *argument)
+{
+    (void)argument;
+    profile_every(1);
+    for (int i = 0; i < 100; i++)
+        thread_run(free_it, heap_alloc(1000));
+    check(sum_counts().blocks > 50);
+    check_equal(sum_counts().live_blocks, 0);
+}
+
+static void test_sampled_blocks(void **state)
+{
+    (void)state;
+    child_passes(use_sampled_blocks, NULL);
+    child_passes(free_elsewhere, NULL);
+}
+
+/* Marked blocks go where all go: magazines, inboxes, slabs, other heaps. */
+static void work_with_marks(void *argument)
+{
+    enum { N = 3000 };
+    static void *p[N];
+    (void)argument;
+    profile_every(5000);
+    for (int round = 0; round < 20; round++) {
+        for (size_t i = 0; i < N; i++)
+            p[i] = heap_alloc(100 + i % 7 * 300);
+        for (size_t i = 0; i < N; i++) {
+            if (i % 97 == 0)
+                thread_run(free_it, p[i]);
+            else
+                heap_free(p[i]);
+        }
+        heap_check(my_heap());
+        (void)heap_enter();
+        heap_flush_all();
+        heap_leave();
+        heap_check(my_heap());
+    }
+    check_equal(sum_counts().live_blocks, 0);
+}
+
+static void test_marks_go_along(void **state)
+{
+    (void)state;
+    child_passes(work_with_marks, NULL);
+}
+
+/* ---- guarded blocks ---- */
+
+static void guard_all(void)
+{
+    options.guard_every = 1;
+    sample_init();
+    check(sample_is_on && guard_area_bytes > 0);
+}
+
+static void use_guarded_blocks(void *argument)
+{
+    size_t n_guarded = 0;
+    (void)argument;
+    guard_all();
+    for (size_t bytes = 1; bytes <= 32768; bytes += bytes / 8 + 1) {
+        for (int i = 0; i < 10; i++) {
+            char *p = heap_alloc(bytes);
+            pattern_fill(p, bytes, bytes);
+            check(pattern_holds(p, bytes, bytes));
+            if (guard_owns(p)) {
+                n_guarded++;
+                check_equal(heap_usable_size(p), bytes);
+            }
+            heap_free(p);
+        }
+    }
+    check(n_guarded > 200);
+}
+
+/* The kernel has nothing for the area. */
+static void do_without(void *argument)
+{
+    (void)argument;
+    options.guard_every = 1;
+    (void)sites_init();
+    fake_fail_once(FAKE_MAP, 1, ENOMEM);
+    sample_init();
+    check(!sample_is_on && guard_area_bytes == 0);
+    heap_free(heap_alloc(40));
+}
+
+static void test_guarded_blocks(void **state)
+{
+    (void)state;
+    child_passes(use_guarded_blocks, NULL);
+    child_passes(do_without, NULL);
+}
+
+static void free_twice(void *argument)
+{
+    (void)argument;
+    guard_all();
+    void *p = heap_alloc(40);
+    while (!guard_owns(p))
+        p = heap_alloc(40);
+    heap_free(p);
+    heap_free(p);
+}
+
+static void test_guarded_block_freed_twice(void **state)
+{
+    (void)state;
+    child_dies(free_twice, NULL, SIGABRT, SIGABRT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_off),
+        cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_sampled_blocks),
+        cmocka_unit_test(test_marks_go_along),
+        cmocka_unit_test(test_guarded_blocks),
+        cmocka_unit_test(test_guarded_block_freed_twice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
