@@ -2,8 +2,10 @@
 #include "heap/guard.h"
 
 #include "base/bits.h"
+#include "conf/options.h"
 #include "heap/heap.h"
 #include "heap/sites.h"
+#include "os/clock.h"
 #include "os/pages.h"
 #include "os/panic.h"
 #include "os/process.h"
@@ -36,8 +38,13 @@ struct room {
 uintptr_t guard_area_begin;
 size_t guard_area_bytes;
 
+/* With guard_every from here on, guarded blocks take no more than a share of the time. */
+enum { LIMITED_FROM = 100, TIME_SHARE = 50 };
+
 static struct {
     struct lock lock;
+    uint64_t began_ns;          /* [const] */
+    _Atomic uint64_t spent_ns;  /* since then, by all threads */
     size_t stride;              /* [const] */
     uint32_t n_used;            /* [lock] rooms that were ever used */
     uint32_t n_free;            /* [lock] others that are free, oldest first: */
@@ -273,11 +280,19 @@ static const char *stray_write(const struct room *room)
     return NULL;
 }
 
-void *guard_alloc(size_t bytes, size_t align)
+static bool is_over_budget(uint64_t now_ns)
 {
-    align = max_size(align, BLOCK_ALIGN);
-    if (bytes > GUARD_MAX_BYTES || align > os_page_bytes() || ROOM_BYTES % os_page_bytes() != 0)
-        return NULL;
+    return options.guard_every >= LIMITED_FROM &&
+           atomic_get_relaxed(&area.spent_ns) > (now_ns - area.began_ns) / TIME_SHARE;
+}
+
+static void note_time(uint64_t from_ns)
+{
+    atomic_add_relaxed(&area.spent_ns, os_clock_ns() - from_ns);
+}
+
+static void *alloc(size_t bytes, size_t align)
+{
     struct deed deed = deed_now();
     void *p = NULL;
     if (!heap_enter())
@@ -301,6 +316,18 @@ void *guard_alloc(size_t bytes, size_t align)
     return p;
 }
 
+void *guard_alloc(size_t bytes, size_t align)
+{
+    uint64_t from_ns = os_clock_ns();
+    align = max_size(align, BLOCK_ALIGN);
+    if (bytes > GUARD_MAX_BYTES || align > os_page_bytes() || ROOM_BYTES % os_page_bytes() != 0 ||
+        is_over_budget(from_ns))
+        return NULL;
+    void *p = alloc(bytes, align);
+    note_time(from_ns);
+    return p;
+}
+
 /* The room of this block. NULL: it is not live. */
 static struct room *room_of_block(const void *p)
 {
@@ -321,6 +348,7 @@ NORETURN COLD static void free_of_no_block(const void *p)
 
 void guard_free(void *p)
 {
+    uint64_t from_ns = os_clock_ns();
     struct deed deed = deed_now();
     if (!heap_enter())
         return; /* a handler, inside: the room stays in use */
@@ -340,6 +368,7 @@ void guard_free(void *p)
         free_of_no_block(p);
     if (UNLIKELY(stray != NULL))
         fail("a block was written beyond its end or before its start", room, stray);
+    note_time(from_ns);
 }
 
 size_t guard_usable_size(const void *p)
@@ -363,6 +392,7 @@ bool guard_init(void)
         os_pages_unmap(begin, bytes);
         return false;
     }
+    area.began_ns = os_clock_ns();
     guard_area_begin = (uintptr_t)begin;
     guard_area_bytes = bytes;
     return true;
