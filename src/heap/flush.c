@@ -15,12 +15,18 @@
 
 enum { DRAIN_BLOCKS_MIN = 8, DRAIN_BLOCKS_MAX = 32, LOOKS_PER_REVIEW = 64 };
 
+static struct span **list_of(struct heap *heap, const struct span *slab)
+{
+    struct shelf *shelf = &heap->shelves[slab->class];
+    return slab->slab.list == SLAB_FULL ? &shelf->full : &shelf->partial;
+}
+
 void heap_list_add(struct heap *heap, struct span *slab)
 {
-    struct span **first = &heap->shelves[slab->class].partial;
+    slab->slab.list = slab_has_blocks(slab) ? SLAB_PARTIAL : SLAB_FULL;
+    struct span **first = list_of(heap, slab);
     slab->slab.next = *first;
     slab->slab.prev = NULL;
-    slab->slab.in_list = true;
     if (*first != NULL)
         (*first)->slab.prev = slab;
     *first = slab;
@@ -29,16 +35,15 @@ void heap_list_add(struct heap *heap, struct span *slab)
 void heap_list_remove(struct heap *heap, struct span *slab)
 {
     struct slab_part *part = &slab->slab;
-    *(part->prev != NULL ? &part->prev->slab.next : &heap->shelves[slab->class].partial) =
-        part->next;
+    *(part->prev != NULL ? &part->prev->slab.next : list_of(heap, slab)) = part->next;
     if (part->next != NULL)
         part->next->slab.prev = part->prev;
-    part->in_list = false;
+    part->list = SLAB_ALONE;
 }
 
 static void slab_retire(struct heap *heap, struct span *slab)
 {
-    if (slab->slab.in_list)
+    if (slab->slab.list != SLAB_ALONE)
         heap_list_remove(heap, slab);
     shelf_drop_slab(&heap->shelves[slab->class]);
     map_clear_slab(slab->base);
@@ -57,10 +62,12 @@ static void slab_settle(struct heap *heap, struct span *slab)
 {
     if (slab == heap->shelves[slab->class].slab)
         return;
-    if (slab_is_empty(slab))
+    if (slab_is_empty(slab)) {
         slab_retire(heap, slab);
-    else if (!slab->slab.in_list)
+    } else if (slab->slab.list == SLAB_FULL) {
+        heap_list_remove(heap, slab);
         heap_list_add(heap, slab);
+    }
 }
 
 static const struct block *send_on(struct chain *chain, unsigned class, uint32_t owner)
@@ -100,7 +107,7 @@ static void current_slab_release_locked(struct heap *heap, unsigned class)
         return;
     if (slab_is_empty(slab))
         slab_retire(heap, slab);
-    else if (slab_has_free(slab) || slab_has_fresh(slab))
+    else
         heap_list_add(heap, slab);
 }
 

@@ -58,6 +58,7 @@ struct shelf {
     struct block *magazine;   /* [lock] BLOCK_END when there is none */
     struct span *slab;        /* [lock] the current one, in no list */
     struct span *partial;     /* [lock] other slabs that have free blocks */
+    struct span *full;        /* [lock] those that have none */
     uint32_t n_magazine;      /* [lock] */
     _Atomic uint32_t n_slabs; /* changes under the lock */
     uint32_t cap;             /* [owner] blocks in the bin before it overflows */
@@ -276,6 +277,7 @@ void heap_tidy_parked(struct heap *heap, unsigned class);
 /* Sends the first n blocks of a chain home. [lock] */
 void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head, size_t n);
 
+/* To the list that a slab in none belongs to now; out of the one that it is in. [lock] */
 void heap_list_add(struct heap *heap, struct span *slab);
 void heap_list_remove(struct heap *heap, struct span *slab);
 

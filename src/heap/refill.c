@@ -52,11 +52,6 @@ static struct span *partial_choose(const struct shelf *shelf)
     return best;
 }
 
-static bool slab_has_blocks(const struct span *slab)
-{
-    return slab_has_free(slab) || slab_has_fresh(slab);
-}
-
 /* A slab of this class out of a heap that is not in use, made ours (map.h: M3). */
 static struct span *slab_from(struct heap *unused, struct heap *heap, unsigned class)
 {
@@ -104,7 +99,6 @@ static struct span *slab_with_blocks(struct heap *heap, unsigned class)
     struct shelf *shelf = &heap->shelves[class];
     if (shelf->slab != NULL && slab_has_blocks(shelf->slab))
         return shelf->slab;
-    /* What was current is full now: it belongs to no list until a block comes home. */
     struct span *slab = partial_choose(shelf);
     if (slab != NULL)
         heap_list_remove(heap, slab);
@@ -112,8 +106,11 @@ static struct span *slab_with_blocks(struct heap *heap, unsigned class)
         slab = slab_from_unused(heap, class);
     if (slab == NULL)
         slab = slab_made(heap, class);
-    if (slab != NULL)
-        shelf->slab = slab;
+    if (slab == NULL)
+        return NULL;
+    if (shelf->slab != NULL)
+        heap_list_add(heap, shelf->slab);
+    shelf->slab = slab;
     return slab;
 }
 

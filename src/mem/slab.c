@@ -83,7 +83,7 @@ size_t slab_touched_pages(const struct span *slab)
 void slab_delete(struct span *slab)
 {
     struct slab_part *part = &slab->slab;
-    ASSERT(part->n_out == 0 && !part->in_list);
+    ASSERT(part->n_out == 0 && part->list == SLAB_ALONE);
     if (UNLIKELY(options.huge == HUGE_ON) && !slab_has_fresh(slab))
         arena_slab_not_full(slab);
     if (part->bitmap != &part->own_word)
