@@ -128,6 +128,13 @@ static void bin_send_home_locked(struct heap *heap, unsigned class)
     heap->shelves[class].balance -= (int64_t)n;
 }
 
+void heap_empty_bin(struct heap *heap, unsigned class)
+{
+    lock_take(&heap->lock);
+    bin_send_home_locked(heap, class);
+    lock_release(&heap->lock);
+}
+
 /* ---- the bin's cap ---- */
 
 /* What the caps of one heap may sum up to: a fair share of what all may. */
@@ -144,9 +151,7 @@ static void cap_halve(struct heap *heap, unsigned class)
     shelf->cap = cap;
     if (bin_count(heap, class) <= cap)
         return;
-    lock_take(&heap->lock);
-    bin_send_home_locked(heap, class);
-    lock_release(&heap->lock);
+    heap_empty_bin(heap, class);
     bin_set_left(&heap->front.bins[class], cap);
 }
 
@@ -301,12 +306,29 @@ void heap_flush_all(void)
     for (uint32_t i = 1; i <= heap_number_max(); i++) {
         struct heap *heap = heap_by_number(i);
         lock_take(&heap->guest_lock); /* so that the state stays what it is */
-        if (atomic_get_relaxed(&heap->state) == HEAP_PARKED)
+        if (atomic_get_relaxed(&heap->state) == HEAP_PARKED || heap_is_group(heap))
             heap_flush(heap);
         else if (atomic_get_relaxed(&heap->state) == HEAP_LIVE)
             flush_live(heap);
         lock_release(&heap->guest_lock);
     }
+}
+
+static size_t give_up_list_locked(struct heap *heap, struct span **first)
+{
+    size_t n_out = 0;
+    while (*first != NULL) {
+        n_out += (*first)->slab.n_out;
+        (*first)->slab.n_out = 0;
+        slab_retire(heap, *first);
+    }
+    return n_out;
+}
+
+size_t heap_give_up_slabs_locked(struct heap *heap, unsigned class)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    return give_up_list_locked(heap, &shelf->partial) + give_up_list_locked(heap, &shelf->full);
 }
 
 void heap_count_bins(struct heap *heap)

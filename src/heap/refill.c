@@ -70,6 +70,8 @@ static struct span *slab_from(struct heap *unused, struct heap *heap, unsigned c
 static struct span *slab_from_unused(struct heap *heap, unsigned class)
 {
     struct span *slab = NULL;
+    if (heap_is_group(heap))
+        return NULL;
     for (int i = 0; i < UNUSED_LOOKS && slab == NULL; i++) {
         struct heap *unused = heap_unused_take(heap);
         if (unused == NULL)

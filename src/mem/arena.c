@@ -191,6 +191,7 @@ static struct span *take(enum span_kind kind, size_t n_pages, size_t align_pages
     lock_take(&arena.lock);
     struct span *span = take_locked(kind, pages, to_kernel_pages(align_pages), may_grow);
     if (span != NULL && kind == SPAN_LARGE) {
+        span->large = (struct large_part){0};
         arena.stats.n_large_allocs++;
         arena.stats.large_bytes += span_bytes(span);
     } else if (span != NULL) {
@@ -430,6 +431,85 @@ struct span *arena_large_at_soon(const void *p)
     return NULL;
 }
 
+/* ---- groups ---- */
+
+/* Their lists are as little to be trusted as those of free spans, in such a child of fork. */
+static bool groups_are_torn(void)
+{
+    return free_spans.no_merging;
+}
+
+static void group_note_resized_locked(const struct span *span, size_t before)
+{
+    struct group *group = span->large.group;
+    if (UNLIKELY(group != NULL))
+        atomic_add_relaxed(&group->large_bytes, span_bytes(span) - before);
+}
+
+static void link_locked(struct span *span, struct group *group)
+{
+    if (groups_are_torn())
+        group->large = NULL;
+    span->large = (struct large_part){.group = group, .next = group->large};
+    if (group->large != NULL)
+        group->large->large.prev = span;
+    group->large = span;
+    group_note_resized_locked(span, 0);
+}
+
+static void unlink_locked(struct span *span)
+{
+    struct large_part *part = &span->large;
+    atomic_sub_relaxed(&part->group->large_bytes, span_bytes(span));
+    if (!groups_are_torn()) {
+        *(part->prev != NULL ? &part->prev->large.next : &part->group->large) = part->next;
+        if (part->next != NULL)
+            part->next->large.prev = part->prev;
+    }
+    part->group = NULL;
+}
+
+void arena_join_group(struct span *span, struct group *group)
+{
+    lock_take(&arena.lock);
+    link_locked(span, group);
+    lock_release(&arena.lock);
+}
+
+void arena_pass_group(struct span *from, struct span *to)
+{
+    struct group *group = from->large.group;
+    if (LIKELY(group == NULL))
+        return;
+    lock_take(&arena.lock);
+    unlink_locked(from);
+    link_locked(to, group);
+    lock_release(&arena.lock);
+}
+
+static void leave_group_locked(struct span *span)
+{
+    struct group *group = span->large.group;
+    if (LIKELY(group == NULL))
+        return;
+    unlink_locked(span);
+    group_give(group, span_bytes(span), 1);
+}
+
+size_t arena_free_group(struct group *group)
+{
+    size_t n = 0;
+    for (;; n++) {
+        lock_take(&arena.lock);
+        void *p = group->large != NULL && !groups_are_torn() ? (void *)group->large->base : NULL;
+        lock_release(&arena.lock);
+        if (p == NULL || !arena_free_large(p))
+            return n;
+    }
+}
+
+/* ---- resizing ---- */
+
 static bool extend_locked(struct span *span, size_t n_pages)
 {
     uintptr_t end = span->base + (n_pages << PAGE_SHIFT);
@@ -469,6 +549,7 @@ bool arena_resize(struct span *span, size_t n_pages)
     else if (pages < span->n_pages)
         done = shorten_locked(span, pages);
     arena.stats.large_bytes += span_bytes(span) - before;
+    group_note_resized_locked(span, before);
     used_note();
     lock_release(&arena.lock);
     return done;
@@ -548,6 +629,7 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
     if (map_cover(base, PAGE_BYTES) && spares_fill()) {
         span = spare_get();
         span->kind = SPAN_DIRECT;
+        span->large = (struct large_part){0};
         span->was_zero = true;
         direct_register_locked(span, base, all);
         if (base + all == arena.lowest)
@@ -586,9 +668,11 @@ bool arena_resize_direct(struct span *span, size_t bytes)
     lock_take(&arena.lock);
     if (span_bytes(span) > all)
         arena.stats.purged_bytes += span_bytes(span) - all;
-    size_t grown_bytes = all > span_bytes(span) ? span_bytes(span) : 0;
+    size_t before = span_bytes(span);
+    size_t grown_bytes = all > before ? before : 0;
     direct_unregister_locked(span);
     direct_register_locked(span, base, all);
+    group_note_resized_locked(span, before);
     lock_release(&arena.lock);
     if (UNLIKELY(options.huge == HUGE_ON) && grown_bytes > 0)
         os_pages_huge_on((void *)base, grown_bytes);
@@ -616,6 +700,8 @@ bool arena_free_large(void *p)
     lock_take(&arena.lock);
     struct span *span = large_at_locked(p);
     bool is_direct = span != NULL && span->kind == SPAN_DIRECT;
+    if (span != NULL)
+        leave_group_locked(span);
     if (is_direct)
         direct_unregister_locked(span);
     if (is_direct && !direct_join_locked(span)) {

@@ -83,6 +83,15 @@ bool arena_resize_direct(struct span *span, size_t bytes);
 /* Frees the large block that begins at p, of either kind. False: none does. */
 bool arena_free_large(void *p);
 
+/* Puts a new large block into a group, which has counted it already. */
+void arena_join_group(struct span *span, struct group *group);
+
+/* One block takes another's place in its group, if it is in one. */
+void arena_pass_group(struct span *from, struct span *to);
+
+/* Frees all large blocks of a group. Returns how many. */
+size_t arena_free_group(struct group *group);
+
 /* Lets go of free address space too. For when no more can be had. */
 void arena_unmap_free(void);
 
