@@ -174,8 +174,10 @@ static void free_into_bin(struct heap *heap, struct block *block, unsigned class
 NOINLINE static void free_as_guest(struct block *block, struct place place)
 {
     struct heap *host = heap_visit();
-    if (host == NULL)
-        return; /* no memory even for one heap: the block is lost, the program goes on */
+    if (host == NULL) { /* no memory even for one heap */
+        heap_free_uncounted(block, place.class, place.owner);
+        return;
+    }
     if (host->number == place.owner)
         free_into_bin(host, block, place.class);
     else

@@ -314,6 +314,9 @@ void heap_free_remote(struct heap *heap, struct block *block, unsigned class, ui
 /* The same, and it arrives at once: for guests, who may not come back. */
 void heap_free_remote_now(struct heap *heap, struct block *block, unsigned class, uint32_t owner);
 
+/* The same for who has no heap at all to count it in. */
+void heap_free_uncounted(struct block *block, unsigned class, uint32_t owner);
+
 void heap_flush_outboxes(struct heap *heap);
 
 /* Into the owner's inbox, which must not be a group's. */

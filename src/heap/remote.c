@@ -86,10 +86,15 @@ void heap_free_remote(struct heap *heap, struct block *block, unsigned class, ui
     count_free(heap, class);
 }
 
-void heap_free_remote_now(struct heap *heap, struct block *block, unsigned class, uint32_t owner)
+void heap_free_uncounted(struct block *block, unsigned class, uint32_t owner)
 {
     struct chain chain = {block, block, 1};
     push_and_tidy(owner, class, &chain);
+}
+
+void heap_free_remote_now(struct heap *heap, struct block *block, unsigned class, uint32_t owner)
+{
+    heap_free_uncounted(block, class, owner);
     count_free(heap, class);
 }
 
