@@ -174,7 +174,7 @@ static size_t give_up_slabs(struct heap *heap)
 
 size_t heap_group_end(struct heap *heap)
 {
-    size_t n_live = arena_free_group(&heap->group);
+    size_t n_live = group_free_large(&heap->group);
     lock_take(&heap->guest_lock);
     bool is_whole = heap_is_group(heap);
     if (is_whole) {

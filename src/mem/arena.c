@@ -373,32 +373,6 @@ void arena_give(struct span *span, size_t n_touched)
     lock_release(&arena.lock);
 }
 
-/* ---- huge pages ---- */
-
-static uint8_t *n_full_of(const struct span *slab)
-{
-    struct leaf *leaf = atomic_get_acquire(&map_root[slab->base >> LEAF_SHIFT]);
-    return &leaf->n_full[(slab->base >> EXTENT_SHIFT) % LEAF_EXTENTS];
-}
-
-void arena_slab_full(const struct span *slab)
-{
-    lock_take(&arena.lock);
-    bool is_dense = ++*n_full_of(slab) == EXTENT_UNITS;
-    lock_release(&arena.lock);
-    size_t extent_bytes = (size_t)1 << EXTENT_SHIFT;
-    if (is_dense)
-        os_pages_huge_on((void *)round_down(slab->base, extent_bytes), extent_bytes);
-}
-
-void arena_slab_not_full(const struct span *slab)
-{
-    lock_take(&arena.lock);
-    uint8_t *n_full = n_full_of(slab);
-    *n_full -= *n_full > 0; /* the option may have come after the slab */
-    lock_release(&arena.lock);
-}
-
 /* ---- large blocks ---- */
 
 static struct span *large_at_locked(const void *p)
@@ -430,85 +404,6 @@ struct span *arena_large_at_soon(const void *p)
     }
     return NULL;
 }
-
-/* ---- groups ---- */
-
-/* Their lists are as little to be trusted as those of free spans, in such a child of fork. */
-static bool groups_are_torn(void)
-{
-    return free_spans.no_merging;
-}
-
-static void group_note_resized_locked(const struct span *span, size_t before)
-{
-    struct group *group = span->large.group;
-    if (UNLIKELY(group != NULL))
-        atomic_add_relaxed(&group->large_bytes, span_bytes(span) - before);
-}
-
-static void link_locked(struct span *span, struct group *group)
-{
-    if (groups_are_torn())
-        group->large = NULL;
-    span->large = (struct large_part){.group = group, .next = group->large};
-    if (group->large != NULL)
-        group->large->large.prev = span;
-    group->large = span;
-    group_note_resized_locked(span, 0);
-}
-
-static void unlink_locked(struct span *span)
-{
-    struct large_part *part = &span->large;
-    atomic_sub_relaxed(&part->group->large_bytes, span_bytes(span));
-    if (!groups_are_torn()) {
-        *(part->prev != NULL ? &part->prev->large.next : &part->group->large) = part->next;
-        if (part->next != NULL)
-            part->next->large.prev = part->prev;
-    }
-    part->group = NULL;
-}
-
-void arena_join_group(struct span *span, struct group *group)
-{
-    lock_take(&arena.lock);
-    link_locked(span, group);
-    lock_release(&arena.lock);
-}
-
-void arena_pass_group(struct span *from, struct span *to)
-{
-    struct group *group = from->large.group;
-    if (LIKELY(group == NULL))
-        return;
-    lock_take(&arena.lock);
-    unlink_locked(from);
-    link_locked(to, group);
-    lock_release(&arena.lock);
-}
-
-static void leave_group_locked(struct span *span)
-{
-    struct group *group = span->large.group;
-    if (LIKELY(group == NULL))
-        return;
-    unlink_locked(span);
-    group_give(group, span_bytes(span), 1);
-}
-
-size_t arena_free_group(struct group *group)
-{
-    size_t n = 0;
-    for (;; n++) {
-        lock_take(&arena.lock);
-        void *p = group->large != NULL && !groups_are_torn() ? (void *)group->large->base : NULL;
-        lock_release(&arena.lock);
-        if (p == NULL || !arena_free_large(p))
-            return n;
-    }
-}
-
-/* ---- resizing ---- */
 
 static bool extend_locked(struct span *span, size_t n_pages)
 {
@@ -549,7 +444,7 @@ bool arena_resize(struct span *span, size_t n_pages)
     else if (pages < span->n_pages)
         done = shorten_locked(span, pages);
     arena.stats.large_bytes += span_bytes(span) - before;
-    group_note_resized_locked(span, before);
+    group_resized_locked(span, before);
     used_note();
     lock_release(&arena.lock);
     return done;
@@ -672,7 +567,7 @@ bool arena_resize_direct(struct span *span, size_t bytes)
     size_t grown_bytes = all > before ? before : 0;
     direct_unregister_locked(span);
     direct_register_locked(span, base, all);
-    group_note_resized_locked(span, before);
+    group_resized_locked(span, before);
     lock_release(&arena.lock);
     if (UNLIKELY(options.huge == HUGE_ON) && grown_bytes > 0)
         os_pages_huge_on((void *)base, grown_bytes);
@@ -701,7 +596,7 @@ bool arena_free_large(void *p)
     struct span *span = large_at_locked(p);
     bool is_direct = span != NULL && span->kind == SPAN_DIRECT;
     if (span != NULL)
-        leave_group_locked(span);
+        group_leave_locked(span);
     if (is_direct)
         direct_unregister_locked(span);
     if (is_direct && !direct_join_locked(span)) {
@@ -751,17 +646,17 @@ void arena_check(void)
     lock_release(&arena.lock);
 }
 
-/* ---- fork ---- */
-
-void arena_fork_prepare(void)
+void arena_lock(void)
 {
     lock_take(&arena.lock);
 }
 
-void arena_fork_parent(void)
+void arena_unlock(void)
 {
     lock_release(&arena.lock);
 }
+
+/* ---- fork ---- */
 
 /* The threads that were discarding spans are not here: their spans are free as they are. */
 void arena_fork_child(void)

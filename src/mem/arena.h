@@ -62,11 +62,6 @@ void arena_give(struct span *span, size_t n_touched);
 /* Makes a large block longer or shorter where it is. False: what follows is in use. */
 bool arena_resize(struct span *span, size_t n_pages);
 
-/* For huge pages: a slab's blocks have all been handed out once, and all of it is in memory; or such
- * a slab is about to be given back. An extent full of such slabs is worth a huge page. */
-void arena_slab_full(const struct span *slab);
-void arena_slab_not_full(const struct span *slab);
-
 /* The span of the large block that begins at p, or NULL when none does. */
 struct span *arena_large_at(const void *p);
 
@@ -82,15 +77,6 @@ bool arena_resize_direct(struct span *span, size_t bytes);
 
 /* Frees the large block that begins at p, of either kind. False: none does. */
 bool arena_free_large(void *p);
-
-/* Puts a new large block into a group, which has counted it already. */
-void arena_join_group(struct span *span, struct group *group);
-
-/* One block takes another's place in its group, if it is in one. */
-void arena_pass_group(struct span *from, struct span *to);
-
-/* Frees all large blocks of a group. Returns how many. */
-size_t arena_free_group(struct group *group);
 
 /* Lets go of free address space too. For when no more can be had. */
 void arena_unmap_free(void);
@@ -116,8 +102,10 @@ bool arena_try_stats(struct arena_stats *stats, lock_taker *taker);
 /* Verifies every invariant; traps on the first that does not hold. For tests and debug builds. */
 void arena_check(void);
 
-void arena_fork_prepare(void);
-void arena_fork_parent(void);
+/* For what other modules of mem/ keep under the lock, and around forks. */
+void arena_lock(void);
+void arena_unlock(void);
+
 void arena_fork_child(void);
 
 /* In a child of a fork that ran no handlers. If the lock is held, its holder is not here and free

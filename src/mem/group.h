@@ -29,6 +29,20 @@ struct large_part {
     struct span *prev;   /* [lock: arena] */
 };
 
+/* Puts a new large block into a group, which has counted it already. */
+void group_join(struct span *span, struct group *group);
+
+/* One block takes another's place in its group, if it is in one. */
+void group_pass(struct span *from, struct span *to);
+
+/* Frees all large blocks of a group. Returns how many. */
+size_t group_free_large(struct group *group);
+
+/* For the arena: a large block, of a group or not, has got another size; it is about to be freed.
+ * [lock: arena] */
+void group_resized_locked(const struct span *span, size_t bytes_before);
+void group_leave_locked(struct span *span);
+
 /* False: it would be more than the maximum. */
 ALWAYS_INLINE bool group_take(struct group *group, size_t bytes, size_t n_blocks)
 {

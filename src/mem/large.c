@@ -60,7 +60,7 @@ size_t large_usable(size_t bytes)
 
 void large_join_group(void *p, struct group *group)
 {
-    arena_join_group(arena_large_at(p), group);
+    group_join(arena_large_at(p), group);
 }
 
 bool large_free(void *p)
@@ -80,7 +80,7 @@ static void *move_to_grow(struct span *span, size_t bytes)
         return NULL;
     void *from = (void *)span->base;
     void *moved = memcpy((void *)to->base, from, span_bytes(span));
-    arena_pass_group(span, to);
+    group_pass(span, to);
     (void)large_free(from);
     return moved;
 }
