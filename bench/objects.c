@@ -9,6 +9,8 @@
  *   2 x list   pairs from a list under a mutex, the textbook's pool
  *   hundred    100 blocks of 8..128 bytes, then free all   arena    the same and a reset
  *                                                          frame    the same and the next frame
+ *                                                          heap     the same from a heap, then free all
+ *                                                          heap end the same from a new heap, destroyed
  *
  * The left are measured under every allocator, the right under poolalloc alone. An operation is one
  * block, taken and given back.
@@ -56,7 +58,7 @@ static const struct figure figures[N_FIGURES] = {
     [HUNDRED] = {"hundred", "hundred", 2, LOWER_IS_BETTER},
 };
 
-enum { POOL, TWO_POOL, TWO_FEW_POOL, ARENA, FRAME, N_OBJECT_FIGURES };
+enum { POOL, TWO_POOL, TWO_FEW_POOL, ARENA, FRAME, HEAP, HEAP_END, N_OBJECT_FIGURES };
 
 static const struct figure object_figures[N_OBJECT_FIGURES] = {
     [POOL] = {"pool", "pool", 2, LOWER_IS_BETTER},
@@ -64,6 +66,8 @@ static const struct figure object_figures[N_OBJECT_FIGURES] = {
     [TWO_FEW_POOL] = {"two_few_pool", "2 x 16 p", 2, LOWER_IS_BETTER},
     [ARENA] = {"arena", "arena", 2, LOWER_IS_BETTER},
     [FRAME] = {"frame", "frame", 2, LOWER_IS_BETTER},
+    [HEAP] = {"heap", "heap", 2, LOWER_IS_BETTER},
+    [HEAP_END] = {"heap_end", "heap end", 2, LOWER_IS_BETTER},
 };
 
 /* ---- ours, found at run time: the program is not linked with it ---- */
@@ -76,7 +80,10 @@ static const struct figure object_figures[N_OBJECT_FIGURES] = {
     DO(arena_alloc)                                                                                \
     DO(arena_reset)                                                                                \
     DO(frame_create)                                                                               \
-    DO(frame_begin)
+    DO(frame_begin)                                                                                \
+    DO(heap_create)                                                                                \
+    DO(heap_malloc)                                                                                \
+    DO(heap_destroy)
 
 #define DECLARE(name) __typeof__(poolalloc_##name) *name;
 static struct {
@@ -87,7 +94,7 @@ static struct {
 static void find_ours(void)
 {
     EACH_FUNCTION(FIND)
-    if (ours.frame_begin == NULL) {
+    if (ours.heap_destroy == NULL) {
         child_fail("there are no poolalloc_* functions");
     }
 }
@@ -253,6 +260,32 @@ static void run_frames(void)
     }
 }
 
+static poolalloc_heap *heap;
+
+static void run_heap(void)
+{
+    void *blocks[N_HUNDRED];
+    for (int i = 0; i < N_ROUNDS; i++) {
+        for (int j = 0; j < N_HUNDRED; j++) {
+            blocks[j] = child_opaque(ours.heap_malloc(heap, hundred_sizes[j]));
+        }
+        for (int j = 0; j < N_HUNDRED; j++) {
+            free(blocks[j]);
+        }
+    }
+}
+
+static void run_heap_ends(void)
+{
+    for (int i = 0; i < N_ROUNDS; i++) {
+        poolalloc_heap *now = ours.heap_create(NULL);
+        for (int j = 0; j < N_HUNDRED; j++) {
+            (void)child_opaque(ours.heap_malloc(now, hundred_sizes[j]));
+        }
+        (void)ours.heap_destroy(now);
+    }
+}
+
 static void run_mixed(void)
 {
     static size_t sizes[N_MIXED];
@@ -359,6 +392,9 @@ static void measure_objects(void)
     measure(&object_figures[ARENA], run_arena, N_HUNDRED * N_ROUNDS);
     frame = ours.frame_create(2, NULL);
     measure(&object_figures[FRAME], run_frames, N_HUNDRED * N_ROUNDS);
+    heap = ours.heap_create(NULL);
+    measure(&object_figures[HEAP], run_heap, N_HUNDRED * N_ROUNDS);
+    measure(&object_figures[HEAP_END], run_heap_ends, N_HUNDRED * N_ROUNDS);
 }
 
 static char of_malloc[] = "malloc";

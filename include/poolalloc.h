@@ -5,6 +5,7 @@
  * The library replaces malloc and its family; programs need no header for that. This header is for
  * what programs build on top of malloc, over and over:
  *
+ *   heap      memory of many sizes, freed one by one, or all at once
  *   pool      objects of one size, taken and given back one by one
  *   arena     memory of many sizes that ends together: a request, a document, a compilation
  *   frame     arenas in turn: what was allocated N frames ago is gone
@@ -22,8 +23,8 @@
  * Threads: said for each kind. In signal handlers, call none of these.
  *
  * Options: a struct whose members may all be 0, made so by an initialiser; NULL stands for all 0.
- * Names are cut to 31 bytes. They show in the dump, where pools and buffers without a name are
- * listed as "-", arenas and frames without one not at all.
+ * Names are cut to 31 bytes. They show in the dump, where heaps, pools and buffers without a name
+ * are listed as "-", arenas and frames without one not at all.
  */
 #ifndef POOLALLOC_H
 #define POOLALLOC_H
@@ -76,6 +77,60 @@ size_t poolalloc_usable_size(const void *p);
  *     capacity = poolalloc_good_size(wanted * sizeof *array) / sizeof *array;
  */
 size_t poolalloc_good_size(size_t bytes);
+
+/* ---- heaps ----
+ *
+ * Blocks of a part of the program: a plug-in, a document, a tenant. They are blocks like malloc's, freed
+ * one by one by free(), by any thread; and those that are left end together with the heap.
+ *
+ *     poolalloc_heap *heap =
+ *         poolalloc_heap_create(&(struct poolalloc_heap_options){.name = "plug-in"});
+ *     char *line = poolalloc_heap_malloc(heap, 80);
+ *     line = realloc(line, 160);                     still in the heap
+ *     free(line);
+ *     size_t n_left = poolalloc_heap_destroy(heap);
+ *
+ * All functions but destroy may be called by any thread at any time; threads that allocate from one
+ * heap wait for each other. In a program whose malloc is another one, free by poolalloc_free().
+ * A heap takes 12 KiB, and 64 KiB for each size that differs, of which only what is used is in memory.
+ */
+typedef struct poolalloc_heap poolalloc_heap;
+
+struct poolalloc_heap_options {
+    const char *name;
+    size_t max_bytes; /* in its blocks, by poolalloc_usable_size(). 0: no maximum */
+    uint64_t reserved[4];
+};
+
+struct poolalloc_heap_stats {
+    size_t bytes;      /* of memory, with the heap's records */
+    size_t n_live;     /* blocks */
+    size_t live_bytes; /* in them */
+    size_t peak_bytes; /* the most that live_bytes was */
+    uint64_t n_failures;
+};
+
+/* NULL: no memory, or there are 16,384 already (ENOMEM), or a bad option (EINVAL). */
+poolalloc_heap *poolalloc_heap_create(const struct poolalloc_heap_options *options);
+
+/* Ends the heap and all of its blocks. Returns how many blocks had not been freed. No other thread may
+ * use the heap or its blocks any more: to free one of them later is as wrong as to free it twice. */
+size_t poolalloc_heap_destroy(poolalloc_heap *heap);
+
+/* As malloc and so on; NULL and ENOMEM also if there would be more than max_bytes.
+ * poolalloc_heap_realloc() makes a block in the heap if p is NULL; else it is realloc(), under which a
+ * block stays in the heap that it is in, and which counts twice while it moves. */
+void *poolalloc_heap_malloc(poolalloc_heap *heap, size_t bytes);
+void *poolalloc_heap_calloc(poolalloc_heap *heap, size_t n, size_t each);
+void *poolalloc_heap_realloc(poolalloc_heap *heap, void *p, size_t bytes);
+
+/* `align` is a power of two, else NULL and EINVAL. */
+void *poolalloc_heap_aligned_alloc(poolalloc_heap *heap, size_t align, size_t bytes);
+
+/* Gives memory back that no block is near, as malloc_trim() does to all heaps. Returns its bytes. */
+size_t poolalloc_heap_trim(poolalloc_heap *heap);
+
+void poolalloc_heap_get_stats(const poolalloc_heap *heap, struct poolalloc_heap_stats *stats);
 
 /* ---- pools ----
  *

@@ -5,9 +5,10 @@
  *     poolalloc::allocator<T>          this library's malloc, whatever the program's operator new is
  *     poolalloc::arena_allocator<T>    an arena, as part of the container's type
  *     poolalloc::arena_resource        an arena, for std::pmr
+ *     poolalloc::heap_resource         a heap, for std::pmr
  *     poolalloc::pool_resource         a pool for blocks that fit its objects, malloc for others
  *
- * None of them owns the arena or pool, which must outlive the containers. They throw std::bad_alloc
+ * None of them owns the arena, heap or pool, which must outlive the containers. They throw std::bad_alloc
  * where the functions return NULL, and are for as many threads as what they stand on.
  *
  *     poolalloc::arena_resource resource(arena);
@@ -145,6 +146,33 @@ class arena_resource : public std::pmr::memory_resource
     }
 
     poolalloc_arena *arena_;
+};
+
+class heap_resource : public std::pmr::memory_resource
+{
+  public:
+    explicit heap_resource(poolalloc_heap *heap) noexcept : heap_(heap)
+    {
+    }
+
+  private:
+    void *do_allocate(std::size_t bytes, std::size_t align) override
+    {
+        return detail::checked(poolalloc_heap_aligned_alloc(heap_, align, bytes));
+    }
+
+    void do_deallocate(void *p, std::size_t, std::size_t) override
+    {
+        poolalloc_free(p);
+    }
+
+    bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override
+    {
+        const auto *that = dynamic_cast<const heap_resource *>(&other);
+        return that != nullptr && that->heap_ == heap_;
+    }
+
+    poolalloc_heap *heap_;
 };
 
 /* `align` is that of the pool's objects. */

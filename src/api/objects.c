@@ -7,6 +7,7 @@
 #include "objects/buffers.h"
 #include "objects/bump.h"
 #include "objects/frame.h"
+#include "objects/heaps.h"
 #include "objects/pool.h"
 #include "poolalloc.h"
 
@@ -52,6 +53,48 @@ EXPORT size_t poolalloc_usable_size(const void *p)
 EXPORT size_t poolalloc_good_size(size_t bytes)
 {
     return heap_good_size(bytes);
+}
+
+/* ---- heaps ---- */
+
+EXPORT poolalloc_heap *poolalloc_heap_create(const struct poolalloc_heap_options *options)
+{
+    return heaps_create(options);
+}
+
+EXPORT size_t poolalloc_heap_destroy(poolalloc_heap *heap)
+{
+    return heaps_destroy(heap);
+}
+
+EXPORT void *poolalloc_heap_malloc(poolalloc_heap *heap, size_t bytes)
+{
+    return heaps_alloc(heap, bytes);
+}
+
+EXPORT void *poolalloc_heap_calloc(poolalloc_heap *heap, size_t n, size_t each)
+{
+    return heaps_calloc(heap, n, each);
+}
+
+EXPORT void *poolalloc_heap_realloc(poolalloc_heap *heap, void *p, size_t bytes)
+{
+    return heaps_realloc(heap, p, bytes);
+}
+
+EXPORT void *poolalloc_heap_aligned_alloc(poolalloc_heap *heap, size_t align, size_t bytes)
+{
+    return heaps_alloc_aligned(heap, align, bytes);
+}
+
+EXPORT size_t poolalloc_heap_trim(poolalloc_heap *heap)
+{
+    return heaps_trim(heap);
+}
+
+EXPORT void poolalloc_heap_get_stats(const poolalloc_heap *heap, struct poolalloc_heap_stats *stats)
+{
+    heaps_get_stats(heap, stats);
 }
 
 /* ---- pools ---- */

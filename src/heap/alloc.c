@@ -11,7 +11,6 @@
 #include "heap/sample.h"
 #include "mem/arena.h"
 #include "mem/large.h"
-#include "os/pages.h"
 #include "os/panic.h"
 #include "os/process.h"
 
@@ -41,7 +40,7 @@ COLD static void *alloc_marked(struct heap *heap, unsigned class, size_t bytes)
     return sample_wanted(marks, class, bytes);
 }
 
-static void *alloc_from(struct heap *heap, unsigned class, size_t bytes)
+void *heap_alloc_from(struct heap *heap, unsigned class, size_t bytes)
 {
     struct bin *bin = &heap->front.bins[class];
     for (;;) {
@@ -63,7 +62,7 @@ NOINLINE static void *alloc_as_guest(unsigned class, size_t bytes)
     struct heap *host = heap_visit();
     if (host == NULL)
         return NULL;
-    void *block = alloc_from(host, class, bytes);
+    void *block = heap_alloc_from(host, class, bytes);
     heap_visit_end(host);
     return block;
 }
@@ -71,7 +70,8 @@ NOINLINE static void *alloc_as_guest(unsigned class, size_t bytes)
 /* In the thread's heap, or as a guest if that is NULL. */
 static void *alloc_in(struct heap *heap, unsigned class, size_t bytes)
 {
-    return LIKELY(heap != NULL) ? alloc_from(heap, class, bytes) : alloc_as_guest(class, bytes);
+    return LIKELY(heap != NULL) ? heap_alloc_from(heap, class, bytes)
+                                : alloc_as_guest(class, bytes);
 }
 
 static void *alloc_class(unsigned class, size_t bytes)
@@ -156,18 +156,25 @@ void *heap_calloc(size_t n, size_t each)
     return heap_alloc_zeroed(bytes);
 }
 
-static void *alloc_aligned(size_t align, size_t bytes)
+/* Slabs are aligned to 64 KiB, so blocks of a class are aligned to what divides its size. */
+size_t heap_choose_aligned(size_t align, size_t bytes, unsigned *class)
 {
     size_t need = max_size(bytes, align);
     if (need > CLASS_MAX_BYTES)
-        return large_alloc(need > bytes && bytes > 0 ? bytes : need, align);
-    unsigned class = class_of(need);
-    while (class_bytes(class) % align != 0)
-        class ++;
-    return alloc_class(class, bytes);
+        return bytes > 0 ? bytes : need;
+    *class = class_of(need);
+    while (class_bytes(*class) % align != 0)
+        ++*class;
+    return 0;
 }
 
-/* Slabs are aligned to 64 KiB, so blocks of a class are aligned to what divides its size. */
+static void *alloc_aligned(size_t align, size_t bytes)
+{
+    unsigned class;
+    size_t large_bytes = heap_choose_aligned(align, bytes, &class);
+    return large_bytes > 0 ? large_alloc(large_bytes, align) : alloc_class(class, bytes);
+}
+
 void *heap_alloc_aligned(size_t align, size_t bytes)
 {
     if (align <= BLOCK_ALIGN)
@@ -204,8 +211,10 @@ static void free_into_bin(struct heap *heap, struct block *block, unsigned class
 NOINLINE static void free_as_guest(struct block *block, struct place place)
 {
     struct heap *host = heap_visit();
-    if (host == NULL)
-        return; /* no memory even for one heap: the block is lost, the program goes on */
+    if (host == NULL) { /* no memory even for one heap */
+        heap_free_uncounted(block, place.class, place.owner);
+        return;
+    }
     if (host->number == place.owner)
         free_into_bin(host, block, place.class);
     else
@@ -252,7 +261,7 @@ static void free_small(struct block *block, struct place place)
 }
 
 /* Every block that a handler could not free itself is freed in the next call that can. */
-COLD static void free_put_off(void)
+COLD void heap_free_put_off(void)
 {
     struct block *block = emergency_put_off_take();
     while (block != NULL) {
@@ -299,7 +308,7 @@ NOINLINE void free_slow(void *p)
     if (UNLIKELY(!done))
         free_elsewhere(p);
     if (UNLIKELY(emergency_has_put_off()))
-        free_put_off();
+        heap_free_put_off();
 }
 
 /* ---- realloc and friends ---- */
@@ -332,30 +341,43 @@ size_t heap_good_size(size_t bytes)
 {
     if (bytes <= CLASS_MAX_BYTES)
         return class_bytes(class_of(bytes));
-    return bytes <= PTRDIFF_MAX ? round_up(bytes, max_size(os_page_bytes(), PAGE_BYTES)) : 0;
+    return large_usable(bytes);
+}
+
+/* A block stays in its group: `group` is the heap of that, NULL if it is in none. */
+static void *alloc_in_group(struct heap *group, size_t bytes)
+{
+    if (LIKELY(group == NULL))
+        return heap_alloc(bytes);
+    if (!heap_enter())
+        return or_no_memory(emergency_alloc(bytes, 1));
+    void *p = heap_group_alloc(group, bytes);
+    heap_finish();
+    return or_no_memory(p);
 }
 
 /* A block that grows in pages is likely to grow again: some slack, which is not touched until
  * then. */
-static void *alloc_to_grow(size_t bytes)
+static void *alloc_to_grow(struct heap *group, size_t bytes)
 {
     if (!heap_enter())
         return NULL;
-    void *p = large_alloc(bytes + bytes / 8, 1);
+    size_t with_slack = bytes + bytes / 8;
+    void *p = group != NULL ? heap_group_alloc(group, with_slack) : large_alloc(with_slack, 1);
     heap_finish();
-    if (UNLIKELY(sample_is_on) && p != NULL)
+    if (UNLIKELY(sample_is_on) && p != NULL && group == NULL)
         sample_resized(p, bytes);
     return p;
 }
 
-static void *realloc_by_copy(void *p, size_t old_bytes, size_t bytes)
+static void *realloc_by_copy(struct heap *group, void *p, size_t old_bytes, size_t bytes)
 {
     void *to = NULL;
     if (bytes > CLASS_MAX_BYTES && bytes > old_bytes && bytes < PTRDIFF_MAX / 2)
-        to = alloc_to_grow(bytes);
+        to = alloc_to_grow(group, bytes);
     int saved_errno = errno;
     if (to == NULL)
-        to = heap_alloc(bytes);
+        to = alloc_in_group(group, bytes);
     if (to == NULL && bytes <= old_bytes) {
         errno = saved_errno; /* it fits where it is */
         return p;
@@ -380,7 +402,10 @@ static void *realloc_small(struct block *block, struct place place, size_t bytes
     /* The caller is about to use the block, so looking at it costs no cache miss here. */
     if (UNLIKELY(block_is_free(block)))
         panic("realloc of a free block", block, usable);
-    return is_good_fit(bytes, usable) ? block : realloc_by_copy(block, usable, bytes);
+    if (is_good_fit(bytes, usable))
+        return block;
+    struct heap *owner = heap_by_number(place.owner);
+    return realloc_by_copy(heap_is_group(owner) ? owner : NULL, block, usable, bytes);
 }
 
 COLD static void *realloc_foreign(void *p, size_t bytes)
@@ -397,14 +422,24 @@ static void *realloc_inside(void *p, size_t bytes)
 {
     const struct span *span = arena_large_at_soon(p);
     size_t usable = span != NULL ? span_bytes(span) : emergency_usable_size(p);
-    return usable > 0 ? realloc_by_copy(p, usable, bytes) : or_no_memory(NULL);
+    return usable > 0 ? realloc_by_copy(NULL, p, usable, bytes) : or_no_memory(NULL);
 }
 
-/* Where it cannot be resized and cannot be moved either, it is not of the sample any more. */
-static void *resize_large(struct span *span, const void *p, size_t bytes)
+static struct heap *group_of(const struct span *span)
 {
+    struct group *group = span != NULL ? span->large.group : NULL;
+    return group != NULL ? CONTAINER_OF(group, struct heap, group) : NULL;
+}
+
+static void *realloc_large(struct heap *group, struct span *span, size_t bytes)
+{
+    if (span == NULL || bytes <= CLASS_MAX_BYTES)
+        return NULL;
+    if (group != NULL)
+        return heap_group_realloc_large(group, span, bytes);
+    /* Where it cannot be resized and cannot be moved either, it is not of the sample any more. */
     if (UNLIKELY(sample_is_on))
-        sample_forget(p);
+        sample_forget((void *)span->base);
     return large_realloc(span, bytes);
 }
 
@@ -414,22 +449,21 @@ static void *realloc_block(void *p, size_t bytes)
     if (LIKELY(place.is_slab))
         return realloc_small(p, place, bytes);
     if (UNLIKELY(guard_owns(p)))
-        return realloc_by_copy(p, guard_usable_size(p), bytes);
+        return realloc_by_copy(NULL, p, guard_usable_size(p), bytes);
     if (UNLIKELY(!heap_enter()))
         return realloc_inside(p, bytes);
     struct span *span = arena_large_at(p);
+    struct heap *group = group_of(span);
     size_t usable = span != NULL ? span_bytes(span) : 0;
-    void *resized = NULL;
-    if (span != NULL && bytes > CLASS_MAX_BYTES)
-        resized = resize_large(span, p, bytes);
+    void *resized = realloc_large(group, span, bytes);
     heap_finish();
-    if (UNLIKELY(sample_is_on) && resized != NULL)
+    if (UNLIKELY(sample_is_on) && resized != NULL && group == NULL)
         sample_resized(resized, bytes);
     if (resized != NULL)
         return resized;
     if (span == NULL)
         usable = emergency_usable_size(p);
-    return usable > 0 ? realloc_by_copy(p, usable, bytes) : realloc_foreign(p, bytes);
+    return usable > 0 ? realloc_by_copy(group, p, usable, bytes) : realloc_foreign(p, bytes);
 }
 
 /* Frees it and returns NULL as glibc does, unless told otherwise. */

@@ -37,6 +37,9 @@ void *heap_realloc(void *p, size_t bytes);
 void *heap_alloc_zeroed(size_t bytes);
 void *heap_alloc_aligned(size_t align, size_t bytes);
 
+/* Frees what signal handlers could not. */
+void heap_free_put_off(void);
+
 size_t heap_usable_size(void *p);
 
 /* What it would say of a block of so many bytes; 0: there is none. */

@@ -15,12 +15,18 @@
 
 enum { DRAIN_BLOCKS_MIN = 8, DRAIN_BLOCKS_MAX = 32, LOOKS_PER_REVIEW = 64 };
 
+static struct span **list_of(struct heap *heap, const struct span *slab)
+{
+    struct shelf *shelf = &heap->shelves[slab->class];
+    return slab->slab.list == SLAB_FULL ? &shelf->full : &shelf->partial;
+}
+
 void heap_list_add(struct heap *heap, struct span *slab)
 {
-    struct span **first = &heap->shelves[slab->class].partial;
+    slab->slab.list = slab_has_blocks(slab) ? SLAB_PARTIAL : SLAB_FULL;
+    struct span **first = list_of(heap, slab);
     slab->slab.next = *first;
     slab->slab.prev = NULL;
-    slab->slab.in_list = true;
     if (*first != NULL)
         (*first)->slab.prev = slab;
     *first = slab;
@@ -29,16 +35,15 @@ void heap_list_add(struct heap *heap, struct span *slab)
 void heap_list_remove(struct heap *heap, struct span *slab)
 {
     struct slab_part *part = &slab->slab;
-    *(part->prev != NULL ? &part->prev->slab.next : &heap->shelves[slab->class].partial) =
-        part->next;
+    *(part->prev != NULL ? &part->prev->slab.next : list_of(heap, slab)) = part->next;
     if (part->next != NULL)
         part->next->slab.prev = part->prev;
-    part->in_list = false;
+    part->list = SLAB_ALONE;
 }
 
 static void slab_retire(struct heap *heap, struct span *slab)
 {
-    if (slab->slab.in_list)
+    if (slab->slab.list != SLAB_ALONE)
         heap_list_remove(heap, slab);
     shelf_drop_slab(&heap->shelves[slab->class]);
     map_clear_slab(slab->base);
@@ -57,10 +62,12 @@ static void slab_settle(struct heap *heap, struct span *slab)
 {
     if (slab == heap->shelves[slab->class].slab)
         return;
-    if (slab_is_empty(slab))
+    if (slab_is_empty(slab)) {
         slab_retire(heap, slab);
-    else if (!slab->slab.in_list)
+    } else if (slab->slab.list == SLAB_FULL) {
+        heap_list_remove(heap, slab);
         heap_list_add(heap, slab);
+    }
 }
 
 static const struct block *send_on(struct chain *chain, unsigned class, uint32_t owner)
@@ -100,7 +107,7 @@ static void current_slab_release_locked(struct heap *heap, unsigned class)
         return;
     if (slab_is_empty(slab))
         slab_retire(heap, slab);
-    else if (slab_has_free(slab) || slab_has_fresh(slab))
+    else
         heap_list_add(heap, slab);
 }
 
@@ -121,6 +128,13 @@ static void bin_send_home_locked(struct heap *heap, unsigned class)
     heap->shelves[class].balance -= (int64_t)n;
 }
 
+void heap_empty_bin(struct heap *heap, unsigned class)
+{
+    lock_take(&heap->lock);
+    bin_send_home_locked(heap, class);
+    lock_release(&heap->lock);
+}
+
 /* ---- the bin's cap ---- */
 
 /* What the caps of one heap may sum up to: a fair share of what all may. */
@@ -137,9 +151,7 @@ static void cap_halve(struct heap *heap, unsigned class)
     shelf->cap = cap;
     if (bin_count(heap, class) <= cap)
         return;
-    lock_take(&heap->lock);
-    bin_send_home_locked(heap, class);
-    lock_release(&heap->lock);
+    heap_empty_bin(heap, class);
     bin_set_left(&heap->front.bins[class], cap);
 }
 
@@ -235,7 +247,7 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
     shelf->is_hot = true;
     if (UNLIKELY(++heap->n_looks % LOOKS_PER_REVIEW == 0))
         review(heap, class);
-    if (UNLIKELY(sample_is_on))
+    if (UNLIKELY(sample_is_on) && !heap_is_group(heap))
         sample_freed(heap, class);
     size_t n = bin_count(heap, class);
     if (n >= bin_limit(shelf)) {
@@ -296,12 +308,29 @@ void heap_flush_all(void)
     for (uint32_t i = 1; i <= heap_number_max(); i++) {
         struct heap *heap = heap_by_number(i);
         lock_take(&heap->guest_lock); /* so that the state stays what it is */
-        if (atomic_get_relaxed(&heap->state) == HEAP_PARKED)
+        if (atomic_get_relaxed(&heap->state) == HEAP_PARKED || heap_is_group(heap))
             heap_flush(heap);
         else if (atomic_get_relaxed(&heap->state) == HEAP_LIVE)
             flush_live(heap);
         lock_release(&heap->guest_lock);
     }
+}
+
+static size_t give_up_list_locked(struct heap *heap, struct span **first)
+{
+    size_t n_out = 0;
+    while (*first != NULL) {
+        n_out += (*first)->slab.n_out;
+        (*first)->slab.n_out = 0;
+        slab_retire(heap, *first);
+    }
+    return n_out;
+}
+
+size_t heap_give_up_slabs_locked(struct heap *heap, unsigned class)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    return give_up_list_locked(heap, &shelf->partial) + give_up_list_locked(heap, &shelf->full);
 }
 
 void heap_count_bins(struct heap *heap)

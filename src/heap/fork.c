@@ -61,7 +61,7 @@ static void fork_prepare(void)
         lock_take_sibling(&heap_by_number(i)->guest_lock);
     for (uint32_t i = 1; i <= heap_number_max(); i++)
         lock_take_sibling(&heap_by_number(i)->lock);
-    arena_fork_prepare();
+    arena_lock();
     sample_fork_prepare();
     meta_fork_prepare();
     lock_fork_begin();
@@ -76,7 +76,7 @@ static void fork_parent(void)
     lock_fork_end();
     meta_fork_parent();
     sample_fork_parent();
-    arena_fork_parent();
+    arena_unlock();
     for (uint32_t i = 1; i <= heap_number_max(); i++) {
         lock_release(&heap_by_number(i)->lock);
         lock_release(&heap_by_number(i)->guest_lock);

@@ -68,22 +68,33 @@ static void check_slab(const struct heap *heap, unsigned class, const struct spa
     slab_check(slab);
 }
 
+static uint32_t check_list(const struct heap *heap, unsigned class, const struct span *first,
+                           enum slab_list list)
+{
+    uint32_t n = 0;
+    const struct span *prev = NULL;
+    for (const struct span *slab = first; slab != NULL; slab = slab->slab.next, n++) {
+        HOLDS(slab->slab.list == list && slab->slab.prev == prev);
+        HOLDS(slab_has_blocks(slab) == (list == SLAB_PARTIAL));
+        check_slab(heap, class, slab);
+        prev = slab;
+    }
+    return n;
+}
+
 void heap_check(struct heap *heap)
 {
     for (unsigned class = 0; class < N_CLASSES; class ++) {
         const struct shelf *shelf = &heap->shelves[class];
         HOLDS(chain_length(heap->front.bins[class].head, class) == bin_count(heap, class));
         HOLDS(chain_length(shelf->magazine, class) == shelf->n_magazine);
+        uint32_t n_slabs = check_list(heap, class, shelf->partial, SLAB_PARTIAL) +
+                           check_list(heap, class, shelf->full, SLAB_FULL);
         if (shelf->slab != NULL) {
-            HOLDS(!shelf->slab->slab.in_list);
+            HOLDS(shelf->slab->slab.list == SLAB_ALONE);
             check_slab(heap, class, shelf->slab);
+            n_slabs++;
         }
-        const struct span *prev = NULL;
-        for (const struct span *slab = shelf->partial; slab != NULL; slab = slab->slab.next) {
-            HOLDS(slab->slab.in_list && slab->slab.prev == prev);
-            HOLDS(slab_has_free(slab) || slab_has_fresh(slab));
-            check_slab(heap, class, slab);
-            prev = slab;
-        }
+        HOLDS(atomic_get_relaxed(&shelf->n_slabs) == n_slabs);
     }
 }

@@ -17,6 +17,8 @@
  *           whoever holds the lock may tidy it or take slabs out of it
  *   ORPHAN  in a child of fork: its thread was not forked with it and may have left it torn.
  *           Blocks may be pushed to it, nothing else
+ *   GROUP   no thread's, ever, but a group's (group.c), or vacant until the next group is made. Its
+ *           slabs hold blocks of the group alone: none is taken from it or brought to it
  */
 #ifndef POOLALLOC_HEAP_HEAP_H
 #define POOLALLOC_HEAP_HEAP_H
@@ -24,6 +26,7 @@
 #include "conf/classes.h"
 #include "heap/handler.h"
 #include "mem/block.h"
+#include "mem/group.h"
 #include "mem/inbox.h"
 #include "mem/map.h"
 #include "os/lock.h"
@@ -35,11 +38,12 @@ enum {
     OUTBOX_MAX_BYTES = 4 * 1024,
     OUTBOXES_MAX_BYTES = 32 * 1024, /* all of a heap together */
     HEAPS_MAX = 1 << 15, /* heap numbers are 15 bits of a slab word; 0 is the empty heap's */
+    GROUPS_MAX = HEAPS_MAX / 2,
 };
 
 enum sample_kind { SAMPLE_PROFILE, SAMPLE_GUARD, N_SAMPLE_KINDS };
 
-enum heap_state { HEAP_LIVE, HEAP_PARKED, HEAP_ORPHAN };
+enum heap_state { HEAP_LIVE, HEAP_PARKED, HEAP_ORPHAN, HEAP_GROUP };
 
 /* What malloc and free of one class touch: half a cache line. [owner]
  *
@@ -60,6 +64,7 @@ struct shelf {
     struct block *magazine;   /* [lock] BLOCK_END when there is none */
     struct span *slab;        /* [lock] the current one, in no list */
     struct span *partial;     /* [lock] other slabs that have free blocks */
+    struct span *full;        /* [lock] those that have none */
     uint32_t n_magazine;      /* [lock] */
     _Atomic uint32_t n_slabs; /* changes under the lock */
     uint32_t cap;             /* [owner] blocks in the bin before it overflows */
@@ -105,7 +110,7 @@ struct heap {
     struct lock guest_lock;
     uint32_t number;          /* [const] */
     _Atomic uint32_t state;   /* enum heap_state */
-    struct heap *next_parked; /* [lock: threads] */
+    struct heap *next_parked; /* [lock: threads] in the list it waits in */
     uint32_t n_looks;         /* [owner] at bins, since ever */
     _Atomic uint64_t reading; /* of obs/stats.c that holds the lock; changes under it */
     unsigned cap_hand;        /* [owner] the class whose cap may shrink next */
@@ -116,6 +121,7 @@ struct heap {
     struct outbox outboxes[N_OUTBOXES];
     size_t outbox_bytes;           /* [owner] in all of them */
     struct handler_stacks handler; /* [owner] while set aside */
+    struct group group;            /* of a group's heap */
 
     ALIGNED(CACHE_LINE_BYTES) struct inbox inboxes[N_CLASSES]; /* [atomic] */
 };
@@ -135,6 +141,11 @@ extern THREAD_LOCAL struct front *front_own;
 
 /* By number; entries are set once and never cleared. */
 extern _Atomic(struct heap *) heap_table[HEAPS_MAX];
+
+ALWAYS_INLINE bool heap_is_group(const struct heap *heap)
+{
+    return atomic_get_relaxed(&heap->state) == HEAP_GROUP;
+}
 
 /* front is a heap's. */
 ALWAYS_INLINE struct heap *heap_of(struct front *front)
@@ -245,6 +256,14 @@ struct heap *heap_new(uint32_t number);
  * on the first thing that does not hold. For tests. */
 void heap_check(struct heap *heap);
 
+/* ---- alloc.c ---- */
+
+/* A block of this class out of a heap that the caller has to itself. NULL: there is no memory. */
+void *heap_alloc_from(struct heap *heap, unsigned class, size_t bytes);
+
+/* Whose blocks suit: the class, and 0; or the bytes of a large block to be asked for. */
+size_t heap_choose_aligned(size_t align, size_t bytes, unsigned *class);
+
 /* ---- refill.c: blocks for the bin ---- */
 
 /* The cap of a bin to begin with, in blocks. */
@@ -267,6 +286,13 @@ void heap_look_at_bin(struct heap *heap, unsigned class);
 /* Every free block of bins, magazines and inboxes goes home; empty slabs go to the arena. */
 void heap_flush(struct heap *heap);
 
+/* The whole bin goes home. */
+void heap_empty_bin(struct heap *heap, unsigned class);
+
+/* Gives all slabs of a flushed heap to the arena, live blocks and all. Returns how many these were.
+ * [lock] */
+size_t heap_give_up_slabs_locked(struct heap *heap, unsigned class);
+
 /* Of every heap, but for the bins of other threads'. */
 void heap_flush_all(void);
 
@@ -282,6 +308,7 @@ void heap_tidy_parked(struct heap *heap, unsigned class);
 /* Sends the first n blocks of a chain home. [lock] */
 void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head, size_t n);
 
+/* To the list that a slab in none belongs to now; out of the one that it is in. [lock] */
 void heap_list_add(struct heap *heap, struct span *slab);
 void heap_list_remove(struct heap *heap, struct span *slab);
 
@@ -293,9 +320,12 @@ void heap_free_remote(struct heap *heap, struct block *block, unsigned class, ui
 /* The same, and it arrives at once: for guests, who may not come back. */
 void heap_free_remote_now(struct heap *heap, struct block *block, unsigned class, uint32_t owner);
 
+/* The same for who has no heap at all to count it in. */
+void heap_free_uncounted(struct block *block, unsigned class, uint32_t owner);
+
 void heap_flush_outboxes(struct heap *heap);
 
-/* Into the owner's inbox. */
+/* Into the owner's inbox, which must not be a group's. */
 void heap_push(uint32_t owner, unsigned class, const struct chain *chain);
 
 /* ---- idle.c: heaps whose threads do nothing ---- */
@@ -336,6 +366,10 @@ void heap_visit_end(struct heap *host);
  * hand. */
 struct heap *heap_unused_take(const struct heap *mine);
 
+/* A vacant heap for a group, or a new one. NULL: no memory, or too many groups. */
+struct heap *heap_for_group(void);
+void heap_vacate(struct heap *heap);
+
 /* Heaps that threads have now; at least 1. */
 uint32_t heap_live_count(void);
 
@@ -354,6 +388,30 @@ void heap_threads_fork_parent(void);
 void heap_threads_fork_child(void);
 
 void heap_threads_fork_unnoticed(void);
+
+/* ---- group.c: heaps that programs make ----
+ *
+ * Any thread, inside. */
+
+/* NULL: as heap_for_group. */
+struct heap *heap_group_new(size_t max_bytes);
+
+/* All blocks of the group end. Returns how many these were. Nobody else may be using the group. */
+size_t heap_group_end(struct heap *heap);
+
+/* NULL: no memory, or it would be more than the maximum. */
+void *heap_group_alloc(struct heap *heap, size_t bytes);
+void *heap_group_alloc_zeroed(struct heap *heap, size_t bytes);
+void *heap_group_alloc_aligned(struct heap *heap, size_t align, size_t bytes);
+
+/* As large_realloc, of a large block of a group. */
+void *heap_group_realloc_large(struct heap *heap, struct span *span, size_t bytes);
+
+/* What is free in it goes back to the arena. Returns the bytes. */
+size_t heap_group_trim(struct heap *heap);
+
+/* In slabs and large blocks. */
+size_t heap_group_memory(const struct heap *heap);
 
 /* ---- background.c ---- */
 

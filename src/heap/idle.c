@@ -25,10 +25,20 @@ static _Atomic uint32_t swept_ms; /* when the epoch began */
 static _Atomic uint32_t hand;     /* of the heap looked at last */
 static _Atomic uint32_t n_idle;   /* in the last sweep */
 
+static bool is_quiet(const struct heap *heap)
+{
+    return atomic_get_relaxed(&idle_epoch) - atomic_get_relaxed(&heap->active) >= IDLE_EPOCHS;
+}
+
 bool heap_is_idle(const struct heap *heap)
 {
-    return atomic_get_relaxed(&heap->state) == HEAP_LIVE &&
-           atomic_get_relaxed(&idle_epoch) - atomic_get_relaxed(&heap->active) >= IDLE_EPOCHS;
+    return atomic_get_relaxed(&heap->state) == HEAP_LIVE && is_quiet(heap);
+}
+
+/* A group's heap is swept like an idle one, but nobody may have its slabs. */
+static bool is_to_be_swept(const struct heap *heap)
+{
+    return heap_is_idle(heap) || (heap_is_group(heap) && is_quiet(heap));
 }
 
 bool heap_any_idle(void)
@@ -60,12 +70,12 @@ static void sweep(void)
     uint32_t n_found = 0;
     for (uint32_t i = 0; i < SWEEP_HEAPS && i < n; i++) {
         struct heap *heap = heap_by_number(1 + atomic_add_relaxed(&hand, 1) % n);
-        if (heap == NULL || !heap_is_idle(heap))
+        if (heap == NULL || !is_to_be_swept(heap))
             continue;
-        n_found++;
+        n_found += heap_is_idle(heap);
         if (!lock_try(&heap->lock))
             continue;
-        if (heap_is_idle(heap))
+        if (is_to_be_swept(heap))
             sweep_locked(heap);
         lock_release(&heap->lock);
     }

@@ -52,11 +52,6 @@ static struct span *partial_choose(const struct shelf *shelf)
     return best;
 }
 
-static bool slab_has_blocks(const struct span *slab)
-{
-    return slab_has_free(slab) || slab_has_fresh(slab);
-}
-
 /* A slab of this class out of a heap that is not in use, made ours (map.h: M3). */
 static struct span *slab_from(struct heap *unused, struct heap *heap, unsigned class)
 {
@@ -75,6 +70,8 @@ static struct span *slab_from(struct heap *unused, struct heap *heap, unsigned c
 static struct span *slab_from_unused(struct heap *heap, unsigned class)
 {
     struct span *slab = NULL;
+    if (heap_is_group(heap))
+        return NULL;
     for (int i = 0; i < UNUSED_LOOKS && slab == NULL; i++) {
         struct heap *unused = heap_unused_take(heap);
         if (unused == NULL)
@@ -104,7 +101,6 @@ static struct span *slab_with_blocks(struct heap *heap, unsigned class)
     struct shelf *shelf = &heap->shelves[class];
     if (shelf->slab != NULL && slab_has_blocks(shelf->slab))
         return shelf->slab;
-    /* What was current is full now: it belongs to no list until a block comes home. */
     struct span *slab = partial_choose(shelf);
     if (slab != NULL)
         heap_list_remove(heap, slab);
@@ -112,8 +108,11 @@ static struct span *slab_with_blocks(struct heap *heap, unsigned class)
         slab = slab_from_unused(heap, class);
     if (slab == NULL)
         slab = slab_made(heap, class);
-    if (slab != NULL)
-        shelf->slab = slab;
+    if (slab == NULL)
+        return NULL;
+    if (shelf->slab != NULL)
+        heap_list_add(heap, shelf->slab);
+    shelf->slab = slab;
     return slab;
 }
 
@@ -149,7 +148,7 @@ static bool refill_locked(struct heap *heap, unsigned class)
         bin_install(heap, class, chain.head, chain.n);
     else if (!refill_from_slab(heap, class))
         return false;
-    if (UNLIKELY(sample_is_on))
+    if (UNLIKELY(sample_is_on) && !heap_is_group(heap))
         sample_entered(heap, class, bin_count(heap, class)); /* it was empty */
     return true;
 }

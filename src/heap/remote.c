@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Blocks that belong to other heaps: collected by owner and class in the outboxes of the thread
- * that frees them, then left in the owner's inbox with one push a batch (mem/inbox.h).
+ * that frees them, then left in the owner's inbox with one push a batch (mem/inbox.h). Blocks of a
+ * group are a batch each: when it ends, none of them may be under way.
  *
  * Runs on the thread that frees; no lock is held.
  */
 #include "heap/heap.h"
 
-static uint32_t outbox_capacity(unsigned class)
+static uint32_t outbox_capacity(uint32_t owner, unsigned class)
 {
+    if (heap_is_group(heap_by_number(owner)))
+        return 1;
     return (uint32_t)max_size(min_size(OUTBOX_MAX_BLOCKS, OUTBOX_MAX_BYTES / class_bytes(class)),
                               1);
 }
@@ -26,6 +29,8 @@ static void push_and_tidy(uint32_t owner, unsigned class, const struct chain *ch
     struct heap *heap = heap_by_number(owner);
     if (UNLIKELY(atomic_get_relaxed(&heap->state) == HEAP_PARKED))
         heap_tidy_parked(heap, class);
+    else if (UNLIKELY(heap_is_group(heap)))
+        group_give(&heap->group, chain->n * class_bytes(class), chain->n);
 }
 
 static void outbox_flush(struct heap *heap, struct outbox *outbox)
@@ -64,7 +69,7 @@ static void outbox_readdress(struct heap *heap, struct outbox *outbox, uint32_t 
     outbox_flush(heap, outbox);
     outbox->owner = owner;
     outbox->class = (uint8_t) class;
-    outbox->capacity = (uint8_t)outbox_capacity(class);
+    outbox->capacity = (uint8_t)outbox_capacity(owner, class);
 }
 
 void heap_free_remote(struct heap *heap, struct block *block, unsigned class, uint32_t owner)
@@ -81,10 +86,15 @@ void heap_free_remote(struct heap *heap, struct block *block, unsigned class, ui
     count_free(heap, class);
 }
 
-void heap_free_remote_now(struct heap *heap, struct block *block, unsigned class, uint32_t owner)
+void heap_free_uncounted(struct block *block, unsigned class, uint32_t owner)
 {
     struct chain chain = {block, block, 1};
     push_and_tidy(owner, class, &chain);
+}
+
+void heap_free_remote_now(struct heap *heap, struct block *block, unsigned class, uint32_t owner)
+{
+    heap_free_uncounted(block, class, owner);
     count_free(heap, class);
 }
 

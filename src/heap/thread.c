@@ -13,6 +13,10 @@
  *                 over, so that guests spread out by themselves; new ones are made up to a number
  *                                                         [threads lock, tries guest; heap's lock]
  *
+ *   T4 group      a heap that is made for a group never becomes a thread's, nor is it the other way
+ *                 round: from its making on its state is GROUP, and it waits in a list of its own for
+ *                 the next group                          [threads lock]
+ *
  * Guests are: threads in their first guest_calls calls, for most threads that ever live make few
  * and neither time nor memory of a heap comes back from them; threads after their last destructor;
  * those that could not get a heap, and signal handlers (handler.h). Their front is front_empty:
@@ -45,6 +49,8 @@ static struct {
     bool initialised;           /* [lock] */
     struct heap *parked;        /* [lock] by next_parked, parked last first */
     _Atomic uint32_t n_parked;  /* changes under the lock */
+    struct heap *vacant;        /* [lock] heaps for groups, by next_parked */
+    _Atomic uint32_t n_groups;  /* changes under the lock: heaps made for groups */
     _Atomic uint32_t n_numbers; /* changes under the lock: numbers given out */
     _Atomic uint64_t n_adopted; /* change under the lock */
     _Atomic uint64_t n_abandoned;
@@ -67,9 +73,10 @@ uint32_t heap_number_max(void)
 
 uint32_t heap_live_count(void)
 {
-    /* The two loads may be of different moments. */
+    /* The loads may be of different moments. */
     int32_t n =
-        (int32_t)(atomic_get_relaxed(&threads.n_numbers) - atomic_get_relaxed(&threads.n_parked));
+        (int32_t)(atomic_get_relaxed(&threads.n_numbers) - atomic_get_relaxed(&threads.n_parked) -
+                  atomic_get_relaxed(&threads.n_groups));
     return n > 1 ? (uint32_t)n : 1;
 }
 
@@ -206,6 +213,40 @@ static void heap_park(struct heap *heap)
     lock_take(&threads.lock);
     parked_push_locked(heap);
     counter_add(&threads.n_abandoned, 1);
+    lock_release(&threads.lock);
+}
+
+/* ---- T4: groups ---- */
+
+static struct heap *group_make_locked(void)
+{
+    if (atomic_get_relaxed(&threads.n_groups) == GROUPS_MAX)
+        return NULL;
+    struct heap *heap = heap_make_locked();
+    if (heap == NULL)
+        return NULL;
+    atomic_put_relaxed(&heap->state, HEAP_GROUP);
+    atomic_add_relaxed(&threads.n_groups, 1);
+    return heap;
+}
+
+struct heap *heap_for_group(void)
+{
+    lock_take(&threads.lock);
+    struct heap *heap = threads.vacant;
+    if (heap != NULL)
+        threads.vacant = heap->next_parked;
+    else
+        heap = group_make_locked();
+    lock_release(&threads.lock);
+    return heap;
+}
+
+void heap_vacate(struct heap *heap)
+{
+    lock_take(&threads.lock);
+    heap->next_parked = threads.vacant;
+    threads.vacant = heap;
     lock_release(&threads.lock);
 }
 
@@ -403,26 +444,29 @@ void heap_threads_fork_child(void)
     lock_reset(&threads.lock);
 }
 
-/* Heaps that were in use have become orphans. */
-static void drop_orphans(void)
+/* Heaps that were in use have become orphans. Returns how many there were in the list. */
+static uint32_t drop_orphans(struct heap **link)
 {
-    struct heap **link = &threads.parked;
+    uint32_t n = 0;
     while (*link != NULL) {
-        if (atomic_get_relaxed(&(*link)->state) == HEAP_PARKED) {
+        if (atomic_get_relaxed(&(*link)->state) != HEAP_ORPHAN) {
             link = &(*link)->next_parked;
         } else {
             *link = (*link)->next_parked;
-            atomic_sub_relaxed(&threads.n_parked, 1);
+            n++;
         }
     }
+    return n;
 }
 
 void heap_threads_fork_unnoticed(void)
 {
     if (lock_is_held(&threads.lock)) {
         threads.parked = NULL;
+        threads.vacant = NULL;
         atomic_put_relaxed(&threads.n_parked, 0);
     }
-    drop_orphans();
+    atomic_sub_relaxed(&threads.n_parked, drop_orphans(&threads.parked));
+    (void)drop_orphans(&threads.vacant);
     heap_threads_fork_child();
 }

@@ -191,6 +191,7 @@ static struct span *take(enum span_kind kind, size_t n_pages, size_t align_pages
     lock_take(&arena.lock);
     struct span *span = take_locked(kind, pages, to_kernel_pages(align_pages), may_grow);
     if (span != NULL && kind == SPAN_LARGE) {
+        span->large = (struct large_part){0};
         arena.stats.n_large_allocs++;
         arena.stats.large_bytes += span_bytes(span);
     } else if (span != NULL) {
@@ -372,32 +373,6 @@ void arena_give(struct span *span, size_t n_touched)
     lock_release(&arena.lock);
 }
 
-/* ---- huge pages ---- */
-
-static uint8_t *n_full_of(const struct span *slab)
-{
-    struct leaf *leaf = atomic_get_acquire(&map_root[slab->base >> LEAF_SHIFT]);
-    return &leaf->n_full[(slab->base >> EXTENT_SHIFT) % LEAF_EXTENTS];
-}
-
-void arena_slab_full(const struct span *slab)
-{
-    lock_take(&arena.lock);
-    bool is_dense = ++*n_full_of(slab) == EXTENT_UNITS;
-    lock_release(&arena.lock);
-    size_t extent_bytes = (size_t)1 << EXTENT_SHIFT;
-    if (is_dense)
-        os_pages_huge_on((void *)round_down(slab->base, extent_bytes), extent_bytes);
-}
-
-void arena_slab_not_full(const struct span *slab)
-{
-    lock_take(&arena.lock);
-    uint8_t *n_full = n_full_of(slab);
-    *n_full -= *n_full > 0; /* the option may have come after the slab */
-    lock_release(&arena.lock);
-}
-
 /* ---- large blocks ---- */
 
 static struct span *large_at_locked(const void *p)
@@ -469,6 +444,7 @@ bool arena_resize(struct span *span, size_t n_pages)
     else if (pages < span->n_pages)
         done = shorten_locked(span, pages);
     arena.stats.large_bytes += span_bytes(span) - before;
+    group_resized_locked(span, before);
     used_note();
     lock_release(&arena.lock);
     return done;
@@ -548,6 +524,7 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
     if (map_cover(base, PAGE_BYTES) && spares_fill()) {
         span = spare_get();
         span->kind = SPAN_DIRECT;
+        span->large = (struct large_part){0};
         span->was_zero = true;
         direct_register_locked(span, base, all);
         if (base + all == arena.lowest)
@@ -586,9 +563,11 @@ bool arena_resize_direct(struct span *span, size_t bytes)
     lock_take(&arena.lock);
     if (span_bytes(span) > all)
         arena.stats.purged_bytes += span_bytes(span) - all;
-    size_t grown_bytes = all > span_bytes(span) ? span_bytes(span) : 0;
+    size_t before = span_bytes(span);
+    size_t grown_bytes = all > before ? before : 0;
     direct_unregister_locked(span);
     direct_register_locked(span, base, all);
+    group_resized_locked(span, before);
     lock_release(&arena.lock);
     if (UNLIKELY(options.huge == HUGE_ON) && grown_bytes > 0)
         os_pages_huge_on((void *)base, grown_bytes);
@@ -616,6 +595,8 @@ bool arena_free_large(void *p)
     lock_take(&arena.lock);
     struct span *span = large_at_locked(p);
     bool is_direct = span != NULL && span->kind == SPAN_DIRECT;
+    if (span != NULL)
+        group_leave_locked(span);
     if (is_direct)
         direct_unregister_locked(span);
     if (is_direct && !direct_join_locked(span)) {
@@ -665,17 +646,17 @@ void arena_check(void)
     lock_release(&arena.lock);
 }
 
-/* ---- fork ---- */
-
-void arena_fork_prepare(void)
+void arena_lock(void)
 {
     lock_take(&arena.lock);
 }
 
-void arena_fork_parent(void)
+void arena_unlock(void)
 {
     lock_release(&arena.lock);
 }
+
+/* ---- fork ---- */
 
 /* The threads that were discarding spans are not here: their spans are free as they are. */
 void arena_fork_child(void)

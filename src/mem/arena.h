@@ -62,11 +62,6 @@ void arena_give(struct span *span, size_t n_touched);
 /* Makes a large block longer or shorter where it is. False: what follows is in use. */
 bool arena_resize(struct span *span, size_t n_pages);
 
-/* For huge pages: a slab's blocks have all been handed out once, and all of it is in memory; or such
- * a slab is about to be given back. An extent full of such slabs is worth a huge page. */
-void arena_slab_full(const struct span *slab);
-void arena_slab_not_full(const struct span *slab);
-
 /* The span of the large block that begins at p, or NULL when none does. */
 struct span *arena_large_at(const void *p);
 
@@ -107,8 +102,10 @@ bool arena_try_stats(struct arena_stats *stats, lock_taker *taker);
 /* Verifies every invariant; traps on the first that does not hold. For tests and debug builds. */
 void arena_check(void);
 
-void arena_fork_prepare(void);
-void arena_fork_parent(void);
+/* For what other modules of mem/ keep under the lock, and around forks. */
+void arena_lock(void);
+void arena_unlock(void);
+
 void arena_fork_child(void);
 
 /* In a child of a fork that ran no handlers. If the lock is held, its holder is not here and free

@@ -3,6 +3,7 @@
 
 #include "conf/options.h"
 #include "mem/arena.h"
+#include "os/pages.h"
 
 #include <string.h>
 
@@ -52,6 +53,16 @@ void *large_alloc_zeroed(size_t bytes)
     return memset(p, 0, bytes);
 }
 
+size_t large_usable(size_t bytes)
+{
+    return bytes <= PTRDIFF_MAX ? round_up(bytes, max_size(os_page_bytes(), PAGE_BYTES)) : 0;
+}
+
+void large_join_group(void *p, struct group *group)
+{
+    group_join(arena_large_at(p), group);
+}
+
 bool large_free(void *p)
 {
     return arena_free_large(p);
@@ -69,6 +80,7 @@ static void *move_to_grow(struct span *span, size_t bytes)
         return NULL;
     void *from = (void *)span->base;
     void *moved = memcpy((void *)to->base, from, span_bytes(span));
+    group_pass(span, to);
     (void)large_free(from);
     return moved;
 }

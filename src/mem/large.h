@@ -10,14 +10,20 @@
 
 #include "mem/span.h"
 
+/* What a block of so many bytes has room for; 0: there can be none. */
+size_t large_usable(size_t bytes);
+
 /* NULL when there is no memory. align_bytes is a power of two. */
 void *large_alloc(size_t bytes, size_t align_bytes);
 void *large_alloc_zeroed(size_t bytes);
 
+/* Puts a new block into a group, which has counted it already. */
+void large_join_group(void *p, struct group *group);
+
 /* False: no large block begins at p. */
 bool large_free(void *p);
 
-/* The block resized, perhaps elsewhere; NULL: no memory, or better served by a smaller kind of
+/* The block resized, perhaps elsewhere, in the group it was in; NULL: no memory, or better served by a smaller kind of
  * block; the old one is untouched then. */
 void *large_realloc(struct span *span, size_t bytes);
 

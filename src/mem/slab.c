@@ -48,12 +48,41 @@ struct span *slab_new(unsigned class)
     return span;
 }
 
+/* ---- huge pages ---- */
+
+static uint8_t *n_full_of(const struct span *slab)
+{
+    struct leaf *leaf = atomic_get_acquire(&map_root[slab->base >> LEAF_SHIFT]);
+    return &leaf->n_full[(slab->base >> EXTENT_SHIFT) % LEAF_EXTENTS];
+}
+
+/* An extent full of slabs that are all in memory is worth a huge page. */
+static void count_full(const struct span *slab)
+{
+    arena_lock();
+    bool is_dense = ++*n_full_of(slab) == EXTENT_UNITS;
+    arena_unlock();
+    size_t extent_bytes = (size_t)1 << EXTENT_SHIFT;
+    if (is_dense)
+        os_pages_huge_on((void *)round_down(slab->base, extent_bytes), extent_bytes);
+}
+
+static void count_not_full(const struct span *slab)
+{
+    arena_lock();
+    uint8_t *n_full = n_full_of(slab);
+    *n_full -= *n_full > 0; /* the option may have come after the slab */
+    arena_unlock();
+}
+
 /* Its last block has been carved. */
 static void note_full(const struct span *slab)
 {
     if (UNLIKELY(options.huge == HUGE_ON))
-        arena_slab_full(slab);
+        count_full(slab);
 }
+
+/* ---- slabs ---- */
 
 void slab_populate(struct span *slab)
 {
@@ -83,9 +112,9 @@ size_t slab_touched_pages(const struct span *slab)
 void slab_delete(struct span *slab)
 {
     struct slab_part *part = &slab->slab;
-    ASSERT(part->n_out == 0 && !part->in_list);
+    ASSERT(part->n_out == 0 && part->list == SLAB_ALONE);
     if (UNLIKELY(options.huge == HUGE_ON) && !slab_has_fresh(slab))
-        arena_slab_not_full(slab);
+        count_not_full(slab);
     if (part->bitmap != &part->own_word)
         meta_give(part->bitmap, bitmap_words(slab) * sizeof(uint64_t));
     arena_give(slab, touched_now(slab));

@@ -60,4 +60,9 @@ ALWAYS_INLINE bool slab_has_fresh(const struct span *slab)
     return slab->slab.n_carved < slab->slab.n_blocks;
 }
 
+ALWAYS_INLINE bool slab_has_blocks(const struct span *slab)
+{
+    return slab_has_free(slab) || slab_has_fresh(slab);
+}
+
 #endif

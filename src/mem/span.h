@@ -10,6 +10,7 @@
 #ifndef POOLALLOC_MEM_SPAN_H
 #define POOLALLOC_MEM_SPAN_H
 
+#include "mem/group.h"
 #include "mem/map.h"
 
 enum span_kind {
@@ -30,15 +31,18 @@ struct free_part {
     uint32_t freed_ms; /* low bits of the clock */
 };
 
+/* Where a slab is in its heap: the current one of its class is in no list. */
+enum slab_list { SLAB_ALONE, SLAB_PARTIAL, SLAB_FULL };
+
 struct slab_part {
-    struct span *next; /* the owner's list of slabs with free blocks */
+    struct span *next; /* in the owner's list */
     struct span *prev;
-    uint64_t *bitmap;  /* 1: the block is free, and in no bin, magazine, outbox or inbox */
-    uint64_t own_word; /* the bitmap of slabs of at most 64 blocks */
-    uint16_t n_blocks; /* [const] */
-    uint16_t n_carved; /* blocks from here on were never used */
-    uint16_t n_out;    /* carved blocks that are not in the bitmap */
-    uint8_t in_list;
+    uint64_t *bitmap;     /* 1: the block is free, and in no bin, magazine, outbox or inbox */
+    uint64_t own_word;    /* the bitmap of slabs of at most 64 blocks */
+    uint16_t n_blocks;    /* [const] */
+    uint16_t n_carved;    /* blocks from here on were never used */
+    uint16_t n_out;       /* carved blocks that are not in the bitmap */
+    uint8_t list;         /* enum slab_list */
     uint8_t is_populated; /* all pages are present */
     uint8_t is_zero;      /* pages beyond the carved blocks read as zero */
 };
@@ -53,6 +57,7 @@ struct span {
     union {
         struct free_part free;
         struct slab_part slab;
+        struct large_part large;
     };
 };
 

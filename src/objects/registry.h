@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All objects that programs have made through the public interface, for the dump, for forks and for
- * giving memory back: pools and buffer sets always, arenas and frames if they have a name.
+ * giving memory back: heaps, pools and buffer sets always, arenas and frames if they have a name.
  *
  * Any thread. The list is guarded by the registry's lock, the lowest of all ranks; objects with locks
  * of their own take these under it.
@@ -18,11 +18,11 @@
 enum { OBJECT_NAME_BYTES = 32 };
 
 /* What there is to say of an object, as in obs/counters.h. Its pieces are the objects of a pool, the
- * buffers of a set, the bytes of an arena. */
+ * buffers of a set, the bytes of an arena or a heap. */
 /* clang-format off */
 #define OBJECT_FIGURES(X) \
     X(memory_bytes, GAUGE, BYTES, "memory it has taken, with its records") \
-    X(piece_bytes, GAUGE, BYTES, "of one piece; 1 for an arena") \
+    X(piece_bytes, GAUGE, BYTES, "of one piece; 1 for an arena or a heap") \
     X(pieces, GAUGE, PIECES, "pieces there is memory for") \
     X(in_use, GAUGE, PIECES, "pieces in use") \
     X(in_use_peak, PEAK, PIECES, "most in_use; of a shared pool, with what threads keep at hand") \
@@ -35,7 +35,7 @@ enum { OBJECT_NAME_BYTES = 32 };
 struct object_figures {
     OBJECT_FIGURES(OBJECT_FIGURE_FIELD)
     uint64_t number;  /* of objects made before it, and it; no two have the same */
-    const char *kind; /* "pool", "arena", "buffers" */
+    const char *kind; /* "heap", "pool", "arena", "buffers" */
     char name[OBJECT_NAME_BYTES];
 };
 

@@ -95,7 +95,7 @@ static void add_slab(struct reading *reading, struct class_stats *s, const struc
     reading->dirty_pages += slab_touched_pages(slab) - n_carved_pages;
 }
 
-/* Slabs of which all is out are in no list. */
+/* Slabs of which all is out. */
 static void add_full_slabs(struct reading *reading, unsigned class, uint64_t n)
 {
     struct class_stats *s = &reading->stats->classes[class];

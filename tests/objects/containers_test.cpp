@@ -9,6 +9,7 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <new>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -128,6 +129,45 @@ static void test_pool_resource()
     CHECK(poolalloc_pool_destroy(pool) == 0);
 }
 
+static poolalloc_heap_stats stats_of(const poolalloc_heap *heap)
+{
+    poolalloc_heap_stats stats;
+    poolalloc_heap_get_stats(heap, &stats);
+    return stats;
+}
+
+static void test_heap_resource()
+{
+    poolalloc_heap_options options{};
+    options.max_bytes = 1 << 20;
+    poolalloc_heap *heap = poolalloc_heap_create(&options);
+    poolalloc::heap_resource resource(heap);
+    poolalloc::heap_resource same(heap);
+    CHECK(resource == same && !(resource == *std::pmr::new_delete_resource()));
+    {
+        std::pmr::map<int, std::pmr::string> map(&resource);
+        for (int i = 0; i < 1000; i++)
+            map.emplace(i, std::pmr::string(100, 'x'));
+        CHECK(stats_of(heap).n_live == 2000);
+        for (int i = 0; i < 1000; i += 2)
+            map.erase(i);
+        CHECK(stats_of(heap).n_live == 1000);
+        void *p = resource.allocate(1, 512);
+        CHECK(reinterpret_cast<std::size_t>(p) % 512 == 0);
+        resource.deallocate(p, 1, 512);
+        bool thrown = false;
+        try {
+            std::pmr::vector<char> vector(1 << 20, &resource);
+        } catch (const std::bad_alloc &) {
+            thrown = true;
+        }
+        CHECK(thrown);
+    }
+    CHECK(stats_of(heap).n_live == 0);
+    (void)new (resource.allocate(sizeof(int))) int(1);
+    CHECK(poolalloc_heap_destroy(heap) == 1);
+}
+
 int main()
 {
     poolalloc_arena *arena = poolalloc_arena_create(nullptr);
@@ -136,6 +176,7 @@ int main()
     test_arena_resource(arena);
     test_arena_throws();
     test_pool_resource();
+    test_heap_resource();
     poolalloc_arena_destroy(arena);
     return 0;
 }

@@ -130,11 +130,50 @@ static void test_buffers(void **state)
     assert_int_equal(poolalloc_buffers_destroy(set), 0);
 }
 
+/* ---- heaps ---- */
+
+static poolalloc_heap *heap;
+
+static void *use_heap(void *argument)
+{
+    while (!atomic_load(&is_over)) {
+        void *blocks[50];
+        for (size_t i = 0; i < 50; i++)
+            blocks[i] = poolalloc_heap_malloc(heap, i % 10 == 0 ? 50000 : i * 50);
+        for (size_t i = 0; i < 50; i++)
+            free(blocks[i]);
+    }
+    return argument;
+}
+
+static void heap_is_whole(void)
+{
+    void *blocks[N_OBJECTS];
+    for (size_t i = 0; i < N_OBJECTS; i++)
+        need((blocks[i] = poolalloc_heap_malloc(heap, i * 300)) != NULL);
+    for (size_t i = 0; i < N_OBJECTS; i += 2)
+        free(blocks[i]);
+    (void)poolalloc_heap_trim(heap);
+    need(poolalloc_heap_destroy(heap) >= N_OBJECTS / 2);
+    poolalloc_heap *another = poolalloc_heap_create(NULL);
+    need(poolalloc_heap_malloc(another, 100) != NULL);
+    need(poolalloc_heap_destroy(another) == 1);
+}
+
+static void test_heap(void **state)
+{
+    (void)state;
+    heap = poolalloc_heap_create(NULL);
+    run_forks(use_heap, heap_is_whole);
+    assert_int_equal(poolalloc_heap_destroy(heap), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shared_pool),
         cmocka_unit_test(test_buffers),
+        cmocka_unit_test(test_heap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

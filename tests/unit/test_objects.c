@@ -7,6 +7,7 @@
 #include "model.h"
 #include "objects/buffers.h"
 #include "objects/frame.h"
+#include "objects/heaps.h"
 #include "objects/pool.h"
 #include "os/sys.h"
 
@@ -80,8 +81,35 @@ static void use_buffers(void)
     check(buffer_release(buffer) == 0);
 }
 
+static void use_heap(void)
+{
+    static char *blocks[N_OBJECTS];
+    poolalloc_heap *heap = need_enomem(heaps_create(NULL));
+    if (heap == NULL)
+        return;
+    size_t n_live = 0;
+    for (size_t i = 0; i < N_OBJECTS; i++) {
+        size_t bytes = i % 100 == 0 ? 40000 : i;
+        blocks[i] = need_enomem(heaps_alloc(heap, bytes));
+        if (blocks[i] != NULL)
+            pattern_fill(blocks[i], bytes, i);
+        n_live += blocks[i] != NULL;
+    }
+    struct poolalloc_heap_stats stats;
+    heaps_get_stats(heap, &stats);
+    check_equal(stats.n_live, n_live);
+    check_equal(stats.n_failures, N_OBJECTS - n_live);
+    for (size_t i = 0; i < N_OBJECTS; i += 2) {
+        check(blocks[i] == NULL || pattern_holds(blocks[i], i % 100 == 0 ? 40000 : i, i));
+        n_live -= blocks[i] != NULL;
+        heap_free(blocks[i]);
+    }
+    check_equal(heaps_destroy(heap), n_live);
+}
+
 static void use_all(void)
 {
+    use_heap();
     use_pool(0);
     use_pool(POOLALLOC_POOL_SHARED);
     use_arena();
@@ -235,9 +263,13 @@ static void test_what_is_listed(void **state)
     poolalloc_buffers *set =
         buffers_create(&(struct poolalloc_buffers_options){.bytes = 100, .n = 2});
     poolalloc_buffer *buffer = buffers_try(set);
+    poolalloc_heap *heap = heaps_create(&(struct poolalloc_heap_options){.name = "plug-in"});
     (void)pool_alloc(pool);
-    check_listed("pool nodes 1/48;arena a name that is longer than 31 c 0/1;buffers - 1/100;");
+    (void)heaps_alloc(heap, 100);
+    check_listed("pool nodes 1/48;arena a name that is longer than 31 c 0/1;buffers - 1/100;"
+                 "heap plug-in 112/1;");
     check_equal(pool_destroy(pool), 1);
+    check_equal(heaps_destroy(heap), 1);
     check_listed("arena a name that is longer than 31 c 0/1;buffers - 1/100;");
     bump_destroy(unnamed);
     bump_destroy(arena);

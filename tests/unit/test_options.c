@@ -36,6 +36,8 @@ static const struct number_row numbers[] = {
     {"dump_signal", &options.dump_signal, 0, 64, false,
      "signal number, HUP, QUIT, USR1, USR2, URG, WINCH, PWR"},
     {"dump_every_ms", &options.dump_every_ms, 0, UINT32_MAX, false, "milliseconds"},
+    {"guard_every", &options.guard_every, 0, UINT32_MAX, false, "calls"},
+    {"profile_bytes", &options.profile_bytes, 0, 1024 * GIB, true, "bytes"},
     {"dump_live_bytes", &options.dump_live_bytes, 0, 1024 * 1024 * GIB, true, "bytes"},
 };
 
@@ -54,7 +56,7 @@ static const struct choice_row choices[] = {
     {"dump_replace", &options.dump_replace, {"off", "on", NULL}},
 };
 
-enum { N_TEXT_OPTIONS = 1, N_OPTIONS = ARRAY_LEN(numbers) + ARRAY_LEN(choices) + N_TEXT_OPTIONS };
+enum { N_TEXT_OPTIONS = 2, N_OPTIONS = ARRAY_LEN(numbers) + ARRAY_LEN(choices) + N_TEXT_OPTIONS };
 
 static struct options defaults;
 
@@ -260,6 +262,8 @@ static void test_texts(void **state)
     (void)state;
     check(*parse("dump=/some/where/%p.txt") == '\0');
     check(strcmp(options.dump, "/some/where/%p.txt") == 0);
+    check(*parse("profile=%n.heap") == '\0');
+    check(strcmp(options.profile, "%n.heap") == 0);
     check(*parse("dump=a=b") == '\0');
     check(strcmp(options.dump, "a=b") == 0);
     check(*parse("dump=") == '\0');

@@ -201,7 +201,7 @@ static void use_guarded_blocks(void *argument)
             heap_free(p);
         }
     }
-    check(n_guarded > 200);
+    check(n_guarded > 100);
 }
 
 /* The kernel has nothing for the area. */
