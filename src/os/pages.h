@@ -31,6 +31,10 @@ void os_pages_huge_off(void *p, size_t bytes);
 /* A guard: any access faults. Failure is ignored, a guard less is no harm to the program. */
 void os_pages_guard(void *p, size_t bytes);
 
+/* Zeroed memory between two guards, wherever the kernel likes: our records, which nobody shall reach
+ * who writes past the end of what is mapped beside them. NULL when the kernel has none. */
+void *os_pages_map_guarded(size_t bytes);
+
 /* Grows or shrinks a mapping where it is. False: nothing changed. */
 bool os_pages_resize(void *p, size_t old_bytes, size_t new_bytes);
 
