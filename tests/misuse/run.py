@@ -11,6 +11,7 @@
     --json            all verdicts, as JSON
     --cases           all verdicts, a line a case
     --stopped FILE    each case that FILE names must be stopped, and none may crash or hang
+    --whole KIND      FILE must name all cases of this kind
 
 Without --json and --cases: a table, a row a kind of misuse. A case's verdict:
 
@@ -28,6 +29,7 @@ import concurrent.futures
 import fnmatch
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -109,7 +111,6 @@ def environment(allocator):
 
 
 def no_core():
-    import resource
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -213,11 +214,17 @@ def print_cases(results):
 # ---- the list of what must be stopped ----
 
 
-def hold_against(results, path, pattern):
-    """What is worse than the list says, a line each."""
+def names_in(path):
     with open(path, encoding="utf-8") as file:
-        named = {line.strip() for line in file if line.strip() and not line.startswith("#")}
-    worse = []
+        return {line.strip() for line in file if line.strip() and not line.startswith("#")}
+
+
+def hold_against(results, path, pattern, whole):
+    """What is worse than the list says, a line each."""
+    named = names_in(path)
+    cases = {case for found in results.values() for case in found}
+    worse = [f"{path} does not name {case}"
+             for case in sorted(cases - named) if case.split(".")[0] in whole]
     for name, found in results.items():
         gone = [case for case in sorted(named - set(found)) if fnmatch.fnmatch(case, pattern)]
         worse += [f"{name}: {case}: there is no such case" for case in gone]
@@ -242,6 +249,7 @@ def main():
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--cases", action="store_true")
     parser.add_argument("--stopped")
+    parser.add_argument("--whole", action="append", default=[])
     order = parser.parse_args()
 
     allocators = (peers() if order.peers else []) + order.under
@@ -255,7 +263,9 @@ def main():
         print_cases(results)
     elif not order.stopped:
         print_table(results)
-    worse = hold_against(results, order.stopped, order.only) if order.stopped else []
+    worse = []
+    if order.stopped:
+        worse = hold_against(results, order.stopped, order.only, order.whole)
     for line in worse:
         print(line)
     return 1 if worse else 0
