@@ -222,13 +222,6 @@ NOINLINE static void free_as_guest(struct block *block, struct place place)
     heap_visit_end(host);
 }
 
-/* Whether a block can begin there. Whether it is live, only its seal can tell. */
-static bool is_block(struct place place)
-{
-    return class_is_block_start(class_reciprocal_table[place.class], place.offset) &&
-           place.offset + class_bytes(place.class) <= UNIT_BYTES;
-}
-
 /* Ends the process unless p can be another allocator's block. */
 static void check_foreign(const void *p, const char *fault)
 {
@@ -265,7 +258,7 @@ COLD void heap_free_put_off(void)
 {
     struct block *block = emergency_put_off_take();
     while (block != NULL) {
-        struct block *next = block->next;
+        struct block *next = emergency_put_off_next(block);
         free_slow(block);
         block = next;
     }
@@ -300,7 +293,7 @@ NOINLINE void free_slow(void *p)
     bool done = true;
     if (UNLIKELY(!place.is_slab))
         done = free_large(p);
-    else if (UNLIKELY(!is_block(place)))
+    else if (UNLIKELY(!place_is_block(place)))
         panic(free_of_no_block, p, class_bytes(place.class));
     else
         free_small(p, place);
@@ -327,7 +320,7 @@ size_t heap_usable_size(void *p)
 {
     struct place place = map_place((uintptr_t)p);
     if (LIKELY(place.is_slab))
-        return is_block(place) ? class_bytes(place.class) : 0;
+        return place_is_block(place) ? class_bytes(place.class) : 0;
     if (UNLIKELY(guard_owns(p)))
         return guard_usable_size(p);
     const struct span *span = large_at(p);
@@ -397,7 +390,7 @@ static bool is_good_fit(size_t bytes, size_t usable)
 static void *realloc_small(struct block *block, struct place place, size_t bytes)
 {
     size_t usable = class_bytes(place.class);
-    if (UNLIKELY(!is_block(place)))
+    if (UNLIKELY(!place_is_block(place)))
         panic(realloc_of_no_block, block, usable);
     /* The caller is about to use the block, so looking at it costs no cache miss here. */
     if (UNLIKELY(block_is_free(block)))

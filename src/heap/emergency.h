@@ -3,10 +3,11 @@
  * malloc and free for a signal handler that interrupted this very thread inside (heap.h), where
  * every lock may be held by the thread itself.
  *
- * Blocks come from a small static area: each after a header with its size, one after the other. The
- * state is one word: bytes used and blocks that live; the free of the last of these empties the
+ * Blocks come from a small static area, one after the other; their sizes are kept apart from them.
+ * The state is one word: bytes used and blocks that live; the free of the last of these empties the
  * area. Whatever a handler frees that is not from there is put off, on a stack that the next free
- * outside of one takes whole: nobody follows its links before, so there is no ABA.
+ * outside of one takes whole: nobody follows its links before, so there is no ABA. They are sealed,
+ * as all links are.
  *
  * Both by compare-and-swap, lock-free; any thread, any number of them.
  * Tests: tests/unit/test_emergency.c, tests/loader/signals.c.
@@ -38,7 +39,9 @@ ALWAYS_INLINE bool emergency_has_put_off(void)
     return atomic_get_relaxed(&emergency_put_off) != NULL;
 }
 
-/* All that was put off, a chain by `next` that ends in NULL. Its seals mean nothing. */
+/* All that was put off: the first; NULL: none. And the one after a block, which is no longer put off
+ * then; NULL: it was the last. */
 struct block *emergency_put_off_take(void);
+struct block *emergency_put_off_next(struct block *block);
 
 #endif

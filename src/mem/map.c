@@ -12,7 +12,7 @@ _Atomic(struct leaf *) map_root[1 << (ADDRESS_BITS - LEAF_SHIFT)];
 static struct leaf *leaf_new(void)
 {
     if (map_first_leaf_used)
-        return os_pages_map(NULL, round_up(sizeof(struct leaf), os_page_bytes()));
+        return os_pages_map_guarded(round_up(sizeof(struct leaf), os_page_bytes()));
     map_first_leaf_used = true;
     return &map_first_leaf;
 }

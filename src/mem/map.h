@@ -32,6 +32,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "conf/classes.h"
 
 struct span;
 
@@ -111,6 +112,13 @@ ALWAYS_INLINE struct place map_place(uintptr_t address)
         .offset = (uint16_t)x,
         .owner = (uint32_t)(x >> MAP_OWNER_SHIFT) & 0x7fff,
     };
+}
+
+/* Whether a block can begin there, in a slab. Whether it is live, only its seal can tell. */
+ALWAYS_INLINE bool place_is_block(struct place place)
+{
+    return class_is_block_start(class_reciprocal_table[place.class], place.offset) &&
+           place.offset + class_bytes(place.class) <= UNIT_BYTES;
 }
 
 /* For addresses in what map_cover covered, as the two below. */

@@ -32,16 +32,14 @@ static struct {
 
 static bool chunk_new(size_t bytes)
 {
-    size_t guard = os_page_bytes();
-    size_t all = round_up(max_size(bytes, CHUNK_BYTES) + 2 * guard, guard);
-    char *chunk = os_pages_map(NULL, all);
+    size_t page = os_page_bytes();
+    size_t room = round_up(max_size(bytes, CHUNK_BYTES), page);
+    char *chunk = os_pages_map_guarded(room);
     if (chunk == NULL)
         return false;
-    os_pages_guard(chunk, guard);
-    os_pages_guard(chunk + all - guard, guard);
-    meta.at = chunk + guard;
-    meta.end = chunk + all - guard;
-    meta.bytes += all;
+    meta.at = chunk;
+    meta.end = chunk + room;
+    meta.bytes += room + 2 * page; /* the guards */
     return true;
 }
 

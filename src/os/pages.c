@@ -70,6 +70,17 @@ bool os_pages_open(void *p, size_t bytes)
     return OS_CALL_COUNTED(OS_CALL_PROTECT, sys_protect_open(p, bytes)) == 0;
 }
 
+void *os_pages_map_guarded(size_t bytes)
+{
+    size_t guard = os_page_bytes();
+    char *p = os_pages_map(NULL, bytes + 2 * guard);
+    if (p == NULL)
+        return NULL;
+    os_pages_guard(p, guard);
+    os_pages_guard(p + guard + bytes, guard);
+    return p + guard;
+}
+
 bool os_pages_resize(void *p, size_t old_bytes, size_t new_bytes)
 {
     long result = OS_CALL_COUNTED(OS_CALL_REMAP, sys_resize(p, old_bytes, new_bytes));

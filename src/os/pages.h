@@ -33,6 +33,9 @@ void os_pages_guard(void *p, size_t bytes);
 
 /* The end of a guard. False: it stays one. */
 bool os_pages_open(void *p, size_t bytes);
+/* Zeroed memory between two guards, wherever the kernel likes: our records, which nobody shall reach
+ * who writes past the end of what is mapped beside them. NULL when the kernel has none. */
+void *os_pages_map_guarded(size_t bytes);
 
 /* Grows or shrinks a mapping where it is. False: nothing changed. */
 bool os_pages_resize(void *p, size_t old_bytes, size_t new_bytes);

@@ -6,7 +6,9 @@
 #include "model.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { AREA_BYTES = 256 * 1024 };
 
@@ -34,7 +36,7 @@ static void test_the_last_free_empties_the_area(void **state)
 {
     (void)state;
     for (int round = 0; round < 3; round++) {
-        char *first = emergency_alloc(AREA_BYTES / 2, 1);
+        char *first = emergency_alloc(AREA_BYTES / 2 + 16, 1);
         check(first != NULL && emergency_alloc(AREA_BYTES / 2, 1) == NULL);
         char *second = emergency_alloc(AREA_BYTES / 4, 1);
         check(second != NULL);
@@ -42,7 +44,7 @@ static void test_the_last_free_empties_the_area(void **state)
         check(emergency_alloc(AREA_BYTES / 2, 1) == NULL);
         check(emergency_free_own(second));
     }
-    check(emergency_alloc(AREA_BYTES, 1) == NULL); /* and a header */
+    check(emergency_alloc(AREA_BYTES + 1, 1) == NULL);
     check(emergency_alloc(SIZE_MAX, 1) == NULL);
     check(emergency_alloc(16, SIZE_MAX / 2 + 1) == NULL);
 }
@@ -61,9 +63,49 @@ static void test_a_double_free_is_reported(void **state)
     (void)state;
     char expected[128];
     void *p = emergency_alloc(100, 1);
-    snprintf(expected, sizeof expected, "poolalloc: fatal: double free: %p, class none\n", p);
+    snprintf(expected, sizeof expected,
+             "poolalloc: fatal: free of a pointer that is no block: %p, class none\n", p);
     check(emergency_free_own(p));
     child_aborts(free_twice, NULL, expected);
+}
+
+/* Wherever in the block, and whatever is there. */
+static void free_inside(void *argument)
+{
+    char *p = emergency_alloc(100, 1);
+    memset(p, 0x41, 100);
+    (void)emergency_free_own(p + *(size_t *)argument);
+}
+
+static void test_a_free_inside_of_a_block_is_reported(void **state)
+{
+    (void)state;
+    static const size_t offsets[] = {1, 8, 16, 96, 99};
+    char expected[128];
+    char *p = emergency_alloc(100, 1);
+    check(emergency_free_own(p));
+    for (size_t i = 0; i < ARRAY_LEN(offsets); i++) {
+        size_t offset = offsets[i];
+        snprintf(expected, sizeof expected,
+                 "poolalloc: fatal: free of a pointer that is no block: %p, class none\n",
+                 p + offset);
+        check_equal(emergency_usable_size(p + offset), 0);
+        child_aborts(free_inside, &offset, expected);
+    }
+}
+
+static void write_behind_the_area(void *unused)
+{
+    (void)unused;
+    volatile char *p = emergency_alloc(AREA_BYTES, 1);
+    for (size_t i = 0; p != NULL; i++)
+        p[i] = 0x41;
+}
+
+static void test_a_guard_is_behind_the_area(void **state)
+{
+    (void)state;
+    child_dies(write_behind_the_area, NULL, SIGSEGV, SIGBUS);
 }
 
 static void *take_and_free(void *argument)
@@ -139,6 +181,74 @@ static void body_inside(void *argument)
     heap_check(my_heap());
 }
 
+/* ---- what is put off ---- */
+
+static char *put_off;
+
+static void make_put_off(size_t bytes)
+{
+    put_off = heap_alloc(bytes);
+    check(heap_enter());
+    heap_free(put_off);
+}
+
+static void put_off_twice(void *argument)
+{
+    (void)argument;
+    make_put_off(100);
+    heap_free(put_off);
+}
+
+static void put_off_what_is_free(void *argument)
+{
+    (void)argument;
+    put_off = heap_alloc(100);
+    heap_free(put_off);
+    check(heap_enter());
+    heap_free(put_off);
+}
+
+static void put_off_and_write(void *argument)
+{
+    (void)argument;
+    make_put_off(100);
+    memset(put_off, 0x41, sizeof(void *));
+    heap_leave();
+    heap_free(heap_alloc(500000));
+}
+
+static void put_off_inside(void *argument)
+{
+    (void)argument;
+    put_off = heap_alloc(100);
+    check(heap_enter());
+    heap_free(put_off + 16);
+}
+
+static void test_faults_of_what_is_put_off(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*body)(void *);
+        const char *fault;
+        size_t offset;
+        const char *class;
+    } cases[] = {
+        {put_off_twice, "double free", 0, "112"},
+        {put_off_what_is_free, "double free", 0, "112"},
+        {put_off_and_write, "free block was overwritten or freed twice", 0, "none"},
+        {put_off_inside, "free of a pointer that is no block", 16, "112"},
+    };
+    char expected[128];
+    char *p = heap_alloc(100); /* as the children will get it */
+    heap_free(p);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        snprintf(expected, sizeof expected, "poolalloc: fatal: %s: %p, class %s\n", cases[i].fault,
+                 p + cases[i].offset, cases[i].class);
+        child_aborts(cases[i].body, NULL, expected);
+    }
+}
+
 static void test_what_malloc_does_inside(void **state)
 {
     (void)state;
@@ -151,7 +261,10 @@ int main(void)
         cmocka_unit_test(test_blocks_are_apart_and_aligned),
         cmocka_unit_test(test_the_last_free_empties_the_area),
         cmocka_unit_test(test_a_double_free_is_reported),
+        cmocka_unit_test(test_a_free_inside_of_a_block_is_reported),
+        cmocka_unit_test(test_a_guard_is_behind_the_area),
         cmocka_unit_test(test_threads_get_different_blocks),
+        cmocka_unit_test(test_faults_of_what_is_put_off),
         cmocka_unit_test(test_what_malloc_does_inside),
     };
     return cmocka_run_group_tests_name("emergency", tests, NULL, NULL);

@@ -4,9 +4,11 @@
 
 #include "conf/classes.h"
 #include "fake_sys.h"
+#include "os/pages.h"
 #include "unit.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #define LEAF_BYTES ((uintptr_t)1 << LEAF_SHIFT)
@@ -213,6 +215,23 @@ static void test_no_memory_for_a_leaf(void **state)
     check_equal(fake_count(FAKE_MAP), before + 2);
 }
 
+static void write_at(void *p)
+{
+    *(volatile char *)p = 1;
+}
+
+/* But for the first, which is in our own data. */
+static void test_guards_before_and_behind_a_leaf(void **state)
+{
+    (void)state;
+    uintptr_t base = 0x2000 * LEAF_BYTES;
+    check(map_cover(base, 2 * LEAF_BYTES));
+    char *leaf = (char *)map_leaf(base + LEAF_BYTES);
+    write_at(leaf + sizeof(struct leaf) - 1);
+    child_dies(write_at, leaf - 1, SIGSEGV, SIGBUS);
+    child_dies(write_at, leaf + round_up(sizeof(struct leaf), os_page_bytes()), SIGSEGV, SIGBUS);
+}
+
 /* ---- touched bits ---- */
 
 enum { N_PAGES = 1024 };
@@ -317,6 +336,7 @@ int main(void)
         map_test(test_span_entries),
         map_test(test_beyond_the_address_space),
         map_test(test_no_memory_for_a_leaf),
+        map_test(test_guards_before_and_behind_a_leaf),
         map_test(test_touched_bits_over_a_border),
         map_test(test_touched_bits_outside_stay),
         map_test(test_the_nth_touched_page_from_the_end),
