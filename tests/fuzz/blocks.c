@@ -391,9 +391,10 @@ static void op_trim(void)
 }
 
 operation *const block_operations[] = {
-    op_malloc,   op_free,           op_calloc,   op_realloc,       op_malloc_many,  op_free_many,
-    op_trim,     op_look,           op_memalign, op_aligned_alloc, op_reallocarray, op_realloc_step,
-    op_bad_align, op_posix_memalign, op_valloc,  op_pvalloc,       op_free_sized,   op_cfree,
+    op_malloc,       op_free,         op_calloc,    op_realloc,        op_malloc_many,
+    op_free_many,    op_trim,         op_look,      op_memalign,       op_aligned_alloc,
+    op_reallocarray, op_realloc_step, op_bad_align, op_posix_memalign, op_valloc,
+    op_pvalloc,      op_free_sized,   op_cfree,
 };
 const size_t n_block_operations = ARRAY_LEN(block_operations);
 

@@ -40,10 +40,8 @@ static void set_make(void)
 
 static void hold(struct held *held, poolalloc_buffer *buffer)
 {
-    *held = (struct held){.buffer = buffer,
-                          .bytes = set.bytes,
-                          .n_holders = 1,
-                          .seed = pattern_new_seed()};
+    *held = (struct held){
+        .buffer = buffer, .bytes = set.bytes, .n_holders = 1, .seed = pattern_new_seed()};
     char *data = poolalloc_buffer_data(buffer);
     check((uintptr_t)data % set.align == 0);
     check(poolalloc_buffer_bytes(buffer) == set.bytes && poolalloc_buffer_holders(buffer) == 1);

@@ -48,10 +48,10 @@ struct input {
 extern struct input input;
 
 size_t input_byte(void);
-size_t input_word(void);              /* of two bytes */
-size_t input_below(size_t limit);     /* of one byte; limit is at most 256 */
-size_t input_bytes(void);             /* a size: small mostly, up to some MiB, seldom absurd */
-size_t input_align(void);             /* a power of two, 1 to 1 MiB */
+size_t input_word(void);               /* of two bytes */
+size_t input_below(size_t limit);      /* of one byte; limit is at most 256 */
+size_t input_bytes(void);              /* a size: small mostly, up to some MiB, seldom absurd */
+size_t input_align(void);              /* a power of two, 1 to 1 MiB */
 #define BYTES_ABSURD ((size_t)1 << 40) /* what no machine of today has */
 
 /* ---- system.c: the kernel and the clock ---- */

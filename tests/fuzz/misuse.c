@@ -91,8 +91,8 @@ static bool ended_by_us(int status, const char *text)
 
 static void report(int status, const char *text)
 {
-    (void)fprintf(stderr, "a child ended with status 0x%x; its last words:\n%s\n",
-                  (unsigned)status, text);
+    (void)fprintf(stderr, "a child ended with status 0x%x; its last words:\n%s\n", (unsigned)status,
+                  text);
 }
 
 void fork_and_go_on(void)

@@ -280,8 +280,8 @@ static void arena_make(struct arena *arena)
         .first_bytes = input_word(),
         .max_bytes = how % 5 == 0 ? 65536 + input_word() : 0,
     };
-    bool is_child = how >= 128 && parent != arena && parent->arena != NULL &&
-                    parent->n_pieces < N_PIECES;
+    bool is_child =
+        how >= 128 && parent != arena && parent->arena != NULL && parent->n_pieces < N_PIECES;
     size_t refused = system_n_refused();
     arena->max_bytes = options.max_bytes;
     arena->n_pieces = arena->n_marks = arena->n_clean_ups = 0;
