@@ -162,12 +162,10 @@ void *slots_take_used(struct slots *slots)
 void *slots_take(struct slots *slots, bool *is_fresh)
 {
     void *p = slots_take_used(slots);
-    *is_fresh = p == NULL;
-    if (p != NULL)
-        return p;
-    struct part *part = part_with_fresh(slots);
+    struct part *part = p == NULL ? part_with_fresh(slots) : NULL;
+    *is_fresh = part != NULL;
     if (part == NULL)
-        return NULL;
+        return p;
     part_make_current(slots, part);
     return carve(slots, part);
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,6 +242,35 @@ static void test_free_objects_stay_constructed(void **state)
     assert_int_equal(counted.n_destructed, 117);
 }
 
+static void *take_and_give_back(void *pool)
+{
+    void *objects[10];
+    for (int i = 0; i < 10; i++)
+        objects[i] = poolalloc_pool_alloc(pool);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(poolalloc_pool_free(pool, objects[i]), 0);
+    return NULL;
+}
+
+static void test_what_other_threads_have_given_back_is_constructed(void **state)
+{
+    (void)state;
+    struct counted counted = {0, 0};
+    poolalloc_pool *pool = create((struct poolalloc_pool_options){.object_bytes = 40,
+                                                                  .max = 10,
+                                                                  .flags = POOLALLOC_POOL_SHARED,
+                                                                  .construct = construct,
+                                                                  .destruct = destruct,
+                                                                  .context = &counted});
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, take_and_give_back, pool), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    take_and_give_back(pool);
+    assert_int_equal(counted.n_constructed, 10);
+    assert_int_equal(poolalloc_pool_destroy(pool), 0);
+    assert_int_equal(counted.n_destructed, 10);
+}
+
 /* ---- misuse ---- */
 
 static void check_refused(poolalloc_pool *pool, void *p, int error, const char *fault)
@@ -350,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_trim_gives_back_what_is_free),
         cmocka_unit_test(test_malloc_trim_reaches_shared_pools),
         cmocka_unit_test(test_free_objects_stay_constructed),
+        cmocka_unit_test(test_what_other_threads_have_given_back_is_constructed),
         cmocka_unit_test(test_misuse_is_refused),
         cmocka_unit_test(test_bad_options),
     };
