@@ -96,6 +96,15 @@ static const struct option table[] = {
 | kind of call | what for |
 |---|---|
 | `mmap` | memory, see src/os/calls.h |'
+    write src/cli/main.c '#include "cli/main.h"
+
+#include <sys/stat.h>
+
+int command; /* getenv("X") is fine here */
+char *home = getenv("HOME");'
+    write src/cli/main.h '#ifndef MAIN_H
+#define MAIN_H
+#endif'
     write src/api/libc.c '#include "mem/arena.h"
 #include "poolalloc.h"
 
@@ -148,6 +157,12 @@ finds layers 'is not written as "layer/file.h"'
 write src/mem/arena.h '#include "heep/heap.h"'
 finds layers 'is of no layer'
 write src/heap/heap.h '#include "poolalloc.h"'
+finds layers '"poolalloc.h" is for api and objects only'
+write src/cli/main.c '#include "mem/arena.h"'
+finds layers 'src/cli/main.c:2: "mem/arena.h" is on the other side of the command'
+write src/mem/arena.c '#include "cli/main.h"'
+finds layers '"cli/main.h" is on the other side of the command'
+write src/cli/main.c '#include "poolalloc.h"'
 finds layers '"poolalloc.h" is for api and objects only'
 write src/extra/extra.h ''
 finds layers 'is not a file of a layer'
