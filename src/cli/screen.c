@@ -76,3 +76,10 @@ void add_bar(struct bytes *out, const struct screen *screen, uint64_t part, uint
     for (; column < width; column++)
         bytes_add_text(out, " ");
 }
+
+void end_line(struct bytes *out)
+{
+    while (out->n > 0 && out->at[out->n - 1] == ' ')
+        out->n--;
+    bytes_add_text(out, "\n");
+}

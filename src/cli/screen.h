@@ -24,4 +24,7 @@ void add_heading(struct bytes *out, const struct screen *screen, const char *tex
 void add_bar(struct bytes *out, const struct screen *screen, uint64_t part, uint64_t whole,
              int width);
 
+/* A new line, after no blanks. */
+void end_line(struct bytes *out);
+
 #endif

@@ -38,7 +38,7 @@ static void add_memory(struct bytes *out, const struct dump *dump, const struct 
         add_bar(out, &how->screen, n, whole, how->screen.columns - 56);
         if (rows[i].peak != NULL)
             bytes_printf(out, "  peak %10s", as_bytes(dump_total(dump, rows[i].peak)).at);
-        bytes_add_text(out, "\n");
+        end_line(out);
     }
 }
 
@@ -160,7 +160,7 @@ static void add_class(struct bytes *out, const struct dump *dump, const struct r
                  as_bytes(class_bytes_of(dump, class, "slab_free")).at,
                  as_number(json_count(&dump->json, class, "slabs")).at);
     add_bar(out, &how->screen, live, row->order, 10);
-    bytes_add_text(out, "\n");
+    end_line(out);
 }
 
 static void add_classes(struct bytes *out, const struct dump *dump, const struct showing *how)

@@ -306,6 +306,7 @@ def case_shows():
         holds(text, part)
     must(text.index("1,024 ") < text.index("\n      16 "), "not the largest first")
     must("\033" not in text, "colours in a file")
+    must(not re.search(r" $", text, re.MULTILINE), "blanks at the ends of lines")
     must(all(len(line) <= 80 for line in text.splitlines() if "MiB" in line and "  live" in line),
          "long lines")
     with open("d.json", encoding="utf-8") as file:
