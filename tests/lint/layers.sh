@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Includes go down: base < os < conf < mem < heap < objects < obs < api. A project header is named
 # relative to src/, and the public one is only known to the top and to the objects that it declares.
+# The command, in cli, is a program of its own: it knows the library by what it prints.
 . "$(dirname "$0")/lib.sh"
 
 find src -type f -name '*.[ch]' >"$scratch/sources"
@@ -11,6 +12,7 @@ while read -r source; do
         n_layers = split("base os conf mem heap objects obs api", layers, " ")
         for (i = 1; i <= n_layers; i++)
             rank[layers[i]] = i
+        rank["cli"] = 0
         n_parts = split(source, parts, "/")
         mine = parts[2]
         if (n_parts != 3 || !(mine in rank)) {
@@ -31,6 +33,8 @@ while read -r source; do
             split(header, at, "/")
             if (!(at[1] in rank))
                 print where "is of no layer"
+            else if ((at[1] == "cli") != (mine == "cli"))
+                print where "is on the other side of the command"
             else if (rank[at[1]] > rank[mine])
                 print where "is above " mine
         }

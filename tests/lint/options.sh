@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# README.md's table of options has the rows of src/conf/options.c: the same names, in backquotes, and
-# the defaults that hold when nothing is set.
+# README.md's table of options and the manual page have the rows of src/conf/options.c: the same names,
+# in backquotes or bold, and the defaults that hold when nothing is set.
 . "$(dirname "$0")/lib.sh"
 
 options=src/conf/options.c
 readme=README.md
-[ -f "$options" ] && [ -f "$readme" ] || {
-    fault "there is no $options or no $readme"
+manual=packaging/man/poolalloc.7
+[ -f "$options" ] && [ -f "$readme" ] && [ -f "$manual" ] || {
+    fault "there is no $options, no $readme or no $manual"
     verdict options 0
 }
 
@@ -74,14 +75,21 @@ awk -F ' *[|] *' '
 /^\| option \| default \|/ { in_table = 1; next }
 !/^\|/ { in_table = 0 }
 in_table && !/^\|-/ { print $2 " " $3 }
-' "$readme" | sort >"$scratch/described"
+' "$readme" | sort >"$scratch/$(basename "$readme")"
 
-comm -23 "$scratch/defined" "$scratch/described" | while read -r option; do
-    fault "$readme has no row: $option"
+# "\fBname\fR = default"
+sed -n 's/^\\fB\([a-z_]*\)\\fR = /`\1` /p' "$manual" | sed 's/\\f[BR]/`/g' |
+    sort >"$scratch/$(basename "$manual")"
+
+for text in "$readme" "$manual"; do
+    described=$scratch/$(basename "$text")
+    comm -23 "$scratch/defined" "$described" | while read -r option; do
+        fault "$text has no row: $option"
+    done
+    comm -13 "$scratch/defined" "$described" | while read -r option; do
+        fault "$text has a row for no option or default: $option"
+    done
+    repeated=$(uniq -d "$described")
+    [ -z "$repeated" ] || fault "$text has more than one row: $repeated"
 done
-comm -13 "$scratch/defined" "$scratch/described" | while read -r option; do
-    fault "$readme has a row for no option or default: $option"
-done
-repeated=$(uniq -d "$scratch/described")
-[ -z "$repeated" ] || fault "$readme has more than one row: $repeated"
 verdict options "$(count_lines <"$scratch/defined")"

@@ -67,6 +67,16 @@ static const struct option table[] = {
 | another | table |
 |---|---|
 | `of` | other things |'
+    write packaging/man/poolalloc.7 '\fBdump\fR = none
+\fBmode\fR = \fBslow\fR
+\fBpercent\fR = 0
+\fBsize\fR = 2 MiB'
+    write src/api/exports.map '{ global: malloc; poolalloc_version; poolalloc_dump; };'
+    write packaging/man/poolalloc.3 'const char *\fBpoolalloc_version\fR(void);
+int \fBpoolalloc_dump\fR(int fd);'
+    write packaging/man/poolalloc.1 '.TP
+\fB\-a\fR, \fB\-\-all\fR
+all of it'
     write src/obs/counters.h '/* clang-format off */
 #define TOTALS(X) \
     X(live_bytes, GAUGE, BYTES, "in live blocks") \
@@ -96,6 +106,17 @@ static const struct option table[] = {
 | kind of call | what for |
 |---|---|
 | `mmap` | memory, see src/os/calls.h |'
+    write src/cli/main.c '#include "cli/main.h"
+
+#include <sys/stat.h>
+
+int command; /* getenv("X") is fine here */
+static const char text[] = "  -a, --all     all of it\n"
+                           "  -h, --help    this\n";
+char *home = getenv("HOME");'
+    write src/cli/main.h '#ifndef MAIN_H
+#define MAIN_H
+#endif'
     write src/api/libc.c '#include "mem/arena.h"
 #include "poolalloc.h"
 
@@ -130,7 +151,7 @@ finds()
 }
 
 write_clean_tree
-for check in layers headers system length spdx words paths options figures format; do
+for check in layers headers system length spdx words paths options figures manual format; do
     run_check "$check"
     [ "$status" -ne 1 ] || fail "$check finds a fault where there is none: $(cat "$scratch/output")"
 done
@@ -148,6 +169,12 @@ finds layers 'is not written as "layer/file.h"'
 write src/mem/arena.h '#include "heep/heap.h"'
 finds layers 'is of no layer'
 write src/heap/heap.h '#include "poolalloc.h"'
+finds layers '"poolalloc.h" is for api and objects only'
+write src/cli/main.c '#include "mem/arena.h"'
+finds layers 'src/cli/main.c:2: "mem/arena.h" is on the other side of the command'
+write src/mem/arena.c '#include "cli/main.h"'
+finds layers '"cli/main.h" is on the other side of the command'
+write src/cli/main.c '#include "poolalloc.h"'
 finds layers '"poolalloc.h" is for api and objects only'
 write src/extra/extra.h ''
 finds layers 'is not a file of a layer'
@@ -207,8 +234,23 @@ edit src/conf/options.c '/\.mode = /d'
 finds options 'README.md has no row: `mode` `fast`'
 edit src/conf/options.c 's/    \.size/    .percent = 7,\n    .size/'
 finds options 'README.md has no row: `percent` 7'
+edit packaging/man/poolalloc.7 '/percent/d'
+finds options 'poolalloc.7 has no row: `percent` 0'
+edit packaging/man/poolalloc.7 's/slow/fast/'
+finds options 'poolalloc.7 has a row for no option or default: `mode` `fast`'
 rm "$tree/README.md"
-finds options 'there is no src/conf/options.c or no README.md'
+finds options 'there is no src/conf/options.c, no README.md or no packaging/man/poolalloc.7'
+
+edit packaging/man/poolalloc.3 '/dump/d'
+finds manual 'poolalloc.3 lacks poolalloc_dump'
+edit src/api/exports.map 's/poolalloc_dump//'
+finds manual 'poolalloc.3 has poolalloc_dump, which src/api/exports.map has not'
+edit packaging/man/poolalloc.1 's/all/every/'
+finds manual 'poolalloc.1 lacks -a, --all'
+edit src/cli/main.c 's/--all/--every/'
+finds manual 'poolalloc.1 has -a, --all, which the command has not'
+rm "$tree/packaging/man/poolalloc.1"
+finds manual 'there is no packaging/man/poolalloc.1'
 
 edit LD_PRELOAD.md '/`allocs`/d'
 finds figures 'LD_PRELOAD.md lacks: TOTALS: allocs | counter | blocks | taken: all'

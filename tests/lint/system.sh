@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Only src/os knows the operating system: <sys/...>, <pthread.h> and the environment stay there.
+# Only src/os knows the operating system: <sys/...>, <pthread.h> and the environment stay there. The
+# command, in src/cli, is an ordinary program.
 . "$(dirname "$0")/lib.sh"
 
-find src -type f -name '*.[ch]' ! -path 'src/os/*' >"$scratch/sources"
+find src -type f -name '*.[ch]' ! -path 'src/os/*' ! -path 'src/cli/*' >"$scratch/sources"
 while read -r source; do
     strip_c "$source" | awk -v source="$source" '
     /^[ \t]*#[ \t]*include[ \t]*<(sys\/|linux\/|asm\/|pthread\.h)/ {

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The library itself is asked for its options: they are those of the one that programs get.
+ */
+#include "cli/bytes.h"
+#include "cli/commands.h"
+#include "cli/library.h"
+#include "cli/screen.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char text[] =
+    "usage: poolalloc options [-l FILE] [KEY...]\n"
+    "\n"
+    "Lists the library's options, or those that are named: the value in effect (by\n"
+    "POOLALLOC_CONF or by default), what it may be, and what it is for.\n"
+    "\n"
+    "  -l, --library FILE    ask this one\n"
+    "  -h, --help            this\n";
+
+enum { ANSWER_BYTES_MAX = 1024 * 1024 };
+
+/* The version goes where the answer does, which is looked through for what is one. */
+_Noreturn static void answer(const char *library, int to)
+{
+    library_preload(library, "help");
+    if (dup2(to, STDOUT_FILENO) < 0 || dup2(to, STDERR_FILENO) < 0)
+        _exit(STATUS_REFUSED);
+    (void)execl("/proc/self/exe", "poolalloc", "--version", (char *)NULL);
+    _exit(STATUS_NOT_RUN);
+}
+
+/* What POOLALLOC_CONF=help prints. */
+static void ask(const char *library, struct bytes *words)
+{
+    int ends[2];
+    if (pipe(ends) != 0)
+        fail(STATUS_REFUSED, "%s", strerror(errno));
+    pid_t child = fork();
+    if (child < 0)
+        fail(STATUS_REFUSED, "%s", strerror(errno));
+    if (child == 0) {
+        (void)close(ends[0]);
+        answer(library, ends[1]);
+    }
+    (void)close(ends[1]);
+    if (!bytes_read(words, ends[0], ANSWER_BYTES_MAX))
+        fail(STATUS_REFUSED, "%s", strerror(errno));
+    (void)close(ends[0]);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
+static bool is_asked_for(const char *name, size_t n, char **wanted)
+{
+    if (*wanted == NULL)
+        return true;
+    for (; *wanted != NULL; wanted++) {
+        if (strlen(*wanted) == n && memcmp(*wanted, name, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "name  = value  (range): help" */
+static bool add_option(struct bytes *out, const struct screen *screen, const char *line,
+                       char **wanted)
+{
+    const char *equals = strstr(line, "= ");
+    const char *range = strstr(line, "  (");
+    const char *help = strstr(line, "): ");
+    size_t n = strcspn(line, " =");
+    if (equals == NULL || range == NULL || help == NULL || range < equals || help < range ||
+        !is_asked_for(line, n, wanted))
+        return false;
+    bytes_printf(out, "%s%.*s%s=%.*s\n", screen->is_terminal ? "\033[1m" : "", (int)n, line,
+                 screen->is_terminal ? "\033[0m" : "", (int)(range - equals - 2), equals + 2);
+    bytes_printf(out, "    %s\n    %.*s\n", help + 3, (int)(help - range - 3), range + 3);
+    return true;
+}
+
+static int list(struct bytes *words, char **wanted)
+{
+    static const char prefix[] = "poolalloc: ";
+    struct screen screen;
+    struct bytes out = {0};
+    int n = 0;
+    screen_look(&screen);
+    for (char *next, *line = words->at; line != NULL && *line != '\0'; line = next) {
+        next = strchr(line, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        if (strncmp(line, prefix, sizeof prefix - 1) == 0)
+            n += add_option(&out, &screen, line + sizeof prefix - 1, wanted);
+    }
+    bytes_show(&out);
+    bytes_free(&out);
+    return n;
+}
+
+int command_options(int argc, char **argv)
+{
+    static const struct option all[] = {
+        {"help", no_argument, NULL, 'h'},
+        {"library", required_argument, NULL, 'l'},
+        {NULL, 0, NULL, 0},
+    };
+    struct bytes library = {0};
+    struct bytes words = {0};
+    const char *told = NULL;
+    for (int c; (c = getopt_long(argc, argv, "hl:", all, NULL)) != -1;) {
+        if (c != 'l')
+            usage(text, c == 'h' ? 0 : STATUS_USAGE);
+        told = optarg;
+    }
+    library_find(told, &library);
+    ask(library.at, &words);
+    int n = list(&words, argv + optind);
+    if (n == 0 && argv[optind] == NULL)
+        fail(STATUS_REFUSED, "%s does not answer", library.at);
+    if (n == 0)
+        fail(STATUS_REFUSED, "there is no such option");
+    return 0;
+}

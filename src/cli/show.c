@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/show.h"
+
+#include "cli/figure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void add_title(struct bytes *out, const struct dump *dump)
+{
+    bytes_add_shown(out, *dump->program != '\0' ? dump->program : "?");
+    bytes_printf(out, ", process %llu: ", (unsigned long long)dump->pid);
+    if (dump->number > 0)
+        bytes_printf(out, "dump %llu, ", (unsigned long long)dump->number);
+    bytes_add_shown(out, *dump->why != '\0' ? dump->why : "when it was asked");
+}
+
+/* ---- memory ---- */
+
+/* Four sizes, each part of the next. */
+static void add_memory(struct bytes *out, const struct dump *dump, const struct showing *how)
+{
+    static const struct {
+        const char *name;
+        const char *figure;
+        const char *peak;
+    } rows[] = {
+        {"live", "live_bytes", "live_peak_bytes"},
+        {"active", "active_bytes", NULL},
+        {"resident", "resident_bytes", "resident_peak_bytes"},
+        {"mapped", "mapped_bytes", "mapped_peak_bytes"},
+    };
+    uint64_t whole = dump_total(dump, "mapped_bytes");
+    add_heading(out, &how->screen, "memory");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t n = dump_total(dump, rows[i].figure);
+        bytes_printf(out, "  %-14s %10s         ", rows[i].name, as_bytes(n).at);
+        add_bar(out, &how->screen, n, whole, how->screen.columns - 56);
+        if (rows[i].peak != NULL)
+            bytes_printf(out, "  peak %10s", as_bytes(dump_total(dump, rows[i].peak)).at);
+        end_line(out);
+    }
+}
+
+static void add_shares(struct bytes *out, const struct dump *dump, const struct showing *how)
+{
+    struct share shares[N_SHARES];
+    uint64_t whole = dump_total(dump, "resident_bytes");
+    dump_shares(dump, shares);
+    add_heading(out, &how->screen, "\nwhere the resident memory is");
+    for (int i = 0; i < N_SHARES; i++) {
+        bytes_printf(out, "  %-14s %10s  %5s  ", shares[i].name, as_bytes(shares[i].bytes).at,
+                     as_percent(shares[i].bytes, whole).at);
+        add_bar(out, &how->screen, shares[i].bytes, whole, how->screen.columns - 75);
+        bytes_printf(out, "  %s\n", shares[i].meaning);
+    }
+}
+
+/* ---- calls ---- */
+
+static uint64_t grown(const struct dump *dump, const struct dump *before, const char *name)
+{
+    uint64_t now = dump_total(dump, name);
+    uint64_t then = dump_total(before, name);
+    return now > then ? now - then : 0;
+}
+
+static void add_rate(struct bytes *out, const struct dump *dump, const struct showing *how,
+                     const char *name)
+{
+    if (how->before == NULL || how->seconds <= 0)
+        return;
+    double rate = (double)grown(dump, how->before, name) / how->seconds;
+    bytes_printf(out, " (%s a second)", as_number(count_from(rate)).at);
+}
+
+static void add_calls(struct bytes *out, const struct dump *dump, const struct showing *how)
+{
+    add_heading(out, &how->screen, "\nblocks");
+    bytes_printf(out, "  %-14s %10s", "live", as_number(dump_total(dump, "live_blocks")).at);
+    bytes_printf(out, "\n  %-14s %10s", "taken", as_number(dump_total(dump, "allocs")).at);
+    add_rate(out, dump, how, "allocs");
+    bytes_printf(out, "\n  %-14s %10s", "given back", as_number(dump_total(dump, "frees")).at);
+    add_rate(out, dump, how, "frees");
+    bytes_printf(out, "\n  %-14s %10s in %s", "system calls",
+                 as_number(dump_total(dump, "system_calls")).at,
+                 as_time(dump_total(dump, "system_call_ns")).at);
+    add_rate(out, dump, how, "system_calls");
+    bytes_add_text(out, "\n");
+}
+
+/* ---- classes ---- */
+
+struct row {
+    const struct json_value *value;
+    uint64_t order;
+};
+
+static int more_first(const void *a, const void *b)
+{
+    uint64_t of_a = ((const struct row *)a)->order;
+    uint64_t of_b = ((const struct row *)b)->order;
+    return (of_a < of_b) - (of_a > of_b);
+}
+
+static uint64_t class_memory(const struct dump *dump, const struct json_value *class)
+{
+    uint64_t sum;
+    if (__builtin_add_overflow(class_bytes_of(dump, class, "live"),
+                               class_bytes_of(dump, class, "at_hand"), &sum) ||
+        __builtin_add_overflow(sum, class_bytes_of(dump, class, "slab_free"), &sum))
+        return UINT64_MAX;
+    return sum;
+}
+
+static uint64_t object_memory(const struct dump *dump, const struct json_value *object)
+{
+    return json_count(&dump->json, object, "memory_bytes");
+}
+
+typedef uint64_t memory_function(const struct dump *dump, const struct json_value *value);
+
+/* Those of an array, those with the most memory first; free() them. */
+static struct row *rows_sorted(const struct dump *dump, const struct json_value *array,
+                               memory_function *memory, size_t *n)
+{
+    *n = 0;
+    EACH_VALUE(&dump->json, each, array)
+    ++*n;
+    struct row *rows = need(calloc(*n + 1, sizeof *rows));
+    size_t i = 0;
+    EACH_VALUE(&dump->json, value, array)
+    {
+        rows[i++] = (struct row){.value = value, .order = memory(dump, value)};
+    }
+    qsort(rows, *n, sizeof *rows, more_first);
+    return rows;
+}
+
+static size_t rows_shown(size_t n, const struct showing *how)
+{
+    return how->rows_max > 0 && how->rows_max < n ? how->rows_max : n;
+}
+
+static void add_rest(struct bytes *out, size_t n, size_t shown, const char *what)
+{
+    if (shown < n)
+        bytes_printf(out, "  and %zu %s with less\n", n - shown, what);
+}
+
+static void add_class(struct bytes *out, const struct dump *dump, const struct row *row,
+                      const struct showing *how)
+{
+    const struct json_value *class = row->value;
+    uint64_t live = class_bytes_of(dump, class, "live");
+    bytes_printf(out, "  %6s %14s %10s %10s %10s %6s  ",
+                 as_number(json_count(&dump->json, class, "bytes")).at,
+                 as_number(json_count(&dump->json, class, "live")).at, as_bytes(live).at,
+                 as_bytes(class_bytes_of(dump, class, "at_hand")).at,
+                 as_bytes(class_bytes_of(dump, class, "slab_free")).at,
+                 as_number(json_count(&dump->json, class, "slabs")).at);
+    add_bar(out, &how->screen, live, row->order, 10);
+    end_line(out);
+}
+
+static void add_classes(struct bytes *out, const struct dump *dump, const struct showing *how)
+{
+    size_t n;
+    struct row *rows = rows_sorted(dump, dump->classes, class_memory, &n);
+    size_t shown = rows_shown(n, how);
+    if (dump->classes != NULL)
+        add_heading(out, &how->screen,
+                    "\n   class    live blocks      bytes    at hand    in slabs  slabs  live");
+    for (size_t i = 0; i < shown; i++)
+        add_class(out, dump, &rows[i], how);
+    add_rest(out, n, shown, "classes");
+    if (dump->classes != NULL)
+        bytes_printf(
+            out, "   large %14s %10s\n",
+            as_number(dump_total(dump, "large_allocs") - dump_total(dump, "large_frees")).at,
+            as_bytes(dump_total(dump, "large_live_bytes")).at);
+    free(rows);
+}
+
+/* ---- objects ---- */
+
+static void add_object(struct bytes *out, const struct dump *dump, const struct json_value *object)
+{
+    const struct json *json = &dump->json;
+    struct bytes name = {0};
+    bytes_add_shown(&name, json_text(json, object, "kind"));
+    bytes_add_text(&name, " ");
+    bytes_add_shown(&name, json_text(json, object, "name"));
+    bytes_printf(out, "  %-28.28s %12s %12s %12s %10s\n", name.at,
+                 as_number(json_count(json, object, "in_use")).at,
+                 as_number(json_count(json, object, "in_use_peak")).at,
+                 as_number(json_count(json, object, "pieces")).at,
+                 as_bytes(object_memory(dump, object)).at);
+    bytes_free(&name);
+}
+
+static void add_objects(struct bytes *out, const struct dump *dump, const struct showing *how)
+{
+    size_t n;
+    struct row *rows = rows_sorted(dump, dump->objects, object_memory, &n);
+    size_t shown = rows_shown(n, how);
+    if (n > 0)
+        add_heading(
+            out, &how->screen,
+            "\n  object                             in use         peak       pieces     memory");
+    for (size_t i = 0; i < shown; i++)
+        add_object(out, dump, rows[i].value);
+    add_rest(out, n, shown, "objects");
+    free(rows);
+}
+
+static void add_advice(struct bytes *out, const struct dump *dump, const struct showing *how)
+{
+    if (json_first(&dump->json, dump->advice) != NULL)
+        add_heading(out, &how->screen, "\nadvice");
+    EACH_VALUE(&dump->json, line, dump->advice)
+    {
+        if (line->kind != JSON_STRING)
+            continue;
+        bytes_add_text(out, "  ");
+        bytes_add_shown(out, line->text);
+        bytes_add_text(out, "\n");
+    }
+}
+
+void show_dump(struct bytes *out, const struct dump *dump, const struct showing *how)
+{
+    add_title(out, dump);
+    bytes_add_text(out, "\n\n");
+    add_memory(out, dump, how);
+    add_shares(out, dump, how);
+    add_calls(out, dump, how);
+    add_classes(out, dump, how);
+    add_objects(out, dump, how);
+    add_advice(out, dump, how);
+}

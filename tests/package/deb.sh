@@ -1,0 +1,78 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The package for Debian: what is in it and how, and that what it holds works from where it is unpacked.
+# .ci/run installs and removes it.
+#
+#     deb.sh CPACK BUILD_DIRECTORY VERSION SCRATCH_DIRECTORY
+set -eu
+cpack=$1
+build=$2
+version=$3
+scratch=$4/deb.scratch
+unset LD_PRELOAD POOLALLOC_CONF
+LC_ALL=C
+export LC_ALL
+
+command -v dpkg-deb >/dev/null || { echo "skipped: there is no dpkg-deb"; exit 77; }
+fail()
+{
+    echo "FAILED: $*"
+    exit 1
+}
+
+rm -rf "$scratch"
+mkdir -p "$scratch"
+(cd "$build" && "$cpack" -G DEB -D CPACK_DEBIAN_COMPRESSION_TYPE=gzip -B "$scratch" \
+    >"$scratch/log" 2>&1) || {
+    cat "$scratch/log"
+    exit 1
+}
+package=$(echo "$scratch"/poolalloc_"$version"_*.deb)
+[ -f "$package" ] || fail "there is no $package"
+
+dpkg-deb --contents "$package" >"$scratch/contents"
+while read -r mode owner _ _ _ name _; do
+    [ "$owner" = root/root ] || fail "$name belongs to $owner"
+    case $mode in
+    drwxr-xr-x | -rw-r--r-- | -rwxr-xr-x | lrwxrwxrwx) ;;
+    *) fail "$name has mode $mode" ;;
+    esac
+    case $name in
+    ./usr/ | ./usr/bin/* | ./usr/include/* | ./usr/lib/* | ./usr/share/*) ;;
+    *) fail "$name is in a place that is none of ours" ;;
+    esac
+done <"$scratch/contents"
+for file in bin/poolalloc include/poolalloc.h include/poolalloc.hpp share/man/man1/poolalloc.1 \
+    share/man/man3/poolalloc.3 share/man/man7/poolalloc.7 share/doc/poolalloc/copyright; do
+    grep -qF " ./usr/$file" "$scratch/contents" || fail "there is no /usr/$file"
+done
+for file in libpoolalloc.so.0 libpoolalloc.so libpoolalloc.a pkgconfig/poolalloc.pc \
+    cmake/poolalloc/poolalloc-config.cmake; do
+    grep -q " \./usr/lib/.*$file" "$scratch/contents" || fail "there is no $file"
+done
+
+field()
+{
+    dpkg-deb --field "$package" "$1"
+}
+[ "$(field Package)" = poolalloc ] || fail "its name is $(field Package)"
+[ "$(field Version)" = "$version" ] || fail "its version is $(field Version)"
+[ -n "$(field Description)" ] && [ -n "$(field Maintainer)" ] || fail "it is not described"
+# libc and nothing else.
+case $(field Depends) in
+'libc6 (>= '*')') ;;
+*) fail "it depends on $(field Depends)" ;;
+esac
+
+dpkg-deb --extract "$package" "$scratch/root"
+dpkg-deb --control "$package" "$scratch/control"
+(cd "$scratch/root" && md5sum --quiet --check "$scratch/control/md5sums")
+library=$(find "$scratch/root" -name 'libpoolalloc.so.0')
+readelf -d "$library" | grep -q 'SONAME.*\[libpoolalloc.so.0\]' || fail "it has another SONAME"
+readelf -d "$library" "$scratch/root/usr/bin/poolalloc" >"$scratch/dynamic"
+if grep -E 'RPATH|RUNPATH' "$scratch/dynamic"; then
+    fail "it looks for libraries in a directory of its own"
+fi
+"$scratch/root/usr/bin/poolalloc" run -- sort "$0" >"$scratch/sorted" 2>"$scratch/dump"
+grep -q 'poolalloc: dump of process' "$scratch/dump" || fail "no dump: $(cat "$scratch/dump")"
