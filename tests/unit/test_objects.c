@@ -17,7 +17,7 @@
 
 /* ---- every mmap fails once, alone and with all after it ---- */
 
-enum { N_OBJECTS = 3000, OBJECT_BYTES = 1000 };
+enum { N_OBJECTS = 3000, OBJECT_BYTES = 1000, N_BLOCKS = 300 };
 
 /* NULL is for want of memory only. */
 static void *need_enomem(void *p)
@@ -81,15 +81,21 @@ static void use_buffers(void)
     check(buffer_release(buffer) == 0);
 }
 
+/* Of most classes, and some large ones. */
+static size_t block_bytes(size_t i)
+{
+    return i % 20 == 0 ? 40000 : i * 50;
+}
+
 static void use_heap(void)
 {
-    static char *blocks[N_OBJECTS];
+    static char *blocks[N_BLOCKS];
     poolalloc_heap *heap = need_enomem(heaps_create(NULL));
     if (heap == NULL)
         return;
     size_t n_live = 0;
-    for (size_t i = 0; i < N_OBJECTS; i++) {
-        size_t bytes = i % 100 == 0 ? 40000 : i;
+    for (size_t i = 0; i < N_BLOCKS; i++) {
+        size_t bytes = block_bytes(i);
         blocks[i] = need_enomem(heaps_alloc(heap, bytes));
         if (blocks[i] != NULL)
             pattern_fill(blocks[i], bytes, i);
@@ -98,9 +104,9 @@ static void use_heap(void)
     struct poolalloc_heap_stats stats;
     heaps_get_stats(heap, &stats);
     check_equal(stats.n_live, n_live);
-    check_equal(stats.n_failures, N_OBJECTS - n_live);
-    for (size_t i = 0; i < N_OBJECTS; i += 2) {
-        check(blocks[i] == NULL || pattern_holds(blocks[i], i % 100 == 0 ? 40000 : i, i));
+    check_equal(stats.n_failures, N_BLOCKS - n_live);
+    for (size_t i = 0; i < N_BLOCKS; i += 2) {
+        check(blocks[i] == NULL || pattern_holds(blocks[i], block_bytes(i), i));
         n_live -= blocks[i] != NULL;
         heap_free(blocks[i]);
     }
