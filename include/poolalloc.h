@@ -103,11 +103,11 @@ struct poolalloc_heap_options {
 };
 
 struct poolalloc_heap_stats {
-    size_t bytes;      /* of memory, with the heap's records */
-    size_t n_live;     /* blocks */
-    size_t live_bytes; /* in them */
-    size_t peak_bytes; /* the most that live_bytes was */
-    uint64_t n_failures;
+    size_t bytes;        /* of memory, with the heap's records */
+    size_t n_live;       /* blocks */
+    size_t live_bytes;   /* in them */
+    size_t peak_bytes;   /* the most that live_bytes was */
+    uint64_t n_failures; /* of the functions below, for want of memory */
 };
 
 /* NULL: no memory, or there are 16,384 already (ENOMEM), or a bad option (EINVAL). */
