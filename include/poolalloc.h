@@ -91,8 +91,9 @@ size_t poolalloc_good_size(size_t bytes);
  *     size_t n_left = poolalloc_heap_destroy(heap);
  *
  * All functions but destroy may be called by any thread at any time; threads that allocate from one
- * heap wait for each other. In a program whose malloc is another one, free by poolalloc_free().
- * A heap takes 12 KiB, and 64 KiB for each size that differs, of which only what is used is in memory.
+ * heap wait for each other. Signal handlers must not free its blocks either. In a program whose malloc
+ * is another one, free by poolalloc_free(). A heap takes 12 KiB, and 64 KiB for each size that differs,
+ * of which only what is used is in memory.
  */
 typedef struct poolalloc_heap poolalloc_heap;
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- every mmap fails once, alone and with all after it ---- */
 
@@ -232,6 +233,34 @@ static void test_lanes_of_ended_threads_are_used_again(void **state)
     check_equal(pool_destroy(shared), 0);
 }
 
+/* ---- a signal handler ---- */
+
+/* As if it had interrupted this thread in its lane: what it calls must not wait for the thread. */
+static void be_interrupted_in_a_lane(void *argument)
+{
+    (void)argument;
+    (void)alarm(10);
+    shared = pool_create(&(struct poolalloc_pool_options){
+        .object_bytes = 24, .max = 100, .flags = POOLALLOC_POOL_SHARED});
+    check(pool_free(shared, pool_alloc(shared)) == 0);
+    struct lanes *lanes = &shared->lanes;
+    struct lane *mine = lane_of(lanes, lanes_thread);
+    check(lane_enter(mine, lanes_thread));
+    lanes_fork_prepare(lanes);
+    lanes_fork_parent(lanes);
+    check_equal(registry_trim(), 0);
+    check(lanes_n_cached(lanes) > 0);
+    lane_leave(mine);
+    check(registry_trim() > 0);
+    check_equal(pool_destroy(shared), 0);
+}
+
+static void test_nobody_waits_for_himself(void **state)
+{
+    (void)state;
+    child_passes(be_interrupted_in_a_lane, NULL);
+}
+
 /* ---- the registry ---- */
 
 struct seen {
@@ -319,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_mmap_may_fail),
         cmocka_unit_test(test_without_a_barrier_there_are_no_lanes),
         cmocka_unit_test(test_lanes_of_ended_threads_are_used_again),
+        cmocka_unit_test(test_nobody_waits_for_himself),
         cmocka_unit_test(test_what_is_listed),
         cmocka_unit_test(test_trim_reaches_what_threads_share),
         cmocka_unit_test(test_visitors_hold_no_lock),
