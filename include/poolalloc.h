@@ -91,8 +91,9 @@ size_t poolalloc_good_size(size_t bytes);
  *     size_t n_left = poolalloc_heap_destroy(heap);
  *
  * All functions but destroy may be called by any thread at any time; threads that allocate from one
- * heap wait for each other. In a program whose malloc is another one, free by poolalloc_free().
- * A heap takes 12 KiB, and 64 KiB for each size that differs, of which only what is used is in memory.
+ * heap wait for each other. Signal handlers must not free its blocks either. In a program whose malloc
+ * is another one, free by poolalloc_free(). A heap takes 12 KiB, and 64 KiB for each size that differs,
+ * of which only what is used is in memory.
  */
 typedef struct poolalloc_heap poolalloc_heap;
 
@@ -103,11 +104,11 @@ struct poolalloc_heap_options {
 };
 
 struct poolalloc_heap_stats {
-    size_t bytes;      /* of memory, with the heap's records */
-    size_t n_live;     /* blocks */
-    size_t live_bytes; /* in them */
-    size_t peak_bytes; /* the most that live_bytes was */
-    uint64_t n_failures;
+    size_t bytes;        /* of memory, with the heap's records */
+    size_t n_live;       /* blocks */
+    size_t live_bytes;   /* in them */
+    size_t peak_bytes;   /* the most that live_bytes was */
+    uint64_t n_failures; /* of the functions below, for want of memory */
 };
 
 /* NULL: no memory, or there are 16,384 already (ENOMEM), or a bad option (EINVAL). */
@@ -157,8 +158,8 @@ struct poolalloc_pool_options {
     const char *name;
     size_t object_bytes; /* 1 to 1 GiB */
     size_t align;        /* of objects: a power of two up to 1 MiB. 0: 16 */
-    size_t first;   /* objects that memory is taken for first; then twice as many, and so on. 0: a
-                            page of them */
+    size_t first;   /* objects that memory is taken for first; then for as many again as there are
+                       already, and so on. 0: a page of them */
     size_t max;     /* objects there may be at once. 0: no maximum */
     unsigned flags; /* POOLALLOC_POOL_... */
 
@@ -172,6 +173,7 @@ struct poolalloc_pool_options {
 
 struct poolalloc_pool_stats {
     size_t object_bytes; /* from one object to the next */
+    size_t align;        /* of objects */
     size_t total;        /* objects there is memory for */
     size_t in_use;       /* without those from malloc */
     size_t peak; /* the most in_use was; of a shared pool, with those that threads kept at hand */
@@ -221,8 +223,8 @@ typedef struct poolalloc_arena poolalloc_arena;
 
 struct poolalloc_arena_options {
     const char *name;
-    size_t first_bytes; /* of the first chunk; each further one is twice the one before, up to 1 MiB
-                           or what a single piece needs. 0: 4 KiB */
+    size_t first_bytes; /* of the first chunk; others are twice the one before, up to 1 MiB, or as
+                           large as a single piece that needs more. 0: 4 KiB */
     size_t max_bytes;   /* of all chunks together. 0: no maximum */
     uint64_t reserved[4];
 };
@@ -390,11 +392,12 @@ size_t poolalloc_buffers_trim(poolalloc_buffers *set);
 
 void poolalloc_buffers_get_stats(poolalloc_buffers *set, struct poolalloc_buffers_stats *stats);
 
-/* What is in a new buffer is what its last holder left there. */
+/* What is in a new buffer is what its last holder left there, or zeroes if it was trimmed since. */
 void *poolalloc_buffer_data(const poolalloc_buffer *buffer);
 size_t poolalloc_buffer_bytes(const poolalloc_buffer *buffer);
 
-/* One more holder; returns the buffer. The caller holds it already. */
+/* One more holder; returns the buffer. The caller holds it already. NULL and EINVAL, reported: nobody
+ * does. */
 poolalloc_buffer *poolalloc_buffer_retain(poolalloc_buffer *buffer);
 
 /* One holder less. -1 and EALREADY, reported: nobody holds it. */
@@ -411,7 +414,7 @@ typedef struct poolalloc_slice {
 } poolalloc_slice;
 
 /* A slice of a buffer, or of a slice; each is released on its own. -1 and EINVAL: it would reach
- * beyond its end. */
+ * beyond its end, or nobody holds the buffer. */
 int poolalloc_slice_make(poolalloc_buffer *buffer, size_t offset, size_t bytes,
                          poolalloc_slice *slice);
 int poolalloc_slice_cut(const poolalloc_slice *from, size_t offset, size_t bytes,

@@ -175,16 +175,15 @@ class heap_resource : public std::pmr::memory_resource
     poolalloc_heap *heap_;
 };
 
-/* `align` is that of the pool's objects. */
 class pool_resource : public std::pmr::memory_resource
 {
   public:
-    explicit pool_resource(poolalloc_pool *pool, std::size_t align = 16) noexcept
-        : pool_(pool), align_(align)
+    explicit pool_resource(poolalloc_pool *pool) noexcept : pool_(pool)
     {
         poolalloc_pool_stats stats;
         poolalloc_pool_get_stats(pool, &stats);
         bytes_ = stats.object_bytes;
+        align_ = stats.align;
     }
 
   private:
@@ -214,8 +213,8 @@ class pool_resource : public std::pmr::memory_resource
     }
 
     poolalloc_pool *pool_;
-    std::size_t align_;
     std::size_t bytes_;
+    std::size_t align_;
 };
 
 } // namespace poolalloc

@@ -383,6 +383,10 @@ struct heap_turnover heap_turnover(void);
 /* Heap numbers run from 1 to this. */
 uint32_t heap_number_max(void);
 
+/* Heaps that are not for groups: their number, and each of them. */
+uint32_t heap_for_threads_count(void);
+struct heap *heap_for_threads_at(uint32_t i);
+
 void heap_threads_fork_prepare(void);
 void heap_threads_fork_parent(void);
 void heap_threads_fork_child(void);

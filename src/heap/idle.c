@@ -21,9 +21,10 @@ enum {
 
 _Atomic uint32_t idle_epoch;
 
-static _Atomic uint32_t swept_ms; /* when the epoch began */
-static _Atomic uint32_t hand;     /* of the heap looked at last */
-static _Atomic uint32_t n_idle;   /* in the last sweep */
+static _Atomic uint32_t swept_ms;   /* when the epoch began */
+static _Atomic uint32_t hand;       /* counts the heaps looked at, */
+static _Atomic uint32_t group_hand; /* here for groups */
+static _Atomic uint32_t n_idle;     /* in the last sweep */
 
 static bool is_quiet(const struct heap *heap)
 {
@@ -35,10 +36,10 @@ bool heap_is_idle(const struct heap *heap)
     return atomic_get_relaxed(&heap->state) == HEAP_LIVE && is_quiet(heap);
 }
 
-/* A group's heap is swept like an idle one, but nobody may have its slabs. */
-static bool is_to_be_swept(const struct heap *heap)
+/* It is swept like an idle one, but nobody may have its slabs. */
+static bool is_quiet_group(const struct heap *heap)
 {
-    return heap_is_idle(heap) || (heap_is_group(heap) && is_quiet(heap));
+    return heap_is_group(heap) && is_quiet(heap);
 }
 
 bool heap_any_idle(void)
@@ -64,22 +65,38 @@ static void sweep_locked(struct heap *heap)
     heap_flush_shared_locked(heap);
 }
 
-static void sweep(void)
+/* False: it is in use. */
+static bool sweep_heap(struct heap *heap, bool (*is_to_be_swept)(const struct heap *))
 {
-    uint32_t n = heap_number_max();
+    if (heap == NULL || !is_to_be_swept(heap))
+        return false;
+    if (!lock_try(&heap->lock))
+        return true;
+    if (is_to_be_swept(heap))
+        sweep_locked(heap);
+    lock_release(&heap->lock);
+    return true;
+}
+
+static void sweep_threads(void)
+{
+    uint32_t n = heap_for_threads_count();
     uint32_t n_found = 0;
     for (uint32_t i = 0; i < SWEEP_HEAPS && i < n; i++) {
-        struct heap *heap = heap_by_number(1 + atomic_add_relaxed(&hand, 1) % n);
-        if (heap == NULL || !is_to_be_swept(heap))
-            continue;
-        n_found += heap_is_idle(heap);
-        if (!lock_try(&heap->lock))
-            continue;
-        if (is_to_be_swept(heap))
-            sweep_locked(heap);
-        lock_release(&heap->lock);
+        struct heap *heap = heap_for_threads_at(atomic_add_relaxed(&hand, 1) % n);
+        n_found += sweep_heap(heap, heap_is_idle);
     }
     atomic_put_relaxed(&n_idle, n_found);
+}
+
+static void sweep_groups(void)
+{
+    uint32_t n = heap_number_max();
+    if (LIKELY(n == heap_for_threads_count()))
+        return;
+    for (uint32_t i = 0; i < SWEEP_HEAPS && i < n; i++)
+        (void)sweep_heap(heap_by_number(1 + atomic_add_relaxed(&group_hand, 1) % n),
+                         is_quiet_group);
 }
 
 void heap_sweep_due(void)
@@ -89,5 +106,6 @@ void heap_sweep_due(void)
     if (LIKELY(now - last < SWEEP_MS) || !atomic_try_acq_rel(&swept_ms, &last, now))
         return;
     (void)atomic_add_relaxed(&idle_epoch, 1);
-    sweep();
+    sweep_threads();
+    sweep_groups();
 }

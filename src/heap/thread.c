@@ -46,13 +46,14 @@ enum end_hook { HOOK_NONE, HOOK_FAILED, HOOK_READY };
 
 static struct {
     struct lock lock;
-    bool initialised;           /* [lock] */
-    struct heap *parked;        /* [lock] by next_parked, parked last first */
-    _Atomic uint32_t n_parked;  /* changes under the lock */
-    struct heap *vacant;        /* [lock] heaps for groups, by next_parked */
-    _Atomic uint32_t n_groups;  /* changes under the lock: heaps made for groups */
-    _Atomic uint32_t n_numbers; /* changes under the lock: numbers given out */
-    _Atomic uint64_t n_adopted; /* change under the lock */
+    bool initialised;                        /* [lock] */
+    struct heap *parked;                     /* [lock] by next_parked, parked last first */
+    _Atomic uint32_t n_parked;               /* changes under the lock */
+    struct heap *vacant;                     /* [lock] heaps for groups, by next_parked */
+    _Atomic uint32_t n_numbers;              /* changes under the lock: numbers given out */
+    _Atomic uint32_t n_for_threads;          /* changes under the lock: of these, not for groups */
+    _Atomic uint16_t for_threads[HEAPS_MAX]; /* set before they are counted: which */
+    _Atomic uint64_t n_adopted;              /* change under the lock */
     _Atomic uint64_t n_abandoned;
     _Atomic uint32_t end_hook; /* enum end_hook, leaves HOOK_NONE once: see thread_hook */
 } threads = {.lock = LOCK_INIT(LOCK_THREADS)};
@@ -74,9 +75,8 @@ uint32_t heap_number_max(void)
 uint32_t heap_live_count(void)
 {
     /* The loads may be of different moments. */
-    int32_t n =
-        (int32_t)(atomic_get_relaxed(&threads.n_numbers) - atomic_get_relaxed(&threads.n_parked) -
-                  atomic_get_relaxed(&threads.n_groups));
+    int32_t n = (int32_t)(atomic_get_relaxed(&threads.n_for_threads) -
+                          atomic_get_relaxed(&threads.n_parked));
     return n > 1 ? (uint32_t)n : 1;
 }
 
@@ -106,6 +106,29 @@ static struct heap *heap_make_locked(void)
     if (heap != NULL)
         atomic_put_release(&threads.n_numbers, number);
     return heap;
+}
+
+/* For threads and guests. */
+static struct heap *heap_make_for_thread_locked(void)
+{
+    struct heap *heap = heap_make_locked();
+    if (heap == NULL)
+        return NULL;
+    uint32_t n = atomic_get_relaxed(&threads.n_for_threads);
+    uint32_t number = atomic_get_relaxed(&threads.n_numbers);
+    atomic_put_relaxed(&threads.for_threads[n], (uint16_t)number);
+    atomic_put_release(&threads.n_for_threads, n + 1);
+    return heap;
+}
+
+uint32_t heap_for_threads_count(void)
+{
+    return atomic_get_acquire(&threads.n_for_threads);
+}
+
+struct heap *heap_for_threads_at(uint32_t i)
+{
+    return heap_by_number(atomic_get_relaxed(&threads.for_threads[i]));
 }
 
 /* ---- parked heaps ---- */
@@ -144,15 +167,15 @@ static bool is_unused(const struct heap *heap)
     return atomic_get_relaxed(&heap->state) == HEAP_PARKED || heap_is_idle(heap);
 }
 
-/* Starts at another number each time, so that all get their turn. */
+/* Starts at another one each time, so that all get their turn. */
 struct heap *heap_unused_take(const struct heap *mine)
 {
     static _Atomic uint32_t turn;
     if (LIKELY(atomic_get_relaxed(&threads.n_parked) == 0 && !heap_any_idle()))
         return NULL;
-    uint32_t n = heap_number_max();
+    uint32_t n = heap_for_threads_count();
     for (int i = 0; i < UNUSED_TRIED; i++) {
-        struct heap *heap = heap_by_number(1 + atomic_add_relaxed(&turn, 1) % n);
+        struct heap *heap = heap_for_threads_at(atomic_add_relaxed(&turn, 1) % n);
         if (heap == NULL || heap == mine || !is_unused(heap) || !lock_try(&heap->lock))
             continue;
         if (is_unused(heap))
@@ -188,7 +211,7 @@ static struct heap *heap_for_thread(void)
     if (adopted)
         heap = parked_pop_locked();
     else
-        heap = heap_make_locked();
+        heap = heap_make_for_thread_locked();
     counter_add(&threads.n_adopted, adopted);
     lock_release(&threads.lock);
     if (adopted)
@@ -220,13 +243,10 @@ static void heap_park(struct heap *heap)
 
 static struct heap *group_make_locked(void)
 {
-    if (atomic_get_relaxed(&threads.n_groups) == GROUPS_MAX)
-        return NULL;
-    struct heap *heap = heap_make_locked();
-    if (heap == NULL)
-        return NULL;
-    atomic_put_relaxed(&heap->state, HEAP_GROUP);
-    atomic_add_relaxed(&threads.n_groups, 1);
+    uint32_t n_groups = heap_number_max() - heap_for_threads_count();
+    struct heap *heap = n_groups < GROUPS_MAX ? heap_make_locked() : NULL;
+    if (heap != NULL)
+        atomic_put_relaxed(&heap->state, HEAP_GROUP);
     return heap;
 }
 
@@ -277,7 +297,7 @@ static struct heap *host_find(struct heap **busy)
         next = next->next_parked;
     }
     if (heap == NULL && atomic_get_relaxed(&threads.n_parked) < PARKED_FOR_GUESTS) {
-        heap = heap_make_locked();
+        heap = heap_make_for_thread_locked();
         if (heap != NULL) {
             atomic_put_relaxed(&heap->state, HEAP_PARKED);
             (void)lock_try(&heap->guest_lock);

@@ -226,7 +226,14 @@ static void give_back(poolalloc_buffer *buffer)
 
 poolalloc_buffer *buffer_retain(poolalloc_buffer *buffer)
 {
-    atomic_add_relaxed(&buffer->n_holders, 1);
+    uint32_t n = atomic_get_relaxed(&buffer->n_holders);
+    do {
+        if (n == 0) {
+            object_report(&buffer->set->object, "retain of a buffer that nobody holds",
+                          buffer->data);
+            return fail(EINVAL);
+        }
+    } while (!atomic_try_acquire(&buffer->n_holders, &n, n + 1));
     return buffer;
 }
 
@@ -250,16 +257,21 @@ int buffer_release(poolalloc_buffer *buffer)
 
 int slice_cut(const poolalloc_slice *from, size_t offset, size_t bytes, poolalloc_slice *slice)
 {
-    if (offset > from->bytes || bytes > from->bytes - offset) {
+    if (from->buffer == NULL || offset > from->bytes || bytes > from->bytes - offset) {
         errno = EINVAL;
         return -1;
     }
-    *slice = (poolalloc_slice){(char *)from->data + offset, bytes, buffer_retain(from->buffer)};
+    poolalloc_buffer *buffer = buffer_retain(from->buffer);
+    if (buffer == NULL)
+        return -1;
+    *slice = (poolalloc_slice){(char *)from->data + offset, bytes, buffer};
     return 0;
 }
 
 int slice_release(poolalloc_slice *slice)
 {
+    if (slice == NULL)
+        return 0;
     poolalloc_buffer *buffer = slice->buffer;
     *slice = (poolalloc_slice){NULL, 0, NULL};
     return buffer_release(buffer);

@@ -77,7 +77,8 @@ static struct bump_chunk *chunk_new(poolalloc_arena *arena, size_t bytes)
     chunk->bytes = bytes;
     bytes_set(arena, in_chunks + bytes);
     if (bytes >= arena->next_bytes)
-        arena->next_bytes = max_size(min_size(arena->next_bytes * 2, BUMP_CHUNK_MAX_BYTES), bytes);
+        arena->next_bytes =
+            max_size(min_size(arena->next_bytes * 2, BUMP_CHUNK_MAX_BYTES), arena->next_bytes);
     return chunk;
 }
 
@@ -189,6 +190,13 @@ static void memory_free(poolalloc_arena *arena)
     heap_free(arena);
 }
 
+static void run_clean_up(const struct bump_ending *ending)
+{
+    int saved_errno = errno;
+    ending->run(ending->argument);
+    errno = saved_errno;
+}
+
 /* Runs the endings of `top` that are newer than `serial`, newest first. A child's own endings come
  * first of all; then it is no more. */
 static void end_until(poolalloc_arena *top, uint64_t serial)
@@ -199,7 +207,7 @@ static void end_until(poolalloc_arena *top, uint64_t serial)
         if (ending != NULL && (arena != top || ending->serial > serial)) {
             ending_remove(arena, ending);
             if (ending->run != NULL)
-                ending->run(ending->argument);
+                run_clean_up(ending);
             else
                 arena = CONTAINER_OF(ending, poolalloc_arena, as_child);
         } else if (arena != top) {
@@ -278,12 +286,10 @@ void bump_destroy(poolalloc_arena *arena)
 {
     if (arena == NULL)
         return;
-    int saved_errno = errno;
     if (arena->parent != NULL)
         ending_remove(arena->parent, &arena->as_child);
     end_until(arena, 0);
     memory_free(arena);
-    errno = saved_errno;
 }
 
 void bump_reset(poolalloc_arena *arena)

@@ -83,7 +83,10 @@ void *heaps_alloc_aligned(poolalloc_heap *heap, size_t align, size_t bytes)
 
 void *heaps_realloc(poolalloc_heap *heap, void *p, size_t bytes)
 {
-    return p != NULL ? heap_realloc(p, bytes) : heaps_alloc(heap, bytes);
+    if (p == NULL)
+        return heaps_alloc(heap, bytes);
+    void *resized = heap_realloc(p, bytes);
+    return bytes > 0 ? finish(heap, resized) : resized;
 }
 
 size_t heaps_trim(poolalloc_heap *heap)

@@ -226,7 +226,15 @@ static void unseize_all(struct lanes *lanes)
     }
 }
 
-/* L4. False: no barrier, no lane is seized. This thread's own lane is another like the others. */
+/* Whoever runs this is not in a lane, but for a signal handler that interrupted its thread there. */
+static bool is_in_mine(const struct lanes *lanes)
+{
+    const struct lane *lane = lane_at(lanes, lanes_thread % N_LANES);
+    return atomic_get_relaxed(&lane->owner) == lanes_thread && atomic_get_relaxed(&lane->busy) != 0;
+}
+
+/* L4. False: no barrier, no lane is seized. This thread's own lane is another like the others, but not
+ * waited for. */
 static bool seize_all(struct lanes *lanes)
 {
     for (size_t i = 0; i < N_LANES; i++) {
@@ -237,14 +245,16 @@ static bool seize_all(struct lanes *lanes)
         unseize_all(lanes);
         return false;
     }
-    for (size_t i = 0; i < N_LANES; i++)
-        wait_until_left(lane_at(lanes, i));
+    for (size_t i = 0; i < N_LANES; i++) {
+        if (atomic_get_relaxed(&lane_at(lanes, i)->owner) != lanes_thread)
+            wait_until_left(lane_at(lanes, i));
+    }
     return true;
 }
 
 bool lanes_collect_locked(struct lanes *lanes)
 {
-    if (!lanes->has_barrier || !seize_all(lanes))
+    if (!lanes->has_barrier || is_in_mine(lanes) || !seize_all(lanes))
         return false;
     for (size_t i = 0; i < N_LANES; i++) {
         struct lane *lane = lane_at(lanes, i);

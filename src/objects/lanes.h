@@ -47,7 +47,8 @@
  * come late to L1 in what is another's. Where there is no such barrier, there are no lanes.
  *
  * Fork: prepare takes the lock and seizes all lanes, so stacks are whole in the child; the lanes of threads
- * that are not there stay theirs, and can be seized. After a bare fork the stacks of those are given up
+ * that are not there stay theirs, and can be seized. A signal handler may fork that interrupted its
+ * thread in its lane, which the thread goes on with in both processes. After a bare fork the stacks of those are given up
  * that were busy.
  *
  * Tests: tests/race/race_lanes.c, tests/objects/aba.c, tests/unit/test_objects.c.
@@ -117,7 +118,7 @@ void lanes_destroy(struct lanes *lanes);
 void *lanes_take_slow(struct lanes *lanes, bool *is_fresh);
 enum lanes_fault lanes_give_slow(struct lanes *lanes, void *p);
 
-/* All free slots to slots.h. The caller has the lock. False: stacks of others could not be had. */
+/* All free slots to slots.h. The caller has the lock. False: the stacks could not be had. */
 bool lanes_collect_locked(struct lanes *lanes);
 
 /* Free slots in lanes. */

@@ -45,6 +45,7 @@ void pool_get_stats(poolalloc_pool *pool, struct poolalloc_pool_stats *stats)
     read_figures(&pool->object, &figures);
     *stats = (struct poolalloc_pool_stats){
         .object_bytes = figures.piece_bytes,
+        .align = pool->align,
         .total = figures.pieces,
         .in_use = figures.in_use,
         .peak = figures.in_use_peak,

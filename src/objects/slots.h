@@ -2,7 +2,7 @@
 /*
  * Slots: places for objects of one size, for one thread at a time.
  *
- * Memory comes in parts, each twice as large as all before; a slot is named by its part and its offset
+ * Memory comes in parts, each as large as all before together; a slot is named by its part and its offset
  * in it. What is known of slots lies apart from them, one 32-bit link a slot: objects stay as they
  * are while they are free, and an overflow does not reach the links. A link holds
  *
@@ -83,7 +83,7 @@ void *slots_take_used(struct slots *slots);
 /* Of any part; it is a slot and taken. */
 void slots_give(struct slots *slots, void *p);
 
-/* Whether p is the start of a slot that was carved; fills in where it is. Any thread. */
+/* Whether p is the start of a slot, carved or not; fills in where it is. Any thread. */
 bool slot_find(struct slots *slots, const void *p, struct slot *slot);
 
 /* Takes a part out all of whose slots are free, or any part if `any`. False: there is none. The part is

@@ -116,6 +116,24 @@ static void test_chunks_grow(void **state)
     poolalloc_arena_destroy(arena);
 }
 
+/* A piece may be as large as it likes: what comes after it is not. */
+static void test_one_large_piece_makes_no_large_chunks(void **state)
+{
+    (void)state;
+    poolalloc_arena *arena = poolalloc_arena_create(NULL);
+    assert_non_null(poolalloc_arena_alloc(arena, 64 << 20));
+    for (int i = 0; i < 1000; i++)
+        assert_non_null(poolalloc_arena_alloc(arena, 16));
+    assert_true(stats_of(arena).bytes < (64 << 20) + (1 << 20));
+    poolalloc_arena_destroy(arena);
+    /* But a first chunk that is large on purpose is followed by others. */
+    arena = poolalloc_arena_create(&(struct poolalloc_arena_options){.first_bytes = 4 << 20});
+    for (int i = 0; i < 5; i++)
+        assert_non_null(poolalloc_arena_alloc(arena, 1 << 20));
+    assert_int_equal(stats_of(arena).n_chunks, 2);
+    poolalloc_arena_destroy(arena);
+}
+
 static void test_maximum_holds(void **state)
 {
     (void)state;
@@ -257,6 +275,29 @@ static void test_clean_ups_run_in_reverse(void **state)
     check_order("f");
 }
 
+static void change_errno(void *unused)
+{
+    (void)unused;
+    errno = EXDEV;
+}
+
+static void test_clean_ups_leave_errno_alone(void **state)
+{
+    (void)state;
+    poolalloc_arena *arena = poolalloc_arena_create(NULL);
+    errno = 0;
+    poolalloc_mark mark = poolalloc_arena_mark(arena);
+    assert_int_equal(poolalloc_arena_on_end(arena, change_errno, NULL), 0);
+    assert_int_equal(poolalloc_arena_release(arena, mark), 0);
+    assert_int_equal(errno, 0);
+    assert_int_equal(poolalloc_arena_on_end(arena, change_errno, NULL), 0);
+    poolalloc_arena_reset(arena);
+    assert_int_equal(errno, 0);
+    assert_int_equal(poolalloc_arena_on_end(arena, change_errno, NULL), 0);
+    poolalloc_arena_destroy(arena);
+    assert_int_equal(errno, 0);
+}
+
 static void test_children_end_in_their_turn(void **state)
 {
     (void)state;
@@ -345,11 +386,13 @@ int main(void)
         cmocka_unit_test(test_pieces_with_something_in_them),
         cmocka_unit_test(test_what_cannot_be_is_refused),
         cmocka_unit_test(test_chunks_grow),
+        cmocka_unit_test(test_one_large_piece_makes_no_large_chunks),
         cmocka_unit_test(test_maximum_holds),
         cmocka_unit_test(test_reset_keeps_chunks_and_trim_does_not),
         cmocka_unit_test(test_release_goes_back),
         cmocka_unit_test(test_release_to_no_mark_is_refused),
         cmocka_unit_test(test_clean_ups_run_in_reverse),
+        cmocka_unit_test(test_clean_ups_leave_errno_alone),
         cmocka_unit_test(test_children_end_in_their_turn),
         cmocka_unit_test(test_a_child_may_end_before_a_mark_does),
         cmocka_unit_test(test_any_depth),

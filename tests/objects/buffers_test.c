@@ -140,6 +140,36 @@ static void test_a_release_too_many_is_refused(void **state)
     assert_int_equal(poolalloc_buffers_destroy(set), 2);
 }
 
+static void test_what_nobody_holds_cannot_be_held(void **state)
+{
+    (void)state;
+    poolalloc_slice slice;
+    poolalloc_buffers *set = create(64, 0, 1);
+    poolalloc_buffer *buffer = poolalloc_buffers_acquire(set);
+    check_release(buffer);
+    capture_begin();
+    errno = 0;
+    poolalloc_buffer *retained = poolalloc_buffer_retain(buffer);
+    int error = errno;
+    int made = poolalloc_slice_make(buffer, 0, 10, &slice);
+    assert_non_null(
+        strstr(capture_end(), "poolalloc: buffers io: retain of a buffer that nobody holds: "));
+    assert_null(retained);
+    assert_int_equal(error, EINVAL);
+    assert_int_equal(made, -1);
+    assert_int_equal(poolalloc_buffer_holders(buffer), 0);
+    assert_ptr_equal(poolalloc_buffers_try(set), buffer);
+    assert_null(poolalloc_buffers_try(set));
+
+    poolalloc_slice released = {NULL, 0, NULL};
+    assert_int_equal(poolalloc_slice_cut(&released, 0, 0, &slice), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(poolalloc_slice_release(&released), 0);
+    assert_int_equal(poolalloc_slice_release(NULL), 0);
+    check_release(buffer);
+    assert_int_equal(poolalloc_buffers_destroy(set), 0);
+}
+
 static void test_buffers_outlive_their_set(void **state)
 {
     (void)state;
@@ -344,6 +374,7 @@ int main(void)
         cmocka_unit_test(test_the_last_holder_gives_it_back),
         cmocka_unit_test(test_slices_stay_inside),
         cmocka_unit_test(test_a_release_too_many_is_refused),
+        cmocka_unit_test(test_what_nobody_holds_cannot_be_held),
         cmocka_unit_test(test_buffers_outlive_their_set),
         cmocka_unit_test(test_trim_gives_pages_back),
         cmocka_unit_test(test_bad_options),

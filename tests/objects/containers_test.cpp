@@ -129,6 +129,27 @@ static void test_pool_resource()
     CHECK(poolalloc_pool_destroy(pool) == 0);
 }
 
+/* Objects that are aligned to less than malloc's blocks are, or to more. */
+static void test_pool_resource_aligns()
+{
+    for (std::size_t align = 8; align <= 64; align *= 2) {
+        poolalloc_pool_options options{};
+        options.object_bytes = 24;
+        options.align = align;
+        poolalloc_pool *pool = poolalloc_pool_create(&options);
+        poolalloc::pool_resource resource(pool);
+        for (std::size_t wanted = 1; wanted <= 128; wanted *= 2) {
+            void *p[2] = {resource.allocate(24, wanted), resource.allocate(24, wanted)};
+            CHECK(reinterpret_cast<std::size_t>(p[0]) % wanted == 0);
+            CHECK(reinterpret_cast<std::size_t>(p[1]) % wanted == 0);
+            CHECK(poolalloc_pool_owns(pool, p[0]) == (wanted <= align));
+            resource.deallocate(p[0], 24, wanted);
+            resource.deallocate(p[1], 24, wanted);
+        }
+        CHECK(poolalloc_pool_destroy(pool) == 0);
+    }
+}
+
 static poolalloc_heap_stats stats_of(const poolalloc_heap *heap)
 {
     poolalloc_heap_stats stats;
@@ -176,6 +197,7 @@ int main()
     test_arena_resource(arena);
     test_arena_throws();
     test_pool_resource();
+    test_pool_resource_aligns();
     test_heap_resource();
     poolalloc_arena_destroy(arena);
     return 0;

@@ -316,6 +316,14 @@ static void free_large_after_destroy(void)
     free(p);
 }
 
+static void free_huge_after_destroy(void)
+{
+    poolalloc_heap *heap = poolalloc_heap_create(NULL);
+    void *volatile p = poolalloc_heap_malloc(heap, 200 << 20);
+    (void)poolalloc_heap_destroy(heap);
+    free(p);
+}
+
 static void free_twice(void)
 {
     poolalloc_heap *heap = poolalloc_heap_create(NULL);
@@ -330,6 +338,7 @@ static void test_misuse(void **state)
     (void)state;
     assert_fatal(free_after_destroy, "free of a pointer that is no block");
     assert_fatal(free_large_after_destroy, "free of a pointer that is no block");
+    assert_fatal(free_huge_after_destroy, "free of a pointer that is no block");
     assert_fatal(free_twice, "poolalloc: fatal: ");
 }
 

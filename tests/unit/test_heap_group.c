@@ -153,11 +153,25 @@ static void body_gives_none(void *argument)
     check_equal(heaps_destroy(heap), N_BLOCKS / 2);
 }
 
+/* What a thread has left behind is found among however many groups. */
+static void body_many_groups(void *argument)
+{
+    attach();
+    for (int i = 0; i < 500; i++)
+        begin();
+    thread_run(use_malloc, argument);
+    size_t before = arena_bytes_in_use();
+    for (size_t i = 0; i < N_BLOCKS; i += 4)
+        blocks[i] = heap_alloc(BYTES);
+    check_equal(arena_bytes_in_use(), before);
+}
+
 static void test_slabs_neither_come_nor_go(void **state)
 {
     (void)state;
     child_passes(body_takes_none, NULL);
     child_passes(body_gives_none, NULL);
+    child_passes(body_many_groups, NULL);
 }
 
 static void test_a_group_is_no_thread_s(void **state)

@@ -14,10 +14,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- every mmap fails once, alone and with all after it ---- */
 
-enum { N_OBJECTS = 3000, OBJECT_BYTES = 1000 };
+enum { N_OBJECTS = 3000, OBJECT_BYTES = 1000, N_BLOCKS = 300 };
 
 /* NULL is for want of memory only. */
 static void *need_enomem(void *p)
@@ -81,15 +82,21 @@ static void use_buffers(void)
     check(buffer_release(buffer) == 0);
 }
 
+/* Of most classes, and some large ones. */
+static size_t block_bytes(size_t i)
+{
+    return i % 20 == 0 ? 40000 : i * 50;
+}
+
 static void use_heap(void)
 {
-    static char *blocks[N_OBJECTS];
+    static char *blocks[N_BLOCKS];
     poolalloc_heap *heap = need_enomem(heaps_create(NULL));
     if (heap == NULL)
         return;
     size_t n_live = 0;
-    for (size_t i = 0; i < N_OBJECTS; i++) {
-        size_t bytes = i % 100 == 0 ? 40000 : i;
+    for (size_t i = 0; i < N_BLOCKS; i++) {
+        size_t bytes = block_bytes(i);
         blocks[i] = need_enomem(heaps_alloc(heap, bytes));
         if (blocks[i] != NULL)
             pattern_fill(blocks[i], bytes, i);
@@ -98,9 +105,9 @@ static void use_heap(void)
     struct poolalloc_heap_stats stats;
     heaps_get_stats(heap, &stats);
     check_equal(stats.n_live, n_live);
-    check_equal(stats.n_failures, N_OBJECTS - n_live);
-    for (size_t i = 0; i < N_OBJECTS; i += 2) {
-        check(blocks[i] == NULL || pattern_holds(blocks[i], i % 100 == 0 ? 40000 : i, i));
+    check_equal(stats.n_failures, N_BLOCKS - n_live);
+    for (size_t i = 0; i < N_BLOCKS; i += 2) {
+        check(blocks[i] == NULL || pattern_holds(blocks[i], block_bytes(i), i));
         n_live -= blocks[i] != NULL;
         heap_free(blocks[i]);
     }
@@ -226,6 +233,34 @@ static void test_lanes_of_ended_threads_are_used_again(void **state)
     check_equal(pool_destroy(shared), 0);
 }
 
+/* ---- a signal handler ---- */
+
+/* As if it had interrupted this thread in its lane: what it calls must not wait for the thread. */
+static void be_interrupted_in_a_lane(void *argument)
+{
+    (void)argument;
+    (void)alarm(10);
+    shared = pool_create(&(struct poolalloc_pool_options){
+        .object_bytes = 24, .max = 100, .flags = POOLALLOC_POOL_SHARED});
+    check(pool_free(shared, pool_alloc(shared)) == 0);
+    struct lanes *lanes = &shared->lanes;
+    struct lane *mine = lane_of(lanes, lanes_thread);
+    check(lane_enter(mine, lanes_thread));
+    lanes_fork_prepare(lanes);
+    lanes_fork_parent(lanes);
+    check_equal(registry_trim(), 0);
+    check(lanes_n_cached(lanes) > 0);
+    lane_leave(mine);
+    check(registry_trim() > 0);
+    check_equal(pool_destroy(shared), 0);
+}
+
+static void test_nobody_waits_for_himself(void **state)
+{
+    (void)state;
+    child_passes(be_interrupted_in_a_lane, NULL);
+}
+
 /* ---- the registry ---- */
 
 struct seen {
@@ -313,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_mmap_may_fail),
         cmocka_unit_test(test_without_a_barrier_there_are_no_lanes),
         cmocka_unit_test(test_lanes_of_ended_threads_are_used_again),
+        cmocka_unit_test(test_nobody_waits_for_himself),
         cmocka_unit_test(test_what_is_listed),
         cmocka_unit_test(test_trim_reaches_what_threads_share),
         cmocka_unit_test(test_visitors_hold_no_lock),
