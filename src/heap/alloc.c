@@ -36,9 +36,11 @@ COLD static void *alloc_marked(struct heap *heap, unsigned class, size_t bytes)
     struct block *block = heap->front.bins[class].head;
     if (!block_is_free(block))
         block_corrupted(block, class_bytes(class));
-    unsigned marks = block_marks_take(block);
-    block_mark(block, sample_marks(heap, class)); /* it stays for the next call, and its chance */
-    return sample_wanted(marks, class, bytes);
+    void *wanted = sample_wanted(block_marks_take(block), class, bytes);
+    if (wanted != NULL)
+        block_mark(block,
+                   sample_marks(heap, class)); /* it stays for the next call, and its chance */
+    return wanted;
 }
 
 static void *alloc_from(struct heap *heap, unsigned class, size_t bytes)
@@ -98,16 +100,27 @@ NOINLINE void *alloc_slow(size_t bytes)
     return or_no_memory(p);
 }
 
+static void free_into_bin(struct heap *heap, struct block *block, unsigned class);
+
+/* A block that has not been in the bin has its chance now. It comes there if another one is called
+ * for in its place. */
+COLD static void *sample_zeroed(struct heap *heap, void *block, unsigned class, size_t bytes)
+{
+    void *wanted = sample_wanted(sample_marks(heap, class), class, bytes);
+    if (wanted == NULL)
+        return block;
+    free_into_bin(heap, block, class);
+    return wanted;
+}
+
 /* Past the bin; NULL: nothing is easily had there. */
 static void *take_zeroed(struct heap *heap, unsigned class, size_t bytes)
 {
-    unsigned marks = UNLIKELY(sample_is_on) ? sample_marks(heap, class) : 0;
-    void *block = marks != 0 ? sample_wanted(marks, class, bytes) : NULL;
-    if (LIKELY(block == NULL))
-        block = heap_take_zeroed(heap, class);
-    if (block != NULL)
-        count_refill(heap, class, bytes);
-    return block;
+    void *block = heap_take_zeroed(heap, class);
+    if (block == NULL)
+        return NULL;
+    count_refill(heap, class, bytes);
+    return LIKELY(!sample_is_on) ? block : sample_zeroed(heap, block, class, bytes);
 }
 
 static void *alloc_class_zeroed(size_t bytes)
@@ -156,7 +169,7 @@ void *heap_calloc(size_t n, size_t each)
     return heap_alloc_zeroed(bytes);
 }
 
-static void *alloc_aligned(size_t align, size_t bytes)
+static void *alloc_aligned(size_t align, size_t bytes, size_t sampled_bytes)
 {
     size_t need = max_size(bytes, align);
     if (need > CLASS_MAX_BYTES)
@@ -164,7 +177,7 @@ static void *alloc_aligned(size_t align, size_t bytes)
     unsigned class = class_of(need);
     while (class_bytes(class) % align != 0)
         class ++;
-    return alloc_class(class, bytes);
+    return alloc_class(class, sampled_bytes);
 }
 
 /* Slabs are aligned to 64 KiB, so blocks of a class are aligned to what divides its size. */
@@ -174,11 +187,20 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
         return heap_alloc(bytes);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, align));
-    void *p = alloc_aligned(align, bytes);
+    void *p = alloc_aligned(align, bytes, bytes);
     heap_finish();
     if (UNLIKELY(sample_is_on))
         p = sample_finish(p, bytes, align);
     return or_no_memory(p);
+}
+
+COLD void *heap_alloc_unprofiled(size_t align, size_t bytes)
+{
+    if (!heap_enter())
+        return emergency_alloc(bytes, align);
+    void *p = alloc_aligned(align, bytes, 0); /* no chance is smaller */
+    heap_finish();
+    return sample_is_wanted(p) ? heap_alloc_unprofiled(align, bytes) : p;
 }
 
 /* ---- free ---- */
@@ -344,7 +366,7 @@ static void *alloc_to_grow(size_t bytes)
     void *p = large_alloc(bytes + bytes / 8, 1);
     heap_finish();
     if (UNLIKELY(sample_is_on) && p != NULL)
-        sample_resized(p, bytes);
+        sample_large(p, bytes);
     return p;
 }
 
@@ -424,7 +446,7 @@ static void *realloc_block(void *p, size_t bytes)
         resized = resize_large(span, p, bytes);
     heap_finish();
     if (UNLIKELY(sample_is_on) && resized != NULL)
-        sample_resized(resized, bytes);
+        sample_large(resized, bytes);
     if (resized != NULL)
         return resized;
     if (span == NULL)

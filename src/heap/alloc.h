@@ -37,6 +37,9 @@ void *heap_realloc(void *p, size_t bytes);
 void *heap_alloc_zeroed(size_t bytes);
 void *heap_alloc_aligned(size_t align, size_t bytes);
 
+/* The same for a call that is not to be sampled for the profile, nor guarded. */
+void *heap_alloc_unprofiled(size_t align, size_t bytes);
+
 size_t heap_usable_size(void *p);
 
 /* What it would say of a block of so many bytes; 0: there is none. */

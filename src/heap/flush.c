@@ -129,6 +129,13 @@ static size_t caps_max(void)
     return min_size(options.cache_bytes / heap_live_count(), options.cache_thread_bytes);
 }
 
+void heap_set_left(struct heap *heap, unsigned class, size_t left)
+{
+    if (UNLIKELY(sample_is_on))
+        left = min_size(left, sample_frees_between(heap, class));
+    bin_set_left(&heap->front.bins[class], left);
+}
+
 static void cap_halve(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
@@ -140,7 +147,7 @@ static void cap_halve(struct heap *heap, unsigned class)
     lock_take(&heap->lock);
     bin_send_home_locked(heap, class);
     lock_release(&heap->lock);
-    bin_set_left(&heap->front.bins[class], cap);
+    heap_set_left(heap, class, cap);
 }
 
 /* Takes room from a class other than `spared` that has not been looked at for a round of the hand.
@@ -228,6 +235,8 @@ static void review(struct heap *heap, unsigned class)
 void heap_look_at_bin(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
+    if (UNLIKELY(sample_is_on))
+        sample_freed(heap, class);
     if (UNLIKELY(shelf->cap == 0)) {
         heap_open_shelf(heap, class);
         return;
@@ -235,8 +244,6 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
     shelf->is_hot = true;
     if (UNLIKELY(++heap->n_looks % LOOKS_PER_REVIEW == 0))
         review(heap, class);
-    if (UNLIKELY(sample_is_on))
-        sample_freed(heap, class);
     size_t n = bin_count(heap, class);
     if (n >= bin_limit(shelf)) {
         bin_overflow(heap, class, n);
@@ -246,7 +253,7 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
      * at on every free. */
     size_t limit = bin_limit(shelf);
     size_t room = limit > n ? limit - n : 0;
-    bin_set_left(&heap->front.bins[class], max_size(room, limit / 4 + 1) - 1);
+    heap_set_left(heap, class, max_size(room, limit / 4 + 1) - 1);
 }
 
 /* ---- all of it ---- */

@@ -55,7 +55,8 @@ void os_stack_init(void)
 {
     uint32_t seen = NOT_READY;
     int saved_errno = errno;
-    if (environ == NULL || !atomic_try_acq_rel(&state, &seen, BEING_MADE))
+    if (LIKELY(atomic_get_relaxed(&state) != NOT_READY) || environ == NULL ||
+        !atomic_try_acq_rel(&state, &seen, BEING_MADE))
         return;
     atomic_put_release(&state, make_ready() ? READY : HAS_NONE);
     errno = saved_errno;

@@ -169,6 +169,17 @@ static void run_other_fault(void)
     (void)*nowhere;
 }
 
+/* Not by a fault: it ends the program just so, or is its handler's. */
+static void run_sent(void)
+{
+    must(signal(SIGSEGV, leave) == SIG_DFL, "what was there");
+    if (sigsetjmp(back, 1) == 0)
+        must(raise(SIGSEGV) != 0, "the handler has not come");
+    must(signal(SIGSEGV, SIG_DFL) == leave, "what was there");
+    (void)raise(SIGSEGV);
+    must(false, "the signal has not come");
+}
+
 /* ---- good use ---- */
 
 static void fill(char *p, size_t bytes, size_t seed)
@@ -306,6 +317,7 @@ int main(int argc, char **argv)
         {"own_handler", run_own_handler},
         {"default_handler", run_default_handler},
         {"other_fault", run_other_fault},
+        {"sent", run_sent},
         {"realloc_reads", run_realloc_reads},
         {"many_threads", run_many_threads},
         {"bounded", run_bounded},
