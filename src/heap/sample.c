@@ -216,8 +216,8 @@ static void add_locked(const void *p, size_t bytes, uint32_t site)
     struct sample_counts *counts = &sampler.counts[site];
     atomic_add_relaxed(&counts->live_blocks, 1);
     atomic_add_relaxed(&counts->live_bytes, bytes);
-    atomic_add_relaxed(&counts->blocks, 1);
     atomic_add_relaxed(&counts->bytes, bytes);
+    (void)atomic_add_release(&counts->blocks, 1); /* who sees it sees the site's stack */
 }
 
 /* Not inside: it may take the loader's lock. */

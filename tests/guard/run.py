@@ -26,6 +26,7 @@ FAULTS = {
                     "0 bytes behind", False),
     "stray_write_before": ("a block was written beyond its end or before its start",
                            signal.SIGABRT, "1 bytes before", False),
+    "handler_once": ("access behind a block", signal.SIGSEGV, "8 bytes behind", False),
     "default_handler": ("access behind a block", signal.SIGSEGV, "8 bytes behind", False),
 }
 
