@@ -46,11 +46,7 @@ static uint64_t low_bits(const sigset_t *set)
 
 /* ---- running a handler ---- */
 
-static void forget_handler(int signal)
-{
-    struct sigaction none = {.sa_handler = SIG_DFL};
-    (void)os_next_sigaction(signal, &none, NULL);
-}
+static const struct sigaction default_action = {.sa_handler = SIG_DFL};
 
 static uint64_t mask_for(const struct slot *slot, int signal, const ucontext_t *context)
 {
@@ -72,7 +68,7 @@ static void run(const struct slot *slot, int signal, siginfo_t *info, void *cont
     if (signal == SIGSEGV)
         guard_report_fault(info);
     if ((slot->flags & (int)SA_RESETHAND) != 0)
-        forget_handler(signal);
+        (void)sigaction(signal, &default_action, NULL);
     errno = saved_errno;
     (void)sys_signals_set(is_by_kernel ? mask_for(slot, signal, context) : before);
     slot->action(signal, info, context);

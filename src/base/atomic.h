@@ -21,6 +21,7 @@
 #define atomic_put_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
 #define atomic_put_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define atomic_add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
+#define atomic_add_release(p, v) atomic_fetch_add_explicit((p), (v), memory_order_release)
 #define atomic_or_relaxed(p, v)  atomic_fetch_or_explicit((p), (v), memory_order_relaxed)
 #define atomic_sub_relaxed(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
 

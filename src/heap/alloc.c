@@ -35,9 +35,11 @@ COLD static void *alloc_marked(struct heap *heap, unsigned class, size_t bytes)
     struct block *block = heap->front.bins[class].head;
     if (!block_is_free(block))
         block_corrupted(block, class_bytes(class));
-    unsigned marks = block_marks_take(block);
-    block_mark(block, sample_marks(heap, class)); /* it stays for the next call, and its chance */
-    return sample_wanted(marks, class, bytes);
+    void *wanted = sample_wanted(block_marks_take(block), class, bytes);
+    if (wanted != NULL)
+        block_mark(block,
+                   sample_marks(heap, class)); /* it stays for the next call, and its chance */
+    return wanted;
 }
 
 void *heap_alloc_from(struct heap *heap, unsigned class, size_t bytes)
@@ -98,16 +100,27 @@ NOINLINE void *alloc_slow(size_t bytes)
     return or_no_memory(p);
 }
 
+static void free_into_bin(struct heap *heap, struct block *block, unsigned class);
+
+/* A block that has not been in the bin has its chance now. It comes there if another one is called
+ * for in its place. */
+COLD static void *sample_zeroed(struct heap *heap, void *block, unsigned class, size_t bytes)
+{
+    void *wanted = sample_wanted(sample_marks(heap, class), class, bytes);
+    if (wanted == NULL)
+        return block;
+    free_into_bin(heap, block, class);
+    return wanted;
+}
+
 /* Past the bin; NULL: nothing is easily had there. */
 static void *take_zeroed(struct heap *heap, unsigned class, size_t bytes)
 {
-    unsigned marks = UNLIKELY(sample_is_on) ? sample_marks(heap, class) : 0;
-    void *block = marks != 0 ? sample_wanted(marks, class, bytes) : NULL;
-    if (LIKELY(block == NULL))
-        block = heap_take_zeroed(heap, class);
-    if (block != NULL)
-        count_refill(heap, class, bytes);
-    return block;
+    void *block = heap_take_zeroed(heap, class);
+    if (block == NULL)
+        return NULL;
+    count_refill(heap, class, bytes);
+    return LIKELY(!sample_is_on) ? block : sample_zeroed(heap, block, class, bytes);
 }
 
 static void *alloc_class_zeroed(size_t bytes)
@@ -168,11 +181,11 @@ size_t heap_choose_aligned(size_t align, size_t bytes, unsigned *class)
     return 0;
 }
 
-static void *alloc_aligned(size_t align, size_t bytes)
+static void *alloc_aligned(size_t align, size_t bytes, size_t sampled_bytes)
 {
     unsigned class;
     size_t large_bytes = heap_choose_aligned(align, bytes, &class);
-    return large_bytes > 0 ? large_alloc(large_bytes, align) : alloc_class(class, bytes);
+    return large_bytes > 0 ? large_alloc(large_bytes, align) : alloc_class(class, sampled_bytes);
 }
 
 void *heap_alloc_aligned(size_t align, size_t bytes)
@@ -181,11 +194,20 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
         return heap_alloc(bytes);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, align));
-    void *p = alloc_aligned(align, bytes);
+    void *p = alloc_aligned(align, bytes, bytes);
     heap_finish();
     if (UNLIKELY(sample_is_on))
         p = sample_finish(p, bytes, align);
     return or_no_memory(p);
+}
+
+COLD void *heap_alloc_unprofiled(size_t align, size_t bytes)
+{
+    if (!heap_enter())
+        return emergency_alloc(bytes, align);
+    void *p = alloc_aligned(align, bytes, 0); /* no chance is smaller */
+    heap_finish();
+    return sample_is_wanted(p) ? heap_alloc_unprofiled(align, bytes) : p;
 }
 
 /* ---- free ---- */
@@ -359,7 +381,7 @@ static void *alloc_to_grow(struct heap *group, size_t bytes)
     void *p = group != NULL ? heap_group_alloc(group, with_slack) : large_alloc(with_slack, 1);
     heap_finish();
     if (UNLIKELY(sample_is_on) && p != NULL && group == NULL)
-        sample_resized(p, bytes);
+        sample_large(p, bytes);
     return p;
 }
 
@@ -451,7 +473,7 @@ static void *realloc_block(void *p, size_t bytes)
     void *resized = realloc_large(group, span, bytes);
     heap_finish();
     if (UNLIKELY(sample_is_on) && resized != NULL && group == NULL)
-        sample_resized(resized, bytes);
+        sample_large(resized, bytes);
     if (resized != NULL)
         return resized;
     if (span == NULL)

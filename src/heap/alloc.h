@@ -37,6 +37,8 @@ void *heap_realloc(void *p, size_t bytes);
 void *heap_alloc_zeroed(size_t bytes);
 void *heap_alloc_aligned(size_t align, size_t bytes);
 
+/* The same for a call that is not to be sampled for the profile, nor guarded. */
+void *heap_alloc_unprofiled(size_t align, size_t bytes);
 /* Frees what signal handlers could not. */
 void heap_free_put_off(void);
 

@@ -143,6 +143,13 @@ static size_t caps_max(void)
     return min_size(options.cache_bytes / heap_live_count(), options.cache_thread_bytes);
 }
 
+void heap_set_left(struct heap *heap, unsigned class, size_t left)
+{
+    if (UNLIKELY(sample_is_on) && !heap_is_group(heap))
+        left = min_size(left, sample_frees_between(heap, class));
+    bin_set_left(&heap->front.bins[class], left);
+}
+
 static void cap_halve(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
@@ -152,7 +159,7 @@ static void cap_halve(struct heap *heap, unsigned class)
     if (bin_count(heap, class) <= cap)
         return;
     heap_empty_bin(heap, class);
-    bin_set_left(&heap->front.bins[class], cap);
+    heap_set_left(heap, class, cap);
 }
 
 /* Takes room from a class other than `spared` that has not been looked at for a round of the hand.
@@ -240,6 +247,8 @@ static void review(struct heap *heap, unsigned class)
 void heap_look_at_bin(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
+    if (UNLIKELY(sample_is_on) && !heap_is_group(heap))
+        sample_freed(heap, class);
     if (UNLIKELY(shelf->cap == 0)) {
         heap_open_shelf(heap, class);
         return;
@@ -247,8 +256,6 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
     shelf->is_hot = true;
     if (UNLIKELY(++heap->n_looks % LOOKS_PER_REVIEW == 0))
         review(heap, class);
-    if (UNLIKELY(sample_is_on) && !heap_is_group(heap))
-        sample_freed(heap, class);
     size_t n = bin_count(heap, class);
     if (n >= bin_limit(shelf)) {
         bin_overflow(heap, class, n);
@@ -258,7 +265,7 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
      * at on every free. */
     size_t limit = bin_limit(shelf);
     size_t room = limit > n ? limit - n : 0;
-    bin_set_left(&heap->front.bins[class], max_size(room, limit / 4 + 1) - 1);
+    heap_set_left(heap, class, max_size(room, limit / 4 + 1) - 1);
 }
 
 /* ---- all of it ---- */

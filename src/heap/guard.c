@@ -192,10 +192,16 @@ static const char *fault_at(const struct room *room, uintptr_t address)
     return atomic_get_acquire(&room->state) == ROOM_FREED ? "access after free" : NULL;
 }
 
+/* Not sent by anybody: only then is there an address. */
+static bool is_fault(const siginfo_t *info)
+{
+    return info->si_code > 0;
+}
+
 void guard_report_fault(const siginfo_t *info)
 {
     uintptr_t address = (uintptr_t)info->si_addr;
-    if (!guard_owns(info->si_addr))
+    if (!is_fault(info) || !guard_owns(info->si_addr))
         return;
     const struct room *room = meant_by(address);
     const char *fault = room != NULL ? fault_at(room, address) : NULL;
@@ -211,6 +217,8 @@ void guard_on_fault(int signal, siginfo_t *info, void *context)
     (void)context;
     guard_report_fault(info);
     (void)os_next_sigaction(signal, &none, NULL);
+    if (!is_fault(info))
+        (void)sys_signal_self(signal, info); /* nothing raises it again by itself */
 }
 
 /* ---- rooms ---- */

@@ -45,7 +45,7 @@ void guard_free(void *p);
 size_t guard_usable_size(const void *p);
 
 /* The handler of SIGSEGV where the program has none: after the report, if there is cause for one, the
- * fault happens again and ends the process. */
+ * fault happens again and ends the process; so does a signal that somebody has sent. */
 void guard_on_fault(int signal, siginfo_t *info, void *context);
 
 /* The report alone, if the fault is one that has to do with a guarded block. */

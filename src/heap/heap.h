@@ -75,7 +75,8 @@ struct shelf {
 
     /* sample.c. [owner] */
     uint64_t sample_until[N_SAMPLE_KINDS]; /* distance to the next choice; 0: not drawn yet */
-    uint64_t sample_frees[N_SAMPLE_KINDS]; /* into the bin, that had their chance */
+    uint64_t
+        sample_free[N_SAMPLE_KINDS]; /* the free into the bin that is chosen next: its number */
 
     /* Counters of the owner's: any thread may read them. */
     _Atomic uint64_t n_refills;      /* calls that found the bin empty */
@@ -279,6 +280,9 @@ bool heap_refill(struct heap *heap, unsigned class);
 void *heap_take_zeroed(struct heap *heap, unsigned class);
 
 /* ---- flush.c: blocks back to their slabs ---- */
+
+/* So many frees until the bin is looked at, or fewer: up to the next that is sampled. [owner] */
+void heap_set_left(struct heap *heap, unsigned class, size_t left);
 
 /* The bin's countdown ran out: sets it anew, and relieves the bin if it is over its cap. */
 void heap_look_at_bin(struct heap *heap, unsigned class);

@@ -35,7 +35,7 @@ void heap_open_shelf(struct heap *heap, unsigned class)
     struct shelf *shelf = &heap->shelves[class];
     shelf->cap = heap_cap_first(class);
     heap->caps_bytes += shelf->cap * class_bytes(class);
-    bin_set_left(&heap->front.bins[class], shelf->cap);
+    heap_set_left(heap, class, shelf->cap);
 }
 
 /* A list's slab to draw from: a full one, so that the emptier ones get the chance to become empty.

@@ -106,24 +106,30 @@ void sample_entered(struct heap *heap, unsigned class, size_t n)
     }
 }
 
-/* Blocks that were freed may have been handed out again since, any number of times: it is those that
- * lie on top that go next. */
+/* Frees into the bin, since ever. */
+static uint64_t frees_into(struct heap *heap, unsigned class)
+{
+    return bin_frees(&heap->front.bins[class]) -
+           atomic_get_relaxed(&heap->shelves[class].n_remote_frees);
+}
+
+/* The number of the free that is chosen after so many. */
+static uint64_t choose_free(enum sample_kind kind, unsigned class, uint64_t n_frees)
+{
+    return n_frees + 1 + (draw(kind) - 1) / cost_of(kind, class);
+}
+
+/* Its block is the bin's head. Frees that were not watched for are passed over. */
 static void sample_freed_for(struct heap *heap, unsigned class, enum sample_kind kind)
 {
-    struct shelf *shelf = &heap->shelves[class];
-    struct bin *bin = &heap->front.bins[class];
-    uint64_t n_frees = bin_frees(bin) - atomic_get_relaxed(&shelf->n_remote_frees);
-    uint64_t n = n_frees - shelf->sample_frees[kind];
-    size_t n_there = bin_count(heap, class);
-    uint64_t at = 0;
-    size_t n_marked = 0;
-    while (at < n && n_marked < n_there) {
-        if (choose_next(shelf, kind, cost_of(kind, class), n, &at) < n)
-            mark_nth(bin, class, n_marked++, mark_of(kind));
-        else
-            at = n;
-    }
-    shelf->sample_frees[kind] += at; /* what is left has its chance at the next look */
+    uint64_t n_frees = frees_into(heap, class);
+    uint64_t *chosen = &heap->shelves[class].sample_free[kind];
+    if (*chosen < n_frees)
+        *chosen = choose_free(kind, class, n_frees - 1);
+    if (*chosen > n_frees)
+        return;
+    block_mark(heap->front.bins[class].head, mark_of(kind));
+    *chosen = choose_free(kind, class, n_frees);
 }
 
 void sample_freed(struct heap *heap, unsigned class)
@@ -132,6 +138,21 @@ void sample_freed(struct heap *heap, unsigned class)
         if (is_sampled(kind))
             sample_freed_for(heap, class, kind);
     }
+}
+
+uint64_t sample_frees_between(struct heap *heap, unsigned class)
+{
+    uint64_t n_frees = frees_into(heap, class);
+    uint64_t between = UINT64_MAX;
+    for (enum sample_kind kind = 0; kind < N_SAMPLE_KINDS; kind++) {
+        uint64_t *chosen = &heap->shelves[class].sample_free[kind];
+        if (!is_sampled(kind))
+            continue;
+        if (*chosen <= n_frees)
+            *chosen = choose_free(kind, class, n_frees);
+        between = min_size(between, *chosen - n_frees - 1);
+    }
+    return between;
 }
 
 unsigned sample_marks(struct heap *heap, unsigned class)
@@ -195,8 +216,8 @@ static void add_locked(const void *p, size_t bytes, uint32_t site)
     struct sample_counts *counts = &sampler.counts[site];
     atomic_add_relaxed(&counts->live_blocks, 1);
     atomic_add_relaxed(&counts->live_bytes, bytes);
-    atomic_add_relaxed(&counts->blocks, 1);
     atomic_add_relaxed(&counts->bytes, bytes);
+    (void)atomic_add_release(&counts->blocks, 1); /* who sees it sees the site's stack */
 }
 
 /* Not inside: it may take the loader's lock. */
@@ -254,21 +275,15 @@ COLD static void *alloc_wanted(unsigned marks, size_t bytes, size_t align)
     if (p == NULL && (marks & MARK_PROFILE) != 0)
         p = alloc_pages(bytes, align);
     if (p == NULL)
-        return heap_alloc_aligned(align, bytes); /* as if it had not been chosen */
+        return heap_alloc_unprofiled(align, bytes);
     if ((marks & MARK_PROFILE) != 0)
         add(p, bytes);
     return p;
 }
 
-static bool is_large_sampled(size_t bytes)
+void sample_large(const void *p, size_t bytes)
 {
-    return bytes > CLASS_MAX_BYTES && sampler.mean[SAMPLE_PROFILE] != 0 &&
-           chance_happens(chance_of(bytes), random_bits());
-}
-
-void sample_resized(const void *p, size_t bytes)
-{
-    if (is_large_sampled(bytes))
+    if (sampler.mean[SAMPLE_PROFILE] != 0 && chance_happens(chance_of(bytes), random_bits()))
         add(p, bytes);
 }
 
@@ -277,8 +292,8 @@ void *sample_finish(void *p, size_t bytes, size_t align)
     os_stack_init();
     if (sample_is_wanted(p))
         return alloc_wanted((unsigned)((char *)p - sample_wanted_marks), bytes, align);
-    if (p != NULL)
-        sample_resized(p, bytes);
+    if (p != NULL && max_size(bytes, align) > CLASS_MAX_BYTES)
+        sample_large(p, bytes);
     return p;
 }
 

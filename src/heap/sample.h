@@ -4,9 +4,12 @@
  * number for guarded blocks (guard.h).
  *
  * The fast path knows nothing of it. It is the blocks that are chosen, when they come into a bin: each
- * that a refill puts there, and as many as frees have brought since the bin was last looked at. A
- * chosen block gets a mark in its seal (mem/block.h), so the pop that comes upon it ends in the slow
- * path, which takes the mark off and samples that very call. When nothing is sampled there are no marks.
+ * that a refill puts there, and each that is freed. A chosen block gets a mark in its seal
+ * (mem/block.h), so the pop that comes upon it ends in the slow path, which takes the mark off and samples
+ * that very call. Which of the frees to come is chosen next is known: the countdown of the bin ends there,
+ * so that it is this very block that gets the mark. (To mark what lies on top at the usual looks is
+ * not the same: these keep in step with programs, which have all their blocks at the top from one
+ * place.) When nothing is sampled there are no marks.
  *
  * How far it is to the next choice is drawn from an exponential distribution, for each bin: a block of
  * n bytes is chosen with the probability 1 - exp(-n / interval), independently of all others. The
@@ -34,8 +37,11 @@ void sample_init(void);
 /* n blocks have come into the bin of this class since it was last told. [owner] */
 void sample_entered(struct heap *heap, unsigned class, size_t n);
 
-/* The bin is looked at: what frees have brought. [owner] */
+/* The bin is looked at, upon a free. [owner] */
 void sample_freed(struct heap *heap, unsigned class);
+
+/* Frees from now on that are not chosen, before one that is. [owner] */
+uint64_t sample_frees_between(struct heap *heap, unsigned class);
 
 /* Marks for a block that no bin has: it goes to the program at once. [owner] */
 unsigned sample_marks(struct heap *heap, unsigned class);
@@ -57,8 +63,8 @@ void *sample_finish(void *p, size_t bytes, size_t align);
 /* The block goes: before it is freed or resized. Inside. */
 void sample_forget(const void *p);
 
-/* A block that has been resized is as good as new. Not inside. */
-void sample_resized(const void *p, size_t bytes);
+/* A large block is new; one that has been resized is as good as that. Not inside. */
+void sample_large(const void *p, size_t bytes);
 
 /* One allocation of so many bytes is in the profile; 0: none. */
 uint64_t sample_profile_bytes(void);

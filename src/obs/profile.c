@@ -23,8 +23,8 @@ static struct counts read_counts(uint32_t site)
     return (struct counts){
         .live_blocks = atomic_get_relaxed(&counts->live_blocks),
         .live_bytes = atomic_get_relaxed(&counts->live_bytes),
-        .blocks = atomic_get_relaxed(&counts->blocks),
         .bytes = atomic_get_relaxed(&counts->bytes),
+        .blocks = atomic_get_acquire(&counts->blocks),
     };
 }
 

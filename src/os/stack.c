@@ -3,6 +3,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "os/sys.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -27,6 +28,13 @@ static _Atomic uint32_t state;
 /* The unwinder may call malloc, with a lock of its own held. */
 static THREAD_LOCAL bool is_unwinding;
 
+/* Of a program that the static library is linked into, which its code lies in the middle of: the build
+ * gives it a section of its own there. Else NULL. */
+extern const char own_text_begin[] __asm__("__start_poolalloc_text")
+    __attribute__((weak, visibility("hidden")));
+extern const char own_text_end[] __asm__("__stop_poolalloc_text")
+    __attribute__((weak, visibility("hidden")));
+
 static int find_own(struct dl_phdr_info *object, size_t bytes, void *argument)
 {
     uintptr_t here = (uintptr_t)&find_own;
@@ -44,21 +52,56 @@ static int find_own(struct dl_phdr_info *object, size_t bytes, void *argument)
     return 0;
 }
 
+static bool own_text_find(void)
+{
+    own.begin = (uintptr_t)own_text_begin;
+    own.end = (uintptr_t)own_text_end;
+    return own.begin != 0 || dl_iterate_phdr(find_own, NULL) != 0;
+}
+
+/* Not to be left by a handler that jumps, as it takes locks of the loader's and of its own. */
+static size_t unwind(void **addresses, int max)
+{
+    is_unwinding = true;
+    int n = backtrace(addresses, max);
+    is_unwinding = false;
+    return n > 0 ? (size_t)n : 0;
+}
+
 static bool make_ready(void)
 {
     void *addresses[OWN_FRAMES_MAX];
-    return backtrace != NULL && dl_iterate_phdr(find_own, NULL) != 0 &&
-           backtrace(addresses, OWN_FRAMES_MAX) > 0;
+    return backtrace != NULL && own_text_find() && unwind(addresses, OWN_FRAMES_MAX) > 0;
+}
+
+static void init(void)
+{
+    uint32_t seen = NOT_READY;
+    if (atomic_try_acq_rel(&state, &seen, BEING_MADE))
+        atomic_put_release(&state, make_ready() ? READY : HAS_NONE);
+}
+
+/* Signals wait meanwhile. */
+static size_t init_or_unwind(void **addresses, int max)
+{
+    uint64_t before = 0;
+    size_t n = 0;
+    int saved_errno = errno;
+    bool is_blocked = sys_signals_block(UINT64_MAX, &before) == 0;
+    if (atomic_get_acquire(&state) == READY)
+        n = unwind(addresses, max);
+    else
+        init();
+    if (is_blocked)
+        (void)sys_signals_set(before);
+    errno = saved_errno;
+    return n;
 }
 
 void os_stack_init(void)
 {
-    uint32_t seen = NOT_READY;
-    int saved_errno = errno;
-    if (environ == NULL || !atomic_try_acq_rel(&state, &seen, BEING_MADE))
-        return;
-    atomic_put_release(&state, make_ready() ? READY : HAS_NONE);
-    errno = saved_errno;
+    if (UNLIKELY(atomic_get_relaxed(&state) == NOT_READY) && environ != NULL)
+        (void)init_or_unwind(NULL, 0);
 }
 
 static bool is_own(const void *address)
@@ -73,11 +116,7 @@ size_t os_stack_take(uintptr_t *frames, size_t max)
         os_stack_init();
     if (atomic_get_acquire(&state) != READY || is_unwinding)
         return 0;
-    int saved_errno = errno;
-    is_unwinding = true;
-    size_t n = (size_t)backtrace(addresses, OWN_FRAMES_MAX + (int)min_size(max, STACK_FRAMES_MAX));
-    is_unwinding = false;
-    errno = saved_errno;
+    size_t n = init_or_unwind(addresses, OWN_FRAMES_MAX + (int)min_size(max, STACK_FRAMES_MAX));
     size_t first = 0;
     while (first < n && is_own(addresses[first]))
         first++;

@@ -169,6 +169,30 @@ static void run_other_fault(void)
     (void)*nowhere;
 }
 
+/* For one signal only: the next finds none. */
+static void run_handler_once(void)
+{
+    struct sigaction now;
+    const struct sigaction once = {.sa_handler = leave, .sa_flags = (int)SA_RESETHAND};
+    void *p = take_guarded(true);
+    must(sigaction(SIGSEGV, &once, NULL) == 0, "sigaction");
+    if (sigsetjmp(back, 1) == 0)
+        (void)*nowhere;
+    must(sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_handler == SIG_DFL, "as at the start");
+    (void)*byte_at(p, 48);
+}
+
+/* Not by a fault: it ends the program just so, or is its handler's. */
+static void run_sent(void)
+{
+    must(signal(SIGSEGV, leave) == SIG_DFL, "what was there");
+    if (sigsetjmp(back, 1) == 0)
+        must(raise(SIGSEGV) != 0, "the handler has not come");
+    must(signal(SIGSEGV, SIG_DFL) == leave, "what was there");
+    (void)raise(SIGSEGV);
+    must(false, "the signal has not come");
+}
+
 /* ---- good use ---- */
 
 static void fill(char *p, size_t bytes, size_t seed)
@@ -305,7 +329,9 @@ int main(int argc, char **argv)
         {"stray_write_before", run_stray_write_before},
         {"own_handler", run_own_handler},
         {"default_handler", run_default_handler},
+        {"handler_once", run_handler_once},
         {"other_fault", run_other_fault},
+        {"sent", run_sent},
         {"realloc_reads", run_realloc_reads},
         {"many_threads", run_many_threads},
         {"bounded", run_bounded},

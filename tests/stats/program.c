@@ -14,12 +14,14 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -431,6 +433,37 @@ static void run_profile(const char *path)
     (void)close(fd);
 }
 
+/* A handler jumps out of whatever a sampled call is doing, which is mostly to look at its stack. */
+static sigjmp_buf before_jump;
+static volatile sig_atomic_t may_jump;
+
+static void jump(int signal)
+{
+    if (may_jump)
+        siglongjmp(before_jump, signal);
+}
+
+static void run_jumped(void)
+{
+    enum { N_JUMPS = 300, INTERVAL_US = 200 };
+    struct itimerval often = {{0, INTERVAL_US}, {0, INTERVAL_US}};
+    static volatile size_t n_jumps;
+    must(signal(SIGALRM, jump) != SIG_ERR && setitimer(ITIMER_REAL, &often, NULL) == 0, "timer");
+    while (n_jumps < N_JUMPS) {
+        if (sigsetjmp(before_jump, 1) == 0) {
+            may_jump = 1;
+            for (;;)
+                free(site_small(NULL));
+        }
+        may_jump = 0;
+        n_jumps++;
+    }
+    must(signal(SIGALRM, SIG_IGN) != SIG_ERR, "no more");
+    for (size_t i = 0; i < N_PAIRS / 100; i++)
+        free(site_pairs(NULL));
+    tell_site("pairs", (void *)site_pairs, 0, (size_t)N_PAIRS / 100 * 1000);
+}
+
 static bool is(const char *a, const char *b)
 {
     return strcmp(a, b) == 0;
@@ -462,6 +495,8 @@ int main(int argc, char **argv)
         run_fatal();
     else if (is(what, "profile"))
         run_profile(path);
+    else if (is(what, "jumped"))
+        run_jumped();
     else if (is(what, "doors"))
         run_doors(path);
     else

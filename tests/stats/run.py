@@ -415,7 +415,7 @@ def profile_of(text):
     must(match, f"head: {head}")
     interval = int(match[5])
     entries, separator, maps = rest.partition("\nMAPPED_LIBRARIES:\n")
-    must(separator and re.search(r"r-xp .*/stats_program$", maps, re.M), "maps")
+    must(separator and re.search(r"r-xp .*/stats_program(_static)?$", maps, re.M), "maps")
     sums, found = [0, 0, 0, 0], []
     for line in entries.splitlines():
         entry = ENTRY.match(line)
@@ -449,6 +449,15 @@ def profile():
     equal(read("nothing"), "", "no profile where nothing is sampled")
 
 
+def jumped():
+    """Stacks are known again once the unwinder has been left by a jump: of all blocks but one."""
+    done = run("jumped", "profile=heap,profile_bytes=1")
+    _, start, _, every = done.stdout.split()[1:5]
+    _, entries = profile_of(read("heap"))
+    got = sum(entry[3] for entry in entries if 0 < entry[4][0] - int(start) < 64)
+    must(got >= int(every) - 1000, f"{got:.0f} bytes of {every}")
+
+
 def check_sites(sites, interval, entries):
     """Six standard deviations, of a sum of independent samples."""
     must(len(sites) == 8, "the program has said where")
@@ -468,7 +477,7 @@ def identities():
 
 
 CASES = [known, prometheus, text, names, replace, quick, fork, thread_exit, signals, idle, interval,
-         live, fatal, closed, doors, identities, profile]
+         live, fatal, closed, doors, identities, profile, jumped]
 
 
 def main():

@@ -92,6 +92,112 @@ static void test_rates(void **state)
     }
 }
 
+/* Two sizes of a class in turn, so that whatever the bin does it does in step with them. */
+static void count_in_step(void *argument)
+{
+    enum { N = 300000 };
+    size_t large = *(const size_t *)argument;
+    size_t small = large - 1;
+    profile_every(100000);
+    for (int i = 0; i < N; i++) {
+        void *p = heap_alloc(large);
+        void *q = heap_alloc(small);
+        heap_free(p);
+        heap_free(q);
+    }
+    struct sample_counts sum = sum_counts();
+    uint64_t n_large = sum.bytes - sum.blocks * small;
+    check_rate(n_large, (double)N * (double)large / 100000);
+    check_rate(sum.blocks - n_large, (double)N * (double)small / 100000);
+}
+
+static void test_all_in_turn(void **state)
+{
+    static const size_t sizes[] = {48, 80, 96, 1000, 4000};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        child_passes(count_in_step, (void *)&sizes[i]);
+}
+
+/* Past the bin where memory is fresh, and through it where it is not. */
+static void count_zeroed(void *argument)
+{
+    enum { N = 20000, BYTES = 5000 };
+    static void *p[N];
+    (void)argument;
+    profile_every(20000);
+    for (int i = 0; i < N; i++)
+        p[i] = heap_alloc(BYTES);
+    for (int i = 0; i < N; i += 2)
+        heap_free(p[i]);
+    uint64_t n_before = sum_counts().blocks;
+    for (int i = 0; i < N; i += 2)
+        p[i] = heap_alloc_zeroed(BYTES);
+    check_rate(sum_counts().blocks - n_before, N / 2 * 0.2212); /* 1 - exp(-1/4) */
+    for (int i = 0; i < N; i++)
+        check(i % 2 != 0 || is_zero(p[i], BYTES));
+}
+
+/* Small, but large blocks for their alignment's sake. */
+static void count_aligned(void *argument)
+{
+    enum { N = 3000, BYTES = 20000 };
+    (void)argument;
+    profile_every(20000);
+    for (int i = 0; i < N; i++)
+        heap_free(heap_alloc_aligned(65536, BYTES));
+    check_rate(sum_counts().blocks, N * 0.6321); /* 1 - exp(-1) */
+    check_equal(sum_counts().live_blocks, 0);
+}
+
+/* As a guest: each thread leaves its bins to the next. */
+static void *take_and_free(void *argument)
+{
+    for (int i = 0; i < 100; i++)
+        heap_free(heap_alloc(1000));
+    return argument;
+}
+
+static void count_of_threads(void *argument)
+{
+    enum { N = 1000 };
+    (void)argument;
+    profile_every(16384);
+    for (int i = 0; i < N; i++)
+        thread_run(take_and_free, NULL);
+    check_rate(sum_counts().blocks, N * 100 * 0.0607); /* 1 - exp(-1024/16384), times 1000/1024 */
+}
+
+static void test_ways(void **state)
+{
+    (void)state;
+    child_passes(count_zeroed, NULL);
+    child_passes(count_aligned, NULL);
+    child_passes(count_of_threads, NULL);
+}
+
+/* All are chosen, and none gets what it was chosen for. */
+static void do_without_pages(void *argument)
+{
+    enum { N = 1000000, BYTES = 30000 };
+    (void)argument;
+    profile_every(1);
+    fake_fail_from(FAKE_MAP, 20, ENOMEM);
+    int n = 0;
+    while (n < N && heap_alloc(BYTES) != NULL)
+        n++;
+    check(n > 0 && n < N);
+    while (n < N && heap_alloc(1000) != NULL)
+        n++;
+    check(n < N);
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    child_passes(do_without_pages, NULL);
+}
+
 /* Every call, and its block is as good as any. */
 static void use_sampled_blocks(void *argument)
 {
@@ -245,6 +351,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_off),
         cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_all_in_turn),
+        cmocka_unit_test(test_ways),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_sampled_blocks),
         cmocka_unit_test(test_marks_go_along),
         cmocka_unit_test(test_guarded_blocks),
