@@ -140,13 +140,37 @@ void slab_take_free(struct span *slab, struct chain *chain, size_t max)
     }
 }
 
+/* A write that changes nothing makes the page, as the link's would, where a mere look would get the
+ * kernel's page of zeroes first. */
+static void make_page(struct block *block)
+{
+    uintptr_t zero = 0;
+    (void)__atomic_compare_exchange_n(&block->seal, &zero, 0, false, __ATOMIC_RELAXED,
+                                      __ATOMIC_RELAXED);
+}
+
+/* A block of fresh pages that was never used: if it is not zero, then somebody wrote past the end of
+ * one before it, or freed what was no block yet, and may have been given it. */
+static void check_never_used(struct block *block, size_t bytes)
+{
+    bool is_first_in_page = (uintptr_t)block % PAGE_BYTES < bytes;
+    if (is_first_in_page)
+        make_page(block);
+    if (UNLIKELY(((uintptr_t)block->next | block->seal) != 0))
+        block_corrupted(block, bytes);
+}
+
 void slab_carve(struct span *slab, struct chain *chain, size_t max)
 {
     size_t n = min_size(max, (size_t)(slab->slab.n_blocks - slab->slab.n_carved));
     size_t bytes = class_bytes(slab->class);
     char *at = (char *)block_at(slab, slab->slab.n_carved);
-    for (size_t i = 0; i < n; i++, at += bytes)
-        chain_append(chain, (struct block *)(void *)at);
+    for (size_t i = 0; i < n; i++, at += bytes) {
+        struct block *block = (struct block *)(void *)at;
+        if (slab->slab.is_zero)
+            check_never_used(block, bytes);
+        chain_append(chain, block);
+    }
     slab->slab.n_carved += (uint16_t)n;
     slab->slab.n_out += (uint16_t)n;
     if (n > 0 && !slab_has_fresh(slab))

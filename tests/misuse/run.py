@@ -13,7 +13,8 @@
     --stopped FILE    each case that FILE names must be stopped, and none may crash or hang
     --whole KIND      FILE must name all cases of this kind
 
-Without --json and --cases: a table, a row a kind of misuse. A case's verdict:
+Without --json and --cases: a table of how many cases are stopped, "at once + later", a row an
+allocator. A case's verdict:
 
     at once    the program was ended by the wrong call or access itself, or before the next thing
     later      it was ended afterwards, with a word about it
@@ -180,13 +181,12 @@ def cell(results):
     return f"{once}" + (f" + {later}" if later else "")
 
 
-def rows(results):
-    """A row a kind of misuse, a column an allocator; below, what became of the rest."""
+def columns(results):
+    """A column a kind of misuse, and after all of them what became of the rest."""
     names = list(results)
     cases = list(results[names[0]])
-    kinds = list(dict.fromkeys(case.split(".")[0] for case in cases))
-    yield ["stopped at once + later", "of"] + names
-    for kind in kinds:
+    yield ["", "of"] + names
+    for kind in dict.fromkeys(case.split(".")[0] for case in cases):
         mine = [case for case in cases if case.split(".")[0] == kind]
         yield [kind, str(len(mine))] + [cell([results[name][case] for case in mine])
                                         for name in names]
@@ -198,7 +198,7 @@ def rows(results):
 
 
 def print_table(results):
-    for i, row in enumerate(rows(results)):
+    for i, row in enumerate(zip(*columns(results))):
         print("| " + " | ".join(row) + " |")
         if i == 0:
             print("|---|" + "---|" * (len(row) - 1))

@@ -347,6 +347,21 @@ static void take_what_was_written_to(void *argument)
     slab_take_free(fault_slab, &chain, 1);
 }
 
+/* argument: a block that was never carved, and what is at its start is not zero. */
+static void carve_what_was_written_to(void *argument)
+{
+    *(char *)argument = 1;
+    struct chain chain = no_blocks;
+    slab_carve(fault_slab, &chain, SIZE_MAX);
+}
+
+static void carve_what_was_freed(void *argument)
+{
+    block_link(argument, BLOCK_END, block_secret);
+    struct chain chain = no_blocks;
+    slab_carve(fault_slab, &chain, SIZE_MAX);
+}
+
 static void test_faults_end_the_process(void **state)
 {
     (void)state;
@@ -362,6 +377,32 @@ static void test_faults_end_the_process(void **state)
     child_aborts(put_what_was_never_carved, fresh, line);
     expect(line, sizeof line, "free block was overwritten or freed twice", blocks[7], 112);
     child_aborts(take_what_was_written_to, NULL, line);
+    size_t n_fresh = UNIT_BYTES / 112 - 20;
+    for (size_t i = 0; i < n_fresh; i += 13) { /* first ones of a page among them */
+        expect(line, sizeof line, "free block was overwritten or freed twice", fresh + i * 112,
+               112);
+        child_aborts(carve_what_was_written_to, fresh + i * 112, line);
+        child_aborts(carve_what_was_freed, fresh + i * 112, line);
+    }
+}
+
+static void body_carve_what_is_not_zero(void *unused)
+{
+    (void)unused;
+    struct span *slab = slab_all_out(class_of(48));
+    memset((void *)slab->base, 0x41, UNIT_BYTES);
+    while (slab->slab.n_out > 0)
+        put(slab, blocks[slab->slab.n_out - 1]);
+    slab_delete(slab);
+    slab = slab_all_out(class_of(1024));
+    check(!slab->slab.is_zero);
+}
+
+/* Pages that were used before hold anything. */
+static void test_what_is_carved_of_used_pages_is_not_looked_at(void **state)
+{
+    (void)state;
+    child_passes(body_carve_what_is_not_zero, NULL);
 }
 
 static void check_after_overwriting(void *argument)
@@ -404,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_no_memory),
         /* These two leave a slab behind. */
         cmocka_unit_test(test_faults_end_the_process),
+        cmocka_unit_test(test_what_is_carved_of_used_pages_is_not_looked_at),
         cmocka_unit_test(test_the_walker_traps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
