@@ -14,7 +14,9 @@ unset LD_PRELOAD POOLALLOC_CONF
 LC_ALL=C
 export LC_ALL
 
-command -v dpkg-deb >/dev/null || { echo "skipped: there is no dpkg-deb"; exit 77; }
+for program in dpkg-deb dpkg-shlibdeps file; do
+    command -v "$program" >/dev/null || { echo "skipped: there is no $program"; exit 77; }
+done
 fail()
 {
     echo "FAILED: $*"
