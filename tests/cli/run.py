@@ -506,6 +506,11 @@ def case_reports():
     equal(len(line), 3, "points")
     must(y[0] > y[1] > y[2], f"live memory does not rise: {y}")
     must(x[1] - x[0] > 6 * (x[2] - x[1]), f"7 seconds and 1: {x}")
+    holds(text, ">4 s<")
+    for number, unit in ((2000, " min<"), (20000, " h<")):
+        os.utime("d.10.json", (1002 + number, 1002 + number))
+        run("report", *glob.glob("d.*.json"), "-o", "page.html")
+        holds(read_page("page.html")[1], unit)
     run("report", "d.9.json")
     page, _ = read_page("poolalloc.html")
     must("Memory over time" not in page.headings, "one dump has no time")
