@@ -153,11 +153,11 @@ void dump_shares(const struct dump *dump, struct share shares[N_SHARES])
 {
     static const struct share all[N_SHARES] = {
         [SHARE_LIVE] = {"live", "what the program holds", 0},
-        [SHARE_AT_HAND] = {"at hand", "free blocks that threads keep for their next calls", 0},
+        [SHARE_AT_HAND] = {"at hand", "free blocks kept for the next calls", 0},
         [SHARE_SLAB_FREE] = {"free in slabs", "free blocks beside live ones", 0},
-        [SHARE_DIRTY] = {"held back", "free pages not yet given back to the kernel", 0},
+        [SHARE_DIRTY] = {"held back", "free pages kept from the kernel", 0},
         [SHARE_RECORDS] = {"records", "the library's own", 0},
-        [SHARE_REST] = {"rest", "ends of pages, other touched pages of slabs", 0},
+        [SHARE_REST] = {"rest", "ends of pages in slabs", 0},
     };
     static const char *const figures[] = {"live_bytes", "at_hand_bytes", "slab_free_bytes",
                                           "dirty_bytes", "record_used_bytes"};

@@ -52,7 +52,7 @@ struct figure_text as_time(uint64_t ns)
 struct figure_text as_number(uint64_t n)
 {
     char plain[24];
-    struct figure_text text;
+    struct figure_text text = {0};
     int digits = snprintf(plain, sizeof plain, "%llu", (unsigned long long)n);
     char *to = text.at;
     for (int i = 0; i < digits; i++) {

@@ -9,7 +9,7 @@
 
 enum { CHART_HEIGHT = 240, LABELS_BELOW = 28, NAMES_BELOW = 58, OBJECTS_MAX = 100 };
 
-/* All dumps, and when they were written: seconds after the first, or 1, 2, 3 where that isn't known. */
+/* All dumps, and when they were written: how long after the first; 0, 1, 2 where nobody knows. */
 struct series {
     struct bytes *out;
     const struct dump *dumps;
@@ -19,19 +19,37 @@ struct series {
     const struct dump *last;
 };
 
-static void find_times(struct series *series)
+static bool times_are_known(const struct series *series)
 {
-    bool are_known = series->n > 1;
     for (size_t i = 1; i < series->n; i++) {
         if (series->dumps[i - 1].written_ms == 0 ||
             series->dumps[i].written_ms <= series->dumps[i - 1].written_ms)
-            are_known = false;
+            return false;
     }
+    return series->n > 1;
+}
+
+/* In seconds, minutes or hours, so that there are a few of them. */
+static void find_times(struct series *series)
+{
+    static const struct {
+        const char *name;
+        double ms;
+    } units[] = {{" s", 1e3}, {" min", 60e3}, {" h", 3600e3}};
+    if (!times_are_known(series)) {
+        for (size_t i = 0; i < series->n; i++)
+            series->x[i] = (double)i;
+        series->unit = "";
+        return;
+    }
+    const struct dump *first = &series->dumps[0];
+    size_t unit = 0;
+    while (unit < 2 &&
+           (double)(series->last->written_ms - first->written_ms) > 180 * units[unit].ms)
+        unit++;
     for (size_t i = 0; i < series->n; i++)
-        series->x[i] =
-            are_known ? (double)(series->dumps[i].written_ms - series->dumps[0].written_ms) / 1000
-                      : (double)i;
-    series->unit = are_known ? " s" : "";
+        series->x[i] = (double)(series->dumps[i].written_ms - first->written_ms) / units[unit].ms;
+    series->unit = units[unit].name;
 }
 
 /* ---- the head ---- */

@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { COLUMNS = 80, COLUMNS_MIN = 60, COLUMNS_MAX = 140 };
+enum { COLUMNS = 80, COLUMNS_MIN = 80, COLUMNS_MAX = 140 };
 
 static int at_least(int n, int least)
 {

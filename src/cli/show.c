@@ -51,7 +51,7 @@ static void add_shares(struct bytes *out, const struct dump *dump, const struct 
     for (int i = 0; i < N_SHARES; i++) {
         bytes_printf(out, "  %-14s %10s  %5s  ", shares[i].name, as_bytes(shares[i].bytes).at,
                      as_percent(shares[i].bytes, whole).at);
-        add_bar(out, &how->screen, shares[i].bytes, whole, how->screen.columns - 75);
+        add_bar(out, &how->screen, shares[i].bytes, whole, how->screen.columns - 73);
         bytes_printf(out, "  %s\n", shares[i].meaning);
     }
 }

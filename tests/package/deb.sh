@@ -14,7 +14,9 @@ unset LD_PRELOAD POOLALLOC_CONF
 LC_ALL=C
 export LC_ALL
 
-command -v dpkg-deb >/dev/null || { echo "skipped: there is no dpkg-deb"; exit 77; }
+for program in dpkg-deb dpkg-shlibdeps file; do
+    command -v "$program" >/dev/null || { echo "skipped: there is no $program"; exit 77; }
+done
 fail()
 {
     echo "FAILED: $*"
@@ -65,14 +67,14 @@ case $(field Depends) in
 *) fail "it depends on $(field Depends)" ;;
 esac
 
-dpkg-deb --extract "$package" "$scratch/root"
+dpkg-deb --extract "$package" "$scratch/tree"
 dpkg-deb --control "$package" "$scratch/control"
-(cd "$scratch/root" && md5sum --quiet --check "$scratch/control/md5sums")
-library=$(find "$scratch/root" -name 'libpoolalloc.so.0')
+(cd "$scratch/tree" && md5sum --quiet --check "$scratch/control/md5sums")
+library=$(find "$scratch/tree" -name 'libpoolalloc.so.0')
 readelf -d "$library" | grep -q 'SONAME.*\[libpoolalloc.so.0\]' || fail "it has another SONAME"
-readelf -d "$library" "$scratch/root/usr/bin/poolalloc" >"$scratch/dynamic"
+readelf -d "$library" "$scratch/tree/usr/bin/poolalloc" >"$scratch/dynamic"
 if grep -E 'RPATH|RUNPATH' "$scratch/dynamic"; then
     fail "it looks for libraries in a directory of its own"
 fi
-"$scratch/root/usr/bin/poolalloc" run -- sort "$0" >"$scratch/sorted" 2>"$scratch/dump"
+"$scratch/tree/usr/bin/poolalloc" run -- sort "$0" >"$scratch/sorted" 2>"$scratch/dump"
 grep -q 'poolalloc: dump of process' "$scratch/dump" || fail "no dump: $(cat "$scratch/dump")"
