@@ -98,7 +98,8 @@ static void write_behind_the_area(void *unused)
 {
     (void)unused;
     volatile char *p = emergency_alloc(AREA_BYTES, 1);
-    for (size_t i = 0; p != NULL; i++)
+    check(p != NULL);
+    for (size_t i = 0; i < AREA_BYTES + 64 * 1024; i++)
         p[i] = 0x41;
 }
 
