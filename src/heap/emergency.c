@@ -4,17 +4,16 @@
 #include "base/bits.h"
 #include "conf/classes.h"
 #include "mem/map.h"
-#include "os/pages.h"
 #include "os/panic.h"
 
 enum {
     AREA_BYTES = 256 * 1024,
     N_PLACES = AREA_BYTES / BLOCK_ALIGN,
-    PAGE_MAX_BYTES = 64 * 1024, /* of any kernel's */
 };
 
-/* Behind it there is room for a guard on the next border of two pages. */
-static ALIGNED(4096) char area[AREA_BYTES + 2 * PAGE_MAX_BYTES];
+/* Of pages of its own, so that a huge alignment wastes no more than it must. No guard is behind it:
+ * collectors and leak checkers read the data of all libraries. */
+static ALIGNED(4096) char area[AREA_BYTES];
 
 /* Of the block that begins at each place, in places; 0: none does. */
 static _Atomic uint16_t sizes[N_PLACES];
@@ -33,18 +32,6 @@ static _Atomic uint16_t *size_at(const void *p)
     return &sizes[((uintptr_t)p - (uintptr_t)area) / BLOCK_ALIGN];
 }
 
-/* Who writes past the area's end does not get to what we keep behind it. */
-static void guard(void)
-{
-    static _Atomic bool is_guarded;
-    if (LIKELY(atomic_get_relaxed(&is_guarded)))
-        return;
-    atomic_put_relaxed(&is_guarded, true);
-    size_t page = os_page_bytes();
-    if (page <= PAGE_MAX_BYTES)
-        os_pages_guard((void *)round_up((uintptr_t)area + AREA_BYTES, page), page);
-}
-
 /* Where in the area a block can begin. */
 static size_t block_offset(size_t used, size_t align)
 {
@@ -55,7 +42,6 @@ void *emergency_alloc(size_t bytes, size_t align)
 {
     if (bytes > AREA_BYTES || align > AREA_BYTES)
         return NULL;
-    guard();
     size_t size = round_up(max_size(bytes, 1), BLOCK_ALIGN);
     uint64_t state = atomic_get_relaxed(&area_state);
     uint64_t wanted;

@@ -343,10 +343,7 @@ size_t heap_give_up_slabs_locked(struct heap *heap, unsigned class)
 void heap_count_bins(struct heap *heap)
 {
     for (unsigned class = 0; class < N_CLASSES; class ++) {
-        size_t n = 0;
-        const struct block *block = heap->front.bins[class].head;
-        for (; block != BLOCK_END; n++)
-            block = block_next_checked(block, class_bytes(class));
+        size_t n = block_count(heap->front.bins[class].head, class_bytes(class));
         heap->shelves[class].balance += (int64_t)(n - bin_count(heap, class));
     }
 }

@@ -92,6 +92,10 @@ ALWAYS_INLINE struct block *block_next_checked(const struct block *block, size_t
     return block->next;
 }
 
+/* Blocks from this one to the end of its chain. A chain that has no end is corrupted, too: a block that
+ * is freed twice can close a ring, every link of which holds. */
+size_t block_count(const struct block *block, size_t class_bytes);
+
 /* Appends to a chain that is being built; chain_close ends it. */
 ALWAYS_INLINE void chain_append(struct chain *chain, struct block *block)
 {

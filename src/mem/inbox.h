@@ -68,14 +68,6 @@ static inline void inbox_push(struct inbox *inbox, const struct chain *chain)
     } while (!atomic_try_release(&inbox->word, &seen, wanted));
 }
 
-static inline size_t inbox_count_walk(const struct block *head, size_t class_bytes)
-{
-    size_t n = 0;
-    for (; head != BLOCK_END; n++)
-        head = block_next_checked(head, class_bytes);
-    return n;
-}
-
 /* I2. The chain's tail is not set: nobody needs it. */
 static inline struct chain inbox_take(struct inbox *inbox, size_t class_bytes)
 {
@@ -86,7 +78,7 @@ static inline struct chain inbox_take(struct inbox *inbox, size_t class_bytes)
     chain.head = inbox_head(word);
     chain.n = word & INBOX_COUNT_MAX;
     if (UNLIKELY(chain.n == INBOX_COUNT_MAX))
-        chain.n = inbox_count_walk(chain.head, class_bytes);
+        chain.n = block_count(chain.head, class_bytes);
     return chain;
 }
 

@@ -138,6 +138,17 @@ static void never_handed_out(size_t bytes)
     on_thread(free_never_handed_out, NULL);
 }
 
+/* It is handed out at once; then others, up to where it would be handed out again. */
+static void never_handed_out_taken(size_t bytes)
+{
+    char *last =
+        slab_base(block_take(bytes)) + (SLAB_BYTES / class_bytes(bytes) - 1) * class_bytes(bytes);
+    expect(NOT_AS_WE_LEFT_IT, last, bytes);
+    free(opaque(last));
+    take_until(bytes, last);
+    take_until_death(bytes);
+}
+
 /* ---- inside of a large block ---- */
 
 static void large_plus_16(size_t bytes)
@@ -236,6 +247,7 @@ int main(int argc, char **argv)
         {"after-last-block", after_last_block},
         {"after-last-block-other-thread", after_last_block_other_thread},
         {"never-handed-out", never_handed_out},
+        {"never-handed-out-taken", never_handed_out_taken},
         {"large-plus-16", large_plus_16},
         {"large-plus-page", large_plus_page},
         {"large-plus-slab", large_plus_slab},

@@ -161,6 +161,16 @@ static void by_neighbour_one_byte(size_t bytes)
     take_until_death(bytes);
 }
 
+/* Where no block has been yet: the last of a slab. */
+static void never_used(size_t bytes)
+{
+    char *base = (char *)((uintptr_t)block_take(bytes) / SLAB_BYTES * SLAB_BYTES);
+    char *last = base + (SLAB_BYTES / class_bytes(bytes) - 1) * class_bytes(bytes);
+    expect(NOT_AS_WE_LEFT_IT, last, bytes);
+    *(char *)opaque(last) = 1;
+    take_until_death(bytes);
+}
+
 int main(int argc, char **argv)
 {
     static const struct fault_case cases[] = {
@@ -177,6 +187,7 @@ int main(int argc, char **argv)
         {"after-other-thread", after_other_thread},
         {"by-neighbour", by_neighbour},
         {"by-neighbour-one-byte", by_neighbour_one_byte},
+        {"never-used", never_used},
     };
     return fault_main(argc, argv, cases, ARRAY_LEN(cases));
 }

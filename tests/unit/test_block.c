@@ -107,6 +107,43 @@ static void test_an_overwritten_link_is_not_followed(void **state)
     child_aborts(follow_a_block_that_was_handed_out, NULL, expected);
 }
 
+static void test_a_chain_is_counted(void **state)
+{
+    (void)state;
+    struct block *head = BLOCK_END;
+    for (size_t n = 0; n < ARRAY_LEN(blocks); n++) {
+        check_equal(block_count(head, CLASS_BYTES), n);
+        block_link(&blocks[n], head, block_secret);
+        head = &blocks[n];
+    }
+}
+
+/* argument: how many blocks are in the ring. Two more lead to it. */
+static void count_a_ring(void *argument)
+{
+    size_t n = *(size_t *)argument;
+    for (size_t i = 0; i + 1 < n + 2; i++)
+        block_link(&blocks[i], &blocks[i + 1], block_secret);
+    block_link(&blocks[n + 1], &blocks[2], block_secret);
+    (void)block_count(&blocks[0], CLASS_BYTES);
+}
+
+static void test_a_ring_is_reported(void **state)
+{
+    (void)state;
+    /* The block that is named is the one where it is found out. */
+    static const size_t rings[][2] = {{1, 2}, {2, 2}, {3, 4}, {4, 4}};
+    char expected[128];
+    for (size_t i = 0; i < ARRAY_LEN(rings); i++) {
+        size_t n = rings[i][0];
+        (void)snprintf(
+            expected, sizeof expected,
+            "poolalloc: fatal: free block was overwritten or freed twice: %p, class %d\n",
+            (void *)&blocks[rings[i][1]], CLASS_BYTES);
+        child_aborts(count_a_ring, &n, expected);
+    }
+}
+
 #define block_test(f) cmocka_unit_test_setup(f, forget_blocks)
 
 int main(void)
@@ -117,6 +154,8 @@ int main(void)
         block_test(test_no_secret_lets_a_cleared_seal_pass),
         block_test(test_chains),
         block_test(test_an_overwritten_link_is_not_followed),
+        block_test(test_a_chain_is_counted),
+        block_test(test_a_ring_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,6 @@
 #include "model.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,20 +91,6 @@ static void test_a_free_inside_of_a_block_is_reported(void **state)
         check_equal(emergency_usable_size(p + offset), 0);
         child_aborts(free_inside, &offset, expected);
     }
-}
-
-static void write_behind_the_area(void *unused)
-{
-    (void)unused;
-    volatile char *p = emergency_alloc(AREA_BYTES, 1);
-    for (size_t i = 0; p != NULL; i++)
-        p[i] = 0x41;
-}
-
-static void test_a_guard_is_behind_the_area(void **state)
-{
-    (void)state;
-    child_dies(write_behind_the_area, NULL, SIGSEGV, SIGBUS);
 }
 
 static void *take_and_free(void *argument)
@@ -262,7 +247,6 @@ int main(void)
         cmocka_unit_test(test_the_last_free_empties_the_area),
         cmocka_unit_test(test_a_double_free_is_reported),
         cmocka_unit_test(test_a_free_inside_of_a_block_is_reported),
-        cmocka_unit_test(test_a_guard_is_behind_the_area),
         cmocka_unit_test(test_threads_get_different_blocks),
         cmocka_unit_test(test_faults_of_what_is_put_off),
         cmocka_unit_test(test_what_malloc_does_inside),
