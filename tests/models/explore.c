@@ -15,6 +15,7 @@
 
 enum {
     THREADS_MAX = EXPLORE_THREADS_MAX,
+    MAIN = THREADS_MAX, /* setup and end */
     STACK_BYTES = 256 * 1024,
     TLS_MAX_BYTES = 512,
     BUFFER_MAX = 32,
@@ -71,7 +72,7 @@ static struct explorer {
 
     bool is_running;
     size_t current;
-    struct thread threads[THREADS_MAX + 1]; /* the last: setup and end */
+    struct thread threads[THREADS_MAX + 1];
     unsigned preemptions_left;
     unsigned delays_left;
     uint64_t n_changes;
@@ -299,8 +300,9 @@ static void options_find(struct options *options)
             (!i_can || explorer->preemptions_left > 0))
             option_add(options, OPTION_RUN, i, i_can);
     }
+    /* Whether a thread's own stores have been made it cannot tell itself. */
     for (size_t i = 0; i < n; i++) {
-        if (explorer->threads[i].n_stores > 0)
+        if ((i != me || !i_can) && explorer->threads[i].n_stores > 0)
             option_add(options, OPTION_STORE, i, false);
     }
 }
@@ -322,8 +324,10 @@ static void options_find_idle(struct options *options)
             option_add(options, OPTION_RUN, i, false);
         }
     }
+    if (all_done)
+        explore_barrier();
     if (options->n == 0 && all_done)
-        option_add(options, OPTION_RUN, explorer->model->n_threads, false);
+        option_add(options, OPTION_RUN, MAIN, false);
     if (options->n == 0)
         fail("threads wait for each other for ever");
     if (++explorer->n_idle == STEPS_MAX)
@@ -341,7 +345,7 @@ static void schedule(void)
         size_t chosen = decide(options.n);
         size_t number = options.all[chosen].thread;
         if (options.all[chosen].kind == OPTION_STORE) {
-            store_oldest(&explorer->threads[number]);
+            store_all(&explorer->threads[number]);
             continue;
         }
         explorer->preemptions_left -= options.all[chosen].preempts;
@@ -564,7 +568,7 @@ static void order_run(void)
     size_t n = explorer->model->n_threads;
     char tls[THREADS_MAX + 1][TLS_MAX_BYTES];
     restore();
-    for (size_t i = 0; i <= n; i++)
+    for (size_t i = 0; i <= MAIN; i++)
         memcpy(tls[i], explorer->threads[i].tls, tls_bytes());
     for (size_t i = 0; i < n; i++)
         thread_begin(&explorer->threads[i]);
@@ -573,11 +577,11 @@ static void order_run(void)
     explorer->preemptions_left = explorer->preemptions;
     explorer->delays_left = explorer->delays;
     explorer->is_running = true;
-    explorer->threads[n].state = DONE;
+    explorer->threads[MAIN].state = DONE;
     schedule(); /* comes back when all have ended */
     explorer->is_running = false;
     explorer->model->end();
-    for (size_t i = 0; i <= n; i++)
+    for (size_t i = 0; i <= MAIN; i++)
         memcpy(explorer->threads[i].tls, tls[i], tls_bytes());
     if (explorer->n_steps > explorer->n_steps_most)
         explorer->n_steps_most = explorer->n_steps;
@@ -603,18 +607,18 @@ static void explore(void)
 static void prepare(void)
 {
     const struct model *model = explorer->model;
-    for (size_t i = 0; i <= model->n_threads; i++) {
+    for (size_t i = 0; i <= MAIN; i++) {
         explorer->threads[i].stack = malloc(STACK_BYTES);
         memcpy(explorer->threads[i].tls, __start_model_tls, tls_bytes());
     }
-    explorer->current = model->n_threads;
+    explorer->current = MAIN;
     if (model->setup != NULL)
         model->setup();
-    for (size_t i = 0; model->prepare != NULL && i < model->n_threads; i++) {
+    for (size_t i = 0; model->prepare != NULL && i < model->n_threads + model->n_before; i++) {
         become(i);
         model->prepare(i);
     }
-    become(model->n_threads);
+    become(MAIN);
 }
 
 static const struct model *model_named(const char *name, const struct model *models, size_t n)
