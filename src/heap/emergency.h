@@ -9,7 +9,7 @@
  * outside of one takes whole: nobody follows its links before, so there is no ABA.
  *
  * Both by compare-and-swap, lock-free; any thread, any number of them.
- * Tests: tests/unit/test_emergency.c, tests/loader/signals.c.
+ * Tests: tests/unit/test_emergency.c, tests/loader/signals.c, tests/models/model_emergency.c.
  */
 #ifndef POOLALLOC_HEAP_EMERGENCY_H
 #define POOLALLOC_HEAP_EMERGENCY_H

@@ -50,7 +50,8 @@
  * that are not there stay theirs, and can be seized. After a bare fork the stacks of those are given up
  * that were busy.
  *
- * Tests: tests/race/race_lanes.c, tests/objects/aba.c, tests/unit/test_objects.c.
+ * Tests: tests/race/race_lanes.c, tests/objects/aba.c, tests/unit/test_objects.c,
+ * tests/models/model_lanes.c.
  */
 #ifndef POOLALLOC_OBJECTS_LANES_H
 #define POOLALLOC_OBJECTS_LANES_H

@@ -21,8 +21,8 @@ enum {
     BUFFER_MAX = 32,
     OPTIONS_MAX = 3 * THREADS_MAX,
     DECISIONS_MAX = 100000,
-    TRACE_MAX = 4096,        /* steps of a failed order that are shown */
-    STEPS_MAX = 100000,      /* of one order: more is taken for a thread that never ends */
+    TRACE_MAX = 4096,   /* steps of a failed order that are shown */
+    STEPS_MAX = 100000, /* of one order: more is taken for a thread that never ends */
     PLACES_MAX = 1 << 16,
     PAGE_BYTES_MIN = 4096,
 };
@@ -95,7 +95,7 @@ static struct explorer {
     uint64_t n_orders;
     size_t n_steps_most;
     struct timespec began;
-} *explorer;
+} * explorer;
 
 static struct thread *running(void)
 {
@@ -296,8 +296,7 @@ static void options_find(struct options *options)
     if (i_can)
         option_add(options, OPTION_RUN, me, false);
     for (size_t i = 0; i < n; i++) {
-        if (i != me && can_run(&explorer->threads[i]) &&
-            (!i_can || explorer->preemptions_left > 0))
+        if (i != me && can_run(&explorer->threads[i]) && (!i_can || explorer->preemptions_left > 0))
             option_add(options, OPTION_RUN, i, i_can);
     }
     /* Whether a thread's own stores have been made it cannot tell itself. */
@@ -664,8 +663,8 @@ static void read_arguments(int argc, char **argv, const struct model *models, si
 
 int explore_main(int argc, char **argv, const struct model *models, size_t n_models)
 {
-    explorer = mmap(NULL, sizeof *explorer, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                    0);
+    explorer =
+        mmap(NULL, sizeof *explorer, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (explorer == MAP_FAILED || tls_bytes() > TLS_MAX_BYTES) {
         perror("explore");
         return EXIT_FAILURE;

@@ -17,7 +17,7 @@
 struct model {
     const char *name;
     size_t n_threads;
-    size_t n_before;      /* threads that are prepared after these and do no more: for what they leave */
+    size_t n_before; /* threads that are prepared after these and do no more: for what they leave */
     unsigned preemptions; /* bound, unless the command line has another */
     unsigned delays;      /* the same for how often a store waits in an empty store buffer */
 
@@ -40,8 +40,7 @@ enum { EXPLORE_THREADS_MAX = 4 };
 int explore_main(int argc, char **argv, const struct model *models, size_t n_models);
 
 /* For threads and ends: what must hold. */
-#define holds(condition)                                                                           \
-    ((condition) ? (void)0 : explore_failed(__FILE__, __LINE__, #condition))
+#define holds(condition) ((condition) ? (void)0 : explore_failed(__FILE__, __LINE__, #condition))
 __attribute__((noreturn)) void explore_failed(const char *file, int line, const char *what);
 
 /* The thread that runs; EXPLORE_THREADS_MAX in setup and end. */

@@ -214,6 +214,26 @@ static void adopt_or_visit(size_t number)
     }
 }
 
+/* A guest comes again, to a host that has been adopted, or has been and is parked once more. Blocks of
+ * which a bin has several at a time. */
+enum { SMALL_BYTES = 1024 };
+
+/* Both have been guests of the same heap, and the first has been for long enough. */
+static void both_have_visited(size_t number)
+{
+    options.guest_calls = 4;
+    for (size_t i = 0; i < 2 - number; i++)
+        give_mine(take(SMALL_BYTES));
+}
+
+static void adopt_or_visit_again(size_t number)
+{
+    void *p = take(SMALL_BYTES);
+    give_mine(p);
+    if (number == 0)
+        system_thread_end();
+}
+
 /* Two of a kind. */
 static void adopt_both(size_t number)
 {
@@ -293,6 +313,7 @@ static const struct model models[] = {
     {"take-slab-and-end", 2, 1, 2, 0, setup, third_has_ended, take_slab_and_end, check_all},
     {"adopt", 2, 1, 2, 0, setup, third_leaves_heap, adopt_or_visit, check_all},
     {"adopt-both", 2, 1, 2, 0, setup, third_leaves_heap, adopt_both, check_all},
+    {"adopt-again", 2, 0, 2, 0, setup, both_have_visited, adopt_or_visit_again, check_all},
     {"visit", 2, 1, 2, 0, setup, third_leaves_host, visit, check_all},
     {"flush-all", 2, 0, 4, 0, setup, first_has_slab, flush_or_work, check_all},
     {"idle", 2, 0, 4, 0, setup, first_is_idle, come_back_or_take, check_all},
