@@ -10,7 +10,7 @@
  * as all links are.
  *
  * Both by compare-and-swap, lock-free; any thread, any number of them.
- * Tests: tests/unit/test_emergency.c, tests/loader/signals.c.
+ * Tests: tests/unit/test_emergency.c, tests/loader/signals.c, tests/models/model_emergency.c.
  */
 #ifndef POOLALLOC_HEAP_EMERGENCY_H
 #define POOLALLOC_HEAP_EMERGENCY_H

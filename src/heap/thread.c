@@ -27,7 +27,7 @@
  * heap. Guests have it too, so that none adopts a heap while its thread ends.
  * A heap is made once and lives for ever: whoever holds its number may push to its inbox at any
  * time. Fork: see fork.c. Tests: tests/unit/test_heap_threads.c, test_heap_guests.c,
- * tests/race/race_adoption.c.
+ * tests/race/race_adoption.c, tests/models/model_heaps.c.
  */
 #include "base/check.h"
 #include "conf/options.h"

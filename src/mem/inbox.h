@@ -27,7 +27,7 @@
  * Fork: the word is always whole. A chain its pusher had not published is lost in the child, like
  * everything that pusher had.
  *
- * Tests: tests/unit/test_inbox.c, tests/race/race_inbox.c.
+ * Tests: tests/unit/test_inbox.c, tests/race/race_inbox.c, tests/models/model_inbox.c.
  */
 #ifndef POOLALLOC_MEM_INBOX_H
 #define POOLALLOC_MEM_INBOX_H

@@ -25,7 +25,7 @@
  *   M5 readers that go on to use the owner's heap load [acquire], pairing with M1 and M3: the
  *      heap's making happened before
  *
- * Tests: tests/unit/test_map.c, tests/race/race_map.c.
+ * Tests: tests/unit/test_map.c, tests/race/race_map.c, tests/models/model_heaps.c.
  */
 #ifndef POOLALLOC_MEM_MAP_H
 #define POOLALLOC_MEM_MAP_H

@@ -51,7 +51,8 @@
  * thread in its lane, which the thread goes on with in both processes. After a bare fork the stacks of those are given up
  * that were busy.
  *
- * Tests: tests/race/race_lanes.c, tests/objects/aba.c, tests/unit/test_objects.c.
+ * Tests: tests/race/race_lanes.c, tests/objects/aba.c, tests/unit/test_objects.c,
+ * tests/models/model_lanes.c.
  */
 #ifndef POOLALLOC_OBJECTS_LANES_H
 #define POOLALLOC_OBJECTS_LANES_H

@@ -15,13 +15,14 @@
 
 enum {
     THREADS_MAX = EXPLORE_THREADS_MAX,
+    MAIN = THREADS_MAX, /* setup and end */
     STACK_BYTES = 256 * 1024,
     TLS_MAX_BYTES = 512,
     BUFFER_MAX = 32,
     OPTIONS_MAX = 3 * THREADS_MAX,
     DECISIONS_MAX = 100000,
-    TRACE_MAX = 4096,        /* steps of a failed order that are shown */
-    STEPS_MAX = 100000,      /* of one order: more is taken for a thread that never ends */
+    TRACE_MAX = 4096,   /* steps of a failed order that are shown */
+    STEPS_MAX = 100000, /* of one order: more is taken for a thread that never ends */
     PLACES_MAX = 1 << 16,
     PAGE_BYTES_MIN = 4096,
 };
@@ -71,7 +72,7 @@ static struct explorer {
 
     bool is_running;
     size_t current;
-    struct thread threads[THREADS_MAX + 1]; /* the last: setup and end */
+    struct thread threads[THREADS_MAX + 1];
     unsigned preemptions_left;
     unsigned delays_left;
     uint64_t n_changes;
@@ -94,7 +95,7 @@ static struct explorer {
     uint64_t n_orders;
     size_t n_steps_most;
     struct timespec began;
-} *explorer;
+} * explorer;
 
 static struct thread *running(void)
 {
@@ -295,12 +296,12 @@ static void options_find(struct options *options)
     if (i_can)
         option_add(options, OPTION_RUN, me, false);
     for (size_t i = 0; i < n; i++) {
-        if (i != me && can_run(&explorer->threads[i]) &&
-            (!i_can || explorer->preemptions_left > 0))
+        if (i != me && can_run(&explorer->threads[i]) && (!i_can || explorer->preemptions_left > 0))
             option_add(options, OPTION_RUN, i, i_can);
     }
+    /* Whether a thread's own stores have been made it cannot tell itself. */
     for (size_t i = 0; i < n; i++) {
-        if (explorer->threads[i].n_stores > 0)
+        if ((i != me || !i_can) && explorer->threads[i].n_stores > 0)
             option_add(options, OPTION_STORE, i, false);
     }
 }
@@ -322,8 +323,10 @@ static void options_find_idle(struct options *options)
             option_add(options, OPTION_RUN, i, false);
         }
     }
+    if (all_done)
+        explore_barrier();
     if (options->n == 0 && all_done)
-        option_add(options, OPTION_RUN, explorer->model->n_threads, false);
+        option_add(options, OPTION_RUN, MAIN, false);
     if (options->n == 0)
         fail("threads wait for each other for ever");
     if (++explorer->n_idle == STEPS_MAX)
@@ -341,7 +344,7 @@ static void schedule(void)
         size_t chosen = decide(options.n);
         size_t number = options.all[chosen].thread;
         if (options.all[chosen].kind == OPTION_STORE) {
-            store_oldest(&explorer->threads[number]);
+            store_all(&explorer->threads[number]);
             continue;
         }
         explorer->preemptions_left -= options.all[chosen].preempts;
@@ -564,7 +567,7 @@ static void order_run(void)
     size_t n = explorer->model->n_threads;
     char tls[THREADS_MAX + 1][TLS_MAX_BYTES];
     restore();
-    for (size_t i = 0; i <= n; i++)
+    for (size_t i = 0; i <= MAIN; i++)
         memcpy(tls[i], explorer->threads[i].tls, tls_bytes());
     for (size_t i = 0; i < n; i++)
         thread_begin(&explorer->threads[i]);
@@ -573,11 +576,11 @@ static void order_run(void)
     explorer->preemptions_left = explorer->preemptions;
     explorer->delays_left = explorer->delays;
     explorer->is_running = true;
-    explorer->threads[n].state = DONE;
+    explorer->threads[MAIN].state = DONE;
     schedule(); /* comes back when all have ended */
     explorer->is_running = false;
     explorer->model->end();
-    for (size_t i = 0; i <= n; i++)
+    for (size_t i = 0; i <= MAIN; i++)
         memcpy(explorer->threads[i].tls, tls[i], tls_bytes());
     if (explorer->n_steps > explorer->n_steps_most)
         explorer->n_steps_most = explorer->n_steps;
@@ -603,18 +606,18 @@ static void explore(void)
 static void prepare(void)
 {
     const struct model *model = explorer->model;
-    for (size_t i = 0; i <= model->n_threads; i++) {
+    for (size_t i = 0; i <= MAIN; i++) {
         explorer->threads[i].stack = malloc(STACK_BYTES);
         memcpy(explorer->threads[i].tls, __start_model_tls, tls_bytes());
     }
-    explorer->current = model->n_threads;
+    explorer->current = MAIN;
     if (model->setup != NULL)
         model->setup();
-    for (size_t i = 0; model->prepare != NULL && i < model->n_threads; i++) {
+    for (size_t i = 0; model->prepare != NULL && i < model->n_threads + model->n_before; i++) {
         become(i);
         model->prepare(i);
     }
-    become(model->n_threads);
+    become(MAIN);
 }
 
 static const struct model *model_named(const char *name, const struct model *models, size_t n)
@@ -660,8 +663,8 @@ static void read_arguments(int argc, char **argv, const struct model *models, si
 
 int explore_main(int argc, char **argv, const struct model *models, size_t n_models)
 {
-    explorer = mmap(NULL, sizeof *explorer, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                    0);
+    explorer =
+        mmap(NULL, sizeof *explorer, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (explorer == MAP_FAILED || tls_bytes() > TLS_MAX_BYTES) {
         perror("explore");
         return EXIT_FAILURE;

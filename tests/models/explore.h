@@ -16,7 +16,8 @@
 
 struct model {
     const char *name;
-    size_t n_threads;     /* at most EXPLORE_THREADS_MAX */
+    size_t n_threads;
+    size_t n_before; /* threads that are prepared after these and do no more: for what they leave */
     unsigned preemptions; /* bound, unless the command line has another */
     unsigned delays;      /* the same for how often a store waits in an empty store buffer */
 
@@ -28,6 +29,7 @@ struct model {
     void (*end)(void);             /* all threads have ended: does all hold? */
 };
 
+/* Of both kinds. */
 enum { EXPLORE_THREADS_MAX = 4 };
 
 /*
@@ -38,15 +40,22 @@ enum { EXPLORE_THREADS_MAX = 4 };
 int explore_main(int argc, char **argv, const struct model *models, size_t n_models);
 
 /* For threads and ends: what must hold. */
-#define holds(condition)                                                                           \
-    ((condition) ? (void)0 : explore_failed(__FILE__, __LINE__, #condition))
+#define holds(condition) ((condition) ? (void)0 : explore_failed(__FILE__, __LINE__, #condition))
 __attribute__((noreturn)) void explore_failed(const char *file, int line, const char *what);
 
-/* The thread that runs; n_threads in setup and end. */
+/* The thread that runs; EXPLORE_THREADS_MAX in setup and end. */
 size_t explore_thread(void);
 
 /* Another thread may go on here: in critical sections of models' own. */
 void explore_pause(void);
+
+/* ---- system.c ---- */
+
+/* For setup and prepare: time goes by. */
+void system_clock_add(uint64_t ms);
+
+/* What libc does at the end of this thread for whoever has asked it to. */
+void system_thread_end(void);
 
 /* ---- for seam/ and system.c ---- */
 

@@ -86,9 +86,9 @@ static void check_taken(void)
 }
 
 static const struct model models[] = {
-    {"alloc-and-free", 3, 4, 0, NULL, NULL, alloc_and_free, check_empty},
-    {"alloc-two", 2, 6, 0, NULL, NULL, alloc_two, check_empty},
-    {"put-off", 3, 5, 0, NULL, NULL, put_off_and_take, check_taken},
+    {"alloc-and-free", 3, 0, 3, 0, NULL, NULL, alloc_and_free, check_empty},
+    {"alloc-two", 2, 0, 4, 0, NULL, NULL, alloc_two, check_empty},
+    {"put-off", 3, 0, 5, 0, NULL, NULL, put_off_and_take, check_taken},
 };
 
 int main(int argc, char **argv)

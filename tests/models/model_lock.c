@@ -65,9 +65,9 @@ static void check_free(void)
 }
 
 static const struct model models[] = {
-    {"take", 3, 6, 0, NULL, NULL, take, check_free},
-    {"take-twice", 2, 8, 0, NULL, NULL, take_twice, check_free},
-    {"take-or-try", 3, 5, 0, NULL, NULL, take_or_try, check_free},
+    {"take", 3, 0, 4, 0, NULL, NULL, take, check_free},
+    {"take-twice", 2, 0, 8, 0, NULL, NULL, take_twice, check_free},
+    {"take-or-try", 3, 0, 4, 0, NULL, NULL, take_or_try, check_free},
 };
 
 int main(int argc, char **argv)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The kernel of the modelled threads, wrapped at link time (ld --wrap, see CMakeLists.txt). Memory is
- * of a variable, so that it is as it was when the next order begins. Time stands still.
+ * of a variable, so that it is as it was when the next order begins. Time stands
+ * still while threads run.
  */
 #include "explore.h"
 #include "os/process.h"
@@ -34,6 +35,8 @@ long __wrap_sys_barrier(void);
 long __wrap_sys_yield(void);
 long __real_sys_write(int fd, const void *text, size_t bytes);
 long __wrap_sys_write(int fd, const void *text, size_t bytes);
+bool __wrap_os_thread_at_exit_init(void (*function)(void *));
+bool __wrap_os_thread_at_exit(const void *value);
 uint64_t __wrap_os_clock_ms(void);
 uint64_t __wrap_os_clock_ns(void);
 uint64_t __wrap_os_random_bits(void);
@@ -145,17 +148,50 @@ long __wrap_sys_write(int fd, const void *text, size_t bytes)
     return is_fatal ? __real_sys_write(fd, text, bytes) : (long)bytes;
 }
 
+static uint64_t clock_ms = 1000;
+
+void system_clock_add(uint64_t ms)
+{
+    clock_ms += ms;
+}
+
 uint64_t __wrap_os_clock_ms(void)
 {
-    return 1000;
+    return clock_ms;
 }
 
 uint64_t __wrap_os_clock_ns(void)
 {
-    return 1000000000;
+    return clock_ms * 1000000;
 }
 
 uint64_t __wrap_os_random_bits(void)
 {
     return 42;
+}
+
+/* ---- the ends of threads ---- */
+
+static void (*destructor)(void *);
+static THREAD_LOCAL const void *destructor_value;
+
+bool __wrap_os_thread_at_exit_init(void (*function)(void *))
+{
+    destructor = function;
+    return true;
+}
+
+bool __wrap_os_thread_at_exit(const void *value)
+{
+    destructor_value = value;
+    return true;
+}
+
+void system_thread_end(void)
+{
+    while (destructor_value != NULL) {
+        void *value = (void *)(uintptr_t)destructor_value;
+        destructor_value = NULL;
+        destructor(value);
+    }
 }
