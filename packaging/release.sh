@@ -19,10 +19,10 @@ archive=$("$here/tarball.sh" "$commit" "$directory")
 SOURCE_DATE_EPOCH=$(git -C "$here" log -1 --format=%ct "$commit")
 export SOURCE_DATE_EPOCH
 tar -xzf "$archive" -C "$scratch" --strip-components=1
-cmake -S "$scratch" -B "$scratch/build" -DCMAKE_INSTALL_PREFIX=/usr \
+cmake -S "$scratch" -B "$scratch/build" -G Ninja -DCMAKE_INSTALL_PREFIX=/usr \
     -DPOOLALLOC_BUILD_TESTS=OFF -DPOOLALLOC_BUILD_BENCH=OFF \
     "-DCMAKE_C_FLAGS=-ffile-prefix-map=$scratch=." >"$scratch/log"
-cmake --build "$scratch/build" -j "$(nproc)" >>"$scratch/log" || { cat "$scratch/log"; exit 1; }
+cmake --build "$scratch/build" >>"$scratch/log" || { cat "$scratch/log"; exit 1; }
 (cd "$scratch/build" && cpack -G DEB -B "$scratch/packages" >>"$scratch/log") ||
     { cat "$scratch/log"; exit 1; }
 echo "$archive"

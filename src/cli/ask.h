@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Asks a running process for a dump, which works if it was started with the library, dump= a file,
- * dump_format=json and dump_signal=. All of that is read from /proc, and nothing is sent to a process
- * that would not know what to do with it: most signals end one that does not catch them.
+ * dump_format=json and dump_signal=. All of that is read from /proc, and nothing is sent to a
+ * process that would not know what to do with it: most signals end one that does not catch them.
  */
 #ifndef POOLALLOC_CLI_ASK_H
 #define POOLALLOC_CLI_ASK_H

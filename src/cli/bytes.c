@@ -83,7 +83,8 @@ void bytes_printf(struct bytes *bytes, const char *format, ...)
     va_end(arguments);
 }
 
-/* Control characters of ASCII, and the second byte of those that Latin-1 adds (U+0080 to U+009F). */
+/* Control characters of ASCII, and the second byte of those that Latin-1 adds (U+0080 to
+ * U+009F). */
 static bool is_command(const char *at)
 {
     unsigned char c = (unsigned char)at[0];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The commands, each a function that gets its arguments as main does, its own name first, and returns
- * what the command exits with.
+ * The commands, each a function that gets its arguments as main does, its own name first, and
+ * returns what the command exits with.
  */
 #ifndef POOLALLOC_CLI_COMMANDS_H
 #define POOLALLOC_CLI_COMMANDS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A dump that a process has written with dump_format=json, as LD_PRELOAD.md describes it. Figures are
- * asked for by name: one that a newer library has added is there, one that is missing is 0.
+ * A dump that a process has written with dump_format=json, as LD_PRELOAD.md describes it. Figures
+ * are asked for by name: one that a newer library has added is there, one that is missing is 0.
  */
 #ifndef POOLALLOC_CLI_DUMP_H
 #define POOLALLOC_CLI_DUMP_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an ELF file says of itself that matters for preloading. The file may be damaged: every offset
- * is checked against its size.
+ * What an ELF file says of itself that matters for preloading. The file may be damaged: every
+ * offset is checked against its size.
  */
 #ifndef POOLALLOC_CLI_ELF_H
 #define POOLALLOC_CLI_ELF_H
@@ -29,8 +29,8 @@ void elf_look(struct elf *elf, const void *at, size_t n);
 /* A library that the file needs, whose name begins so. */
 bool elf_needs(const struct elf *elf, const char *library);
 
-/* The file defines a symbol of this name. Exported: for the loader, so that calls of other libraries
- * come to it; else also where only its own code sees it, if it isn't stripped. */
+/* The file defines a symbol of this name. Exported: for the loader, so that calls of other
+ * libraries come to it; else also where only its own code sees it, if it isn't stripped. */
 bool elf_exports(const struct elf *elf, const char *symbol);
 bool elf_defines(const struct elf *elf, const char *symbol);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The report's page: text with its special characters escaped, and pictures in SVG. No scripts, nothing
- * that is loaded from elsewhere.
+ * The report's page: text with its special characters escaped, and pictures in SVG. No scripts,
+ * nothing that is loaded from elsewhere.
  */
 #ifndef POOLALLOC_CLI_HTML_H
 #define POOLALLOC_CLI_HTML_H
@@ -21,7 +21,8 @@ struct html_key {
 };
 void html_legend(struct bytes *out, const struct html_key *keys, int n);
 
-/* A picture with axes. Values of y from 0 to y_most; named by a figure's name, as in cli/figure.h. */
+/* A picture with axes. Values of y from 0 to y_most; named by a figure's name, as in
+ * cli/figure.h. */
 struct chart {
     struct bytes *out;
     const char *y_figure;

@@ -253,8 +253,8 @@ static bool read_number(struct reader *reader, struct json_value *value)
         if (!skip_digits(reader))
             return false;
     }
-    bool is_count =
-        !is_negative && reader->at == integer_end && count_of_digits(first, integer_end, &value->count);
+    bool is_count = !is_negative && reader->at == integer_end &&
+                    count_of_digits(first, integer_end, &value->count);
     value->kind = is_count ? JSON_COUNT : JSON_NUMBER;
     if (!is_count)
         value->count = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads JSON (RFC 8259) of any origin. What is not JSON is refused with the place and the reason, as is
- * what is nested deeper than 64 or has more than a million values. Strings come out as UTF-8 without
- * zero bytes: what is no UTF-8 in them becomes '?', an escaped zero U+FFFD.
+ * Reads JSON (RFC 8259) of any origin. What is not JSON is refused with the place and the reason,
+ * as is what is nested deeper than 64 or has more than a million values. Strings come out as UTF-8
+ * without zero bytes: what is no UTF-8 in them becomes '?', an escaped zero U+FFFD.
  */
 #ifndef POOLALLOC_CLI_JSON_H
 #define POOLALLOC_CLI_JSON_H

@@ -14,7 +14,8 @@ static const char *const places[] = {
     "/../lib/libpoolalloc.so." POOLALLOC_SOVERSION,
 };
 
-/* With its directory resolved, but not its own name, which outlives an update. False: it isn't there. */
+/* With its directory resolved, but not its own name, which outlives an update. False: it isn't
+ * there. */
 static bool whole_path(const char *name, struct bytes *file)
 {
     struct bytes directory = {0};

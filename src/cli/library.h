@@ -7,7 +7,8 @@
 
 #include "cli/bytes.h"
 
-/* Its absolute path; ends the command if there is none. `told`: where the user says it is, or NULL. */
+/* Its absolute path; ends the command if there is none. `told`: where the user says it is, or
+ * NULL. */
 void library_find(const char *told, struct bytes *file);
 
 /* Puts it behind what LD_PRELOAD holds, and `conf` behind what POOLALLOC_CONF holds. */

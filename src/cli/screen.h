@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What stdout is: a terminal of some size that takes colours, or a file, for which lines are 80 long.
+ * What stdout is: a terminal of some size that takes colours, or a file, for which lines are 80
+ * long.
  */
 #ifndef POOLALLOC_CLI_SCREEN_H
 #define POOLALLOC_CLI_SCREEN_H

@@ -159,6 +159,19 @@ static void test_depth(void **unused)
     check_refused(text, 1, JSON_DEPTH_MAX + 2, "nested too deeply");
 }
 
+/* What is side by side is no deeper for it. */
+static void test_many_side_by_side(void **unused)
+{
+    struct bytes text = {0};
+    (void)unused;
+    bytes_add_text(&text, "[[]");
+    for (int i = 0; i < 2 * JSON_DEPTH_MAX; i++)
+        bytes_add_text(&text, ",[]");
+    bytes_add_text(&text, "]");
+    check_kind(text.at, JSON_ARRAY, 0);
+    bytes_free(&text);
+}
+
 static void test_too_many_values(void **unused)
 {
     size_t n = 2 * (size_t)JSON_VALUES_MAX + 2;
@@ -352,7 +365,8 @@ static void look_at(const void *at, size_t n)
         assert_non_null(strchr(elf.interpreter, '/'));
 }
 
-/* This program, its headers damaged; what the damage may lead to is all in memory of just its size. */
+/* This program, its headers damaged; what the damage may lead to is all in memory of just its
+ * size. */
 static void test_damaged_programs(void **unused)
 {
     enum { TIMES = 400, HEAD = 4096 };
@@ -393,11 +407,17 @@ static void test_damaged_programs(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),           cmocka_unit_test(test_strings),
-        cmocka_unit_test(test_what_is_no_json),  cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_too_many_values),  cmocka_unit_test(test_members),
-        cmocka_unit_test(test_what_is_no_dump),  cmocka_unit_test(test_absurd_figures),
-        cmocka_unit_test(test_figures),          cmocka_unit_test(test_damaged_dumps),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_what_is_no_json),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_many_side_by_side),
+        cmocka_unit_test(test_too_many_values),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_what_is_no_dump),
+        cmocka_unit_test(test_absurd_figures),
+        cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_damaged_dumps),
         cmocka_unit_test(test_damaged_programs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

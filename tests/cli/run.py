@@ -356,6 +356,13 @@ def case_asks():
         ["[a]*?\\.json", "plain.json", *glob.glob("d.*.json"), *glob.glob("cli_program.?.json")]),
         "files")
     equal(len(glob.glob("cli_program.?.json")), 3, "dumps with a number")
+    # A file of another user's is no dump of the process, however new it is.
+    make_dump("other.99.json", program="other")
+    if os.geteuid() == 0:
+        os.chown("other.99.json", 65534, -1)
+        os.utime("other.99.json", (2**31, 2**31))
+        with Running(f"dump=other.%n.json,{ASKABLE}") as process:
+            holds(run("stat", str(process.pid)).stdout, f"process {process.pid}: dump 1")
     # As `run --stat` starts it.
     process = subprocess.Popen([COMMAND, "run", "--stat", PROGRAM], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, env=environment())
