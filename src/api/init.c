@@ -4,6 +4,7 @@
  * -z initfirst): handlers of fork and options. malloc works before it.
  */
 #include "conf/options.h"
+#include "heap/checked.h"
 #include "heap/heap.h"
 #include "obs/dump.h"
 #include "os/process.h"
@@ -28,6 +29,7 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
                       NULL);
         return;
     }
+    checked_start();
     dump_init();
     heap_background_start();
 }

@@ -5,7 +5,7 @@
  */
 #include "heap/alloc.h"
 
-#include "conf/options.h"
+#include "heap/checked.h"
 #include "heap/emergency.h"
 #include "mem/arena.h"
 #include "mem/large.h"
@@ -16,8 +16,9 @@
 #include <errno.h>
 #include <string.h>
 
-static const char free_of_no_block[] = "free of a pointer that is no block";
-static const char realloc_of_no_block[] = "realloc of a pointer that is no block";
+const char free_of_no_block[] = "free of a pointer that is no block";
+const char realloc_of_no_block[] = "realloc of a pointer that is no block";
+const char realloc_of_free[] = "realloc of a free block";
 
 /* ---- malloc ---- */
 
@@ -60,7 +61,7 @@ static void *alloc_in(struct heap *heap, unsigned class, size_t bytes)
     return LIKELY(heap != NULL) ? alloc_from(heap, class, bytes) : alloc_as_guest(class, bytes);
 }
 
-static void *alloc_class(unsigned class, size_t bytes)
+void *heap_take(unsigned class, size_t bytes)
 {
     return alloc_in(heap_attach(), class, bytes);
 }
@@ -72,12 +73,28 @@ static void *or_no_memory(void *p)
     return p;
 }
 
+/* NULL also where only the emergency area is left. */
+static void *or_emergency(void *p, size_t bytes, size_t align)
+{
+    if (UNLIKELY(p == NULL) && UNLIKELY(heap_is_inside()))
+        p = emergency_alloc(bytes, align);
+    return or_no_memory(p);
+}
+
+void *alloc_slow_of(size_t bytes, unsigned family)
+{
+    if (UNLIKELY(options.check))
+        return or_emergency(checked_alloc(bytes, 1, family), bytes, 1);
+    return alloc_slow(bytes);
+}
+
 NOINLINE void *alloc_slow(size_t bytes)
 {
+    if (UNLIKELY(options.check))
+        return or_emergency(checked_alloc(bytes, 1, FAMILY_MALLOC), bytes, 1);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, 1));
-    void *p =
-        bytes <= CLASS_MAX_BYTES ? alloc_class(class_of(bytes), bytes) : large_alloc(bytes, 1);
+    void *p = bytes <= CLASS_MAX_BYTES ? heap_take(class_of(bytes), bytes) : large_alloc(bytes, 1);
     heap_finish();
     return or_no_memory(p);
 }
@@ -104,8 +121,18 @@ static void *emergency_alloc_zeroed(size_t bytes)
     return p != NULL ? memset(p, 0, bytes) : NULL;
 }
 
+static void *checked_zeroed(size_t bytes)
+{
+    void *p = checked_alloc_zeroed(bytes);
+    if (UNLIKELY(p == NULL) && UNLIKELY(heap_is_inside()))
+        p = emergency_alloc_zeroed(bytes);
+    return or_no_memory(p);
+}
+
 void *heap_alloc_zeroed(size_t bytes)
 {
+    if (UNLIKELY(options.check))
+        return checked_zeroed(bytes);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc_zeroed(bytes));
     void *p = bytes <= CLASS_MAX_BYTES ? alloc_class_zeroed(bytes) : large_alloc_zeroed(bytes);
@@ -129,7 +156,7 @@ static void *alloc_aligned(size_t align, size_t bytes)
     unsigned class = class_of(need);
     while (class_bytes(class) % align != 0)
         class ++;
-    return alloc_class(class, bytes);
+    return heap_take(class, bytes);
 }
 
 /* Slabs are aligned to 64 KiB, so blocks of a class are aligned to what divides its size. */
@@ -137,6 +164,8 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
 {
     if (align <= BLOCK_ALIGN)
         return heap_alloc(bytes);
+    if (UNLIKELY(options.check))
+        return or_emergency(checked_alloc(bytes, align, FAMILY_MALLOC), bytes, align);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, align));
     void *p = alloc_aligned(align, bytes);
@@ -164,41 +193,47 @@ static void free_into_bin(struct heap *heap, struct block *block, unsigned class
         heap_look_at_bin(heap, class);
 }
 
+void heap_give_to(struct heap *heap, struct block *block, struct place place)
+{
+    if (heap->number == place.owner)
+        free_into_bin(heap, block, place.class);
+    else
+        heap_free_remote_now(heap, block, place.class, place.owner);
+}
+
 NOINLINE static void free_as_guest(struct block *block, struct place place)
 {
     struct heap *host = heap_visit();
     if (host == NULL)
         return; /* no memory even for one heap: the block is lost, the program goes on */
-    if (host->number == place.owner)
-        free_into_bin(host, block, place.class);
-    else
-        heap_free_remote_now(host, block, place.class, place.owner);
+    heap_give_to(host, block, place);
     heap_visit_end(host);
 }
 
-/* Whether a block can begin there. Whether it is live, only its seal can tell. */
-static bool is_block(struct place place)
+bool heap_is_block(struct place place)
 {
     return class_is_block_start(class_reciprocal_table[place.class], place.offset) &&
            place.offset + class_bytes(place.class) <= UNIT_BYTES;
 }
 
-/* Ends the process unless p can be another allocator's block. */
-static void check_foreign(const void *p, const char *fault)
+/* A fault unless p can be another allocator's block. */
+static bool is_foreign(const void *p, const char *fault)
 {
-    if (options.foreign == FOREIGN_ABORT || !os_foreign_is_libc_block(p))
-        panic(fault, p, 0);
+    if (options.foreign != FOREIGN_ABORT && os_foreign_is_libc_block(p))
+        return true;
+    fault_report_plain(fault, p, 0);
+    return false;
 }
 
 COLD static void free_foreign(void *p)
 {
     if (options.foreign == FOREIGN_IGNORE)
         return;
-    check_foreign(p, free_of_no_block);
-    os_foreign_free(p);
+    if (is_foreign(p, free_of_no_block))
+        os_foreign_free(p);
 }
 
-static void free_small(struct block *block, struct place place)
+void heap_give(struct block *block, struct place place)
 {
     struct heap *heap = heap_attach();
     if (UNLIKELY(heap == NULL)) {
@@ -217,30 +252,38 @@ static void free_small(struct block *block, struct place place)
 /* Every block that a handler could not free itself is freed in the next call that can. */
 COLD static void free_put_off(void)
 {
+    static const struct freeing freeing = {FAMILY_UNKNOWN, SIZE_MAX, 1};
     struct block *block = emergency_put_off_take();
     while (block != NULL) {
         struct block *next = block->next;
-        free_slow(block);
+        free_slow_as(block, &freeing);
         block = next;
     }
 }
 
-NOINLINE void free_slow(void *p)
+static bool free_unchecked(void *p, struct place place)
+{
+    if (UNLIKELY(!place.is_slab))
+        return large_free(p);
+    if (UNLIKELY(!heap_is_block(place)))
+        fault_report_plain(free_of_no_block, p, class_bytes(place.class));
+    else
+        heap_give(p, place);
+    return true;
+}
+
+void free_slow_as(void *p, const struct freeing *freeing)
 {
     if (p == NULL)
         return;
+    uint32_t site = UNLIKELY(options.track) ? checked_call_site() : 0;
     if (UNLIKELY(!heap_enter())) {
         emergency_free(p);
         return;
     }
     struct place place = map_place((uintptr_t)p);
-    bool done = true;
-    if (UNLIKELY(!place.is_slab))
-        done = large_free(p);
-    else if (UNLIKELY(!is_block(place)))
-        panic(free_of_no_block, p, class_bytes(place.class));
-    else
-        free_small(p, place);
+    bool done = LIKELY(options.check == CHECK_OFF) ? free_unchecked(p, place)
+                                                   : checked_free(p, place, freeing, site);
     heap_finish();
     if (UNLIKELY(!done) && !emergency_free_own(p))
         free_foreign(p);
@@ -248,10 +291,15 @@ NOINLINE void free_slow(void *p)
         free_put_off();
 }
 
+NOINLINE void free_slow(void *p)
+{
+    static const struct freeing freeing = {FAMILY_MALLOC, SIZE_MAX, 1};
+    free_slow_as(p, &freeing);
+}
+
 /* ---- realloc and friends ---- */
 
-/* NULL: no large block begins there. Inside already, it is not looked for long. */
-static struct span *large_at(const void *p)
+struct span *heap_large_at(const void *p)
 {
     if (UNLIKELY(!heap_enter()))
         return arena_large_at_soon(p);
@@ -262,10 +310,12 @@ static struct span *large_at(const void *p)
 
 size_t heap_usable_size(void *p)
 {
+    if (UNLIKELY(options.check) && checked_knows(p))
+        return checked_usable_size(p);
     struct place place = map_place((uintptr_t)p);
     if (LIKELY(place.is_slab))
-        return is_block(place) ? class_bytes(place.class) : 0;
-    const struct span *span = large_at(p);
+        return heap_is_block(place) ? class_bytes(place.class) : 0;
+    const struct span *span = heap_large_at(p);
     if (span != NULL)
         return span_bytes(span);
     size_t usable = emergency_usable_size(p);
@@ -317,17 +367,20 @@ static bool is_good_fit(size_t bytes, size_t usable)
 static void *realloc_small(struct block *block, struct place place, size_t bytes)
 {
     size_t usable = class_bytes(place.class);
-    if (UNLIKELY(!is_block(place)))
-        panic(realloc_of_no_block, block, usable);
+    if (UNLIKELY(!heap_is_block(place))) {
+        fault_report_plain(realloc_of_no_block, block, usable);
+        return or_no_memory(NULL);
+    }
     /* The caller is about to use the block, so looking at it costs no cache miss here. */
     if (UNLIKELY(block_is_sealed(block, block->next, block_secret)))
-        panic("realloc of a free block", block, usable);
+        panic(realloc_of_free, block, usable);
     return is_good_fit(bytes, usable) ? block : realloc_by_copy(block, usable, bytes);
 }
 
 COLD static void *realloc_foreign(void *p, size_t bytes)
 {
-    check_foreign(p, realloc_of_no_block);
+    if (!is_foreign(p, realloc_of_no_block))
+        return or_no_memory(NULL);
     if (options.foreign == FOREIGN_FORWARD)
         return os_foreign_realloc(p, bytes);
     void *to = heap_alloc(bytes);
@@ -344,6 +397,8 @@ static void *realloc_inside(void *p, size_t bytes)
 
 static void *realloc_block(void *p, size_t bytes)
 {
+    if (UNLIKELY(options.check) && checked_knows(p))
+        return checked_realloc(p, bytes);
     struct place place = map_place((uintptr_t)p);
     if (LIKELY(place.is_slab))
         return realloc_small(p, place, bytes);

@@ -27,6 +27,11 @@
 
 void *alloc_slow(size_t bytes);
 void free_slow(void *p);
+
+/* The same for C++'s operators, and for calls that say what they think of the block. */
+struct freeing;
+void *alloc_slow_of(size_t bytes, unsigned family);
+void free_slow_as(void *p, const struct freeing *freeing);
 void free_look_at_bin(void *p, size_t scaled);
 
 /* As C has calloc and realloc. */
@@ -41,6 +46,24 @@ size_t heap_usable_size(void *p);
 
 /* What it would say of a block of so many bytes; 0: there is none. */
 size_t heap_good_size(size_t bytes);
+
+/* ---- below all of these: for checked.c ---- */
+
+extern const char free_of_no_block[];
+extern const char realloc_of_no_block[];
+extern const char realloc_of_free[];
+
+/* A block of this class out of the thread's heap, or, as a guest, another's; and back to where it
+ * belongs, or into the bins of `heap`, which is the caller's to use. Inside. */
+void *heap_take(unsigned class, size_t bytes);
+void heap_give(struct block *block, struct place place);
+void heap_give_to(struct heap *heap, struct block *block, struct place place);
+
+/* Whether a block can begin there. Whether it is live, only its seal can tell. */
+bool heap_is_block(struct place place);
+
+/* NULL: no large block begins at p. Inside already, it is not looked for long. */
+struct span *heap_large_at(const void *p);
 
 /* Pops the bin's head, or NULL: the bin is empty, or its head's link was written over. */
 ALWAYS_INLINE void *bin_pop(struct front *front, struct bin *bin)

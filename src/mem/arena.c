@@ -177,7 +177,7 @@ static struct span *take_locked(enum span_kind kind, size_t n_pages, size_t alig
     uintptr_t base = aligned_start(span, n_pages, align_pages);
     size_t n_touched = free_cut(span, base, base + (n_pages << PAGE_SHIFT));
     note_taken(n_pages, n_touched);
-    span->kind = (uint8_t)kind;
+    span_become(span, kind);
     span->n_dirty = (uint8_t)n_touched;
     span_register(span);
     return span;
@@ -547,7 +547,7 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
     lock_take(&arena.lock);
     if (map_cover(base, PAGE_BYTES) && spares_fill()) {
         span = spare_get();
-        span->kind = SPAN_DIRECT;
+        span_become(span, SPAN_DIRECT);
         span->was_zero = true;
         direct_register_locked(span, base, all);
         if (base + all == arena.lowest)
@@ -601,7 +601,7 @@ bool arena_resize_direct(struct span *span, size_t bytes)
  * like everything else. False: it would be discarded at once, or there is no memory to know it. */
 static bool direct_join_locked(struct span *span)
 {
-    if (free_spans.dirty_pages + span->n_pages > dirty_pages_max() ||
+    if (span->large.is_guarded || free_spans.dirty_pages + span->n_pages > dirty_pages_max() ||
         !map_cover(span->base, span_bytes(span)))
         return false;
     mapped_add(span->n_pages);

@@ -33,6 +33,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 
+struct entry;
 struct span;
 
 enum {
@@ -63,6 +64,9 @@ struct leaf {
     struct span *spans[LEAF_PAGES];
     /* [lock: arena] One bit a page: it may hold something else than zeroes. */
     uint64_t touched[LEAF_PAGES / 64];
+    /* What the checked mode knows of each slab's blocks (ledger.h), or NULL. Set before M1 and cleared
+     * after M4, by the owner. */
+    _Atomic(struct entry *) ledgers[LEAF_UNITS];
     /* [lock: arena] Slabs in each extent of which every block has been handed out. */
     uint8_t n_full[LEAF_EXTENTS];
 };

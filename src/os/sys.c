@@ -86,6 +86,16 @@ long sys_open_new(const char *path)
                0644);
 }
 
+long sys_open_read(const char *path)
+{
+    return RAW(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+}
+
+long sys_read(int fd, void *to, size_t bytes)
+{
+    return RAW(SYS_read, fd, to, bytes);
+}
+
 long sys_close(int fd)
 {
     return RAW(SYS_close, fd);
@@ -241,6 +251,11 @@ long sys_signals_unblock(uint64_t signals)
 long sys_signal_self(int signal, const void *info)
 {
     return RAW(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), signal, info);
+}
+
+void sys_trap(void)
+{
+    (void)RAW(SYS_tgkill, sys_getpid(), sys_gettid(), SIGTRAP);
 }
 
 /* The brk system call with an impossible address moves nothing and answers the current break. */

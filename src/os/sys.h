@@ -27,6 +27,8 @@ long sys_resize(void *p, size_t old_bytes, size_t new_bytes); /* mremap that sta
 long sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long sys_write(int fd, const void *text, size_t bytes);
 long sys_open_new(const char *path); /* create, exclusive, for writing, close on exec */
+long sys_open_read(const char *path);
+long sys_read(int fd, void *to, size_t bytes);
 long sys_close(int fd);
 /* Gives a file another name: only if nothing has it, or in its place, whatever that is. */
 long sys_rename_new(const char *from, const char *to);
@@ -59,6 +61,7 @@ uint64_t sys_signals_pending(void);
 long sys_signal_take(uint64_t signals, void *info);
 /* Sends a siginfo_t as it is, to this thread. */
 long sys_signal_self(int signal, const void *info);
+void sys_trap(void);           /* SIGTRAP to this thread */
 void *sys_program_break(void); /* the current end of the brk area */
 
 #endif
