@@ -25,6 +25,13 @@ struct options options = {
     .dump_what = DUMP_ALL,
 };
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to */
+void option_put(uint64_t *option, uint64_t value)
+{
+    if (os_fixed_open())
+        __atomic_store_n(option, value, __ATOMIC_RELAXED);
+}
+
 enum option_type { OPTION_NUMBER, OPTION_BYTES, OPTION_CHOICE, OPTION_TEXT };
 
 /* A number that may be given by name. */

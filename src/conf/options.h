@@ -3,12 +3,12 @@
  * Run-time options, from POOLALLOC_CONF="key=value,key=value".
  *
  * The table in options.c has one row an option; parser, help and tests come from it. Values are
- * read-only after start, but for two; before it, and where a value is refused, the defaults hold.
+ * read-only after start (os/fixed.h), until mallopt changes one of two; before it, and where a value is refused, the defaults hold.
  */
 #ifndef POOLALLOC_CONF_OPTIONS_H
 #define POOLALLOC_CONF_OPTIONS_H
 
-#include "base/compiler.h"
+#include "os/fixed.h"
 
 #include <stdbool.h>
 
@@ -57,7 +57,7 @@ struct options {
     uint64_t dump_replace;    /* files that were there before */
 };
 
-extern struct options options;
+extern struct options options FIXED;
 
 /* For the two that mallopt may change later: dirty_bytes and direct_bytes. */
 ALWAYS_INLINE uint64_t option_get(const uint64_t *option)
@@ -65,11 +65,8 @@ ALWAYS_INLINE uint64_t option_get(const uint64_t *option)
     return __atomic_load_n(option, __ATOMIC_RELAXED);
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to */
-ALWAYS_INLINE void option_put(uint64_t *option, uint64_t value)
-{
-    __atomic_store_n(option, value, __ATOMIC_RELAXED);
-}
+/* Makes all of them writable, for good. */
+void option_put(uint64_t *option, uint64_t value);
 
 /* Reads the value of POOLALLOC_CONF (may be NULL). Unknown keys and bad values get one warning line
  * each on fd 2 and change nothing. */

@@ -18,6 +18,7 @@
 
 const char free_of_no_block[] = "free of a pointer that is no block";
 const char realloc_of_no_block[] = "realloc of a pointer that is no block";
+const char free_of_wrong_size[] = "free with a wrong size";
 const char realloc_of_free[] = "realloc of a free block";
 
 /* ---- malloc ---- */
@@ -159,13 +160,20 @@ static void *alloc_aligned(size_t align, size_t bytes)
     return heap_take(class, bytes);
 }
 
+void *heap_alloc_aligned_of(size_t align, size_t bytes, unsigned family)
+{
+    if (LIKELY(options.check == CHECK_OFF))
+        return heap_alloc_aligned(align, bytes);
+    return or_emergency(checked_alloc(bytes, align, family), bytes, align);
+}
+
 /* Slabs are aligned to 64 KiB, so blocks of a class are aligned to what divides its size. */
 void *heap_alloc_aligned(size_t align, size_t bytes)
 {
     if (align <= BLOCK_ALIGN)
         return heap_alloc(bytes);
     if (UNLIKELY(options.check))
-        return or_emergency(checked_alloc(bytes, align, FAMILY_MALLOC), bytes, align);
+        return heap_alloc_aligned_of(align, bytes, FAMILY_MALLOC);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, align));
     void *p = alloc_aligned(align, bytes);
@@ -261,14 +269,26 @@ COLD static void free_put_off(void)
     }
 }
 
-static bool free_unchecked(void *p, struct place place)
+/* As far as the class can tell: a block may have been shrunk to half of it, or be aligned. */
+static void check_size(const void *p, struct place place, const struct freeing *freeing)
+{
+    size_t bytes = class_bytes(place.class);
+    bool is_too_small = freeing->align == 1 && bytes > BLOCK_ALIGN && freeing->bytes < bytes / 2;
+    if (freeing->bytes != SIZE_MAX && (freeing->bytes > bytes || is_too_small))
+        fault_report_plain(free_of_wrong_size, p, bytes);
+}
+
+static bool free_unchecked(void *p, struct place place, const struct freeing *freeing)
 {
     if (UNLIKELY(!place.is_slab))
         return large_free(p);
-    if (UNLIKELY(!heap_is_block(place)))
+    if (UNLIKELY(!heap_is_block(place))) {
         fault_report_plain(free_of_no_block, p, class_bytes(place.class));
-    else
-        heap_give(p, place);
+        return true;
+    }
+    if (UNLIKELY(freeing->bytes != SIZE_MAX))
+        check_size(p, place, freeing);
+    heap_give(p, place);
     return true;
 }
 
@@ -282,7 +302,7 @@ void free_slow_as(void *p, const struct freeing *freeing)
         return;
     }
     struct place place = map_place((uintptr_t)p);
-    bool done = LIKELY(options.check == CHECK_OFF) ? free_unchecked(p, place)
+    bool done = LIKELY(options.check == CHECK_OFF) ? free_unchecked(p, place, freeing)
                                                    : checked_free(p, place, freeing, site);
     heap_finish();
     if (UNLIKELY(!done) && !emergency_free_own(p))
@@ -324,6 +344,8 @@ size_t heap_usable_size(void *p)
 
 size_t heap_good_size(size_t bytes)
 {
+    if (UNLIKELY(options.check))
+        return bytes <= PTRDIFF_MAX ? bytes : 0;
     if (bytes <= CLASS_MAX_BYTES)
         return class_bytes(class_of(bytes));
     return bytes <= PTRDIFF_MAX ? round_up(bytes, max_size(os_page_bytes(), PAGE_BYTES)) : 0;

@@ -41,6 +41,7 @@ void *heap_realloc(void *p, size_t bytes);
 /* n bytes that read as zero. */
 void *heap_alloc_zeroed(size_t bytes);
 void *heap_alloc_aligned(size_t align, size_t bytes);
+void *heap_alloc_aligned_of(size_t align, size_t bytes, unsigned family);
 
 size_t heap_usable_size(void *p);
 
@@ -50,6 +51,7 @@ size_t heap_good_size(size_t bytes);
 /* ---- below all of these: for checked.c ---- */
 
 extern const char free_of_no_block[];
+extern const char free_of_wrong_size[];
 extern const char realloc_of_no_block[];
 extern const char realloc_of_free[];
 
@@ -101,25 +103,21 @@ ALWAYS_INLINE void *heap_alloc(size_t bytes)
     return LIKELY(p != NULL) ? p : alloc_slow(bytes);
 }
 
-/* slow(p) takes over where the fast path cannot. */
-ALWAYS_INLINE void heap_free_or(void *p, void (*slow)(void *))
+/* False: a slow path has to take over. */
+ALWAYS_INLINE bool heap_free_fast(void *p)
 {
     struct front *front = atomic_get_relaxed(&front_mine);
     uint64_t x = atomic_get_relaxed(&front->words[(uint32_t)(uintptr_t)p >> UNIT_SHIFT]);
     x ^= (uintptr_t)p;
     SETTLE(x);
     x ^= front->tag;
-    if (UNLIKELY(x >= (uint64_t)N_CLASSES << MAP_CLASS_SHIFT)) {
-        slow(p);
-        return;
-    }
+    if (UNLIKELY(x >= (uint64_t)N_CLASSES << MAP_CLASS_SHIFT))
+        return false;
     uint32_t offset = (uint16_t)x;
     SETTLE(offset);
     size_t scaled = x >> UNIT_SHIFT;
-    if (UNLIKELY(!class_is_block_start(bin_at(front, scaled)->reciprocal, offset))) {
-        slow(p);
-        return;
-    }
+    if (UNLIKELY(!class_is_block_start(bin_at(front, scaled)->reciprocal, offset)))
+        return false;
     SETTLE(front);
     struct block *block = p;
     struct block *next = bin_at(front, scaled)->head;
@@ -132,11 +130,13 @@ ALWAYS_INLINE void heap_free_or(void *p, void (*slow)(void *))
     SETTLE(front);
     if (UNLIKELY(counter_decrement_below_zero(&bin_at(front, scaled)->left)))
         free_look_at_bin(p, scaled);
+    return true;
 }
 
 ALWAYS_INLINE void heap_free(void *p)
 {
-    heap_free_or(p, free_slow);
+    if (UNLIKELY(!heap_free_fast(p)))
+        free_slow(p);
 }
 
 #endif

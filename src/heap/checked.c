@@ -342,14 +342,20 @@ static void hold(void *p, size_t bytes, hold_call *put)
 
 /* ---- taking back ---- */
 
+/* An alignment that is none is no block's. */
+static bool is_aligned(const void *p, size_t align)
+{
+    return is_power_of_two(align) && (uintptr_t)p % align == 0;
+}
+
 static void check_match(const struct subject *subject, struct entry_view view,
                         const struct freeing *freeing, uint32_t site)
 {
-    if (freeing->family != FAMILY_UNKNOWN && freeing->family != view.family)
+    if (!fault_families_match(freeing->family, view.family))
         fault_of_family("free by the wrong function", subject, freeing->family, site);
     else if (freeing->bytes != SIZE_MAX && freeing->bytes != view.bytes)
-        fault_in_call("free with a wrong size", subject, site);
-    else if ((uintptr_t)subject->p % freeing->align != 0)
+        fault_in_call(free_of_wrong_size, subject, site);
+    else if (!is_aligned(subject->p, freeing->align))
         fault_in_call("free with a wrong alignment", subject, site);
 }
 
@@ -523,7 +529,7 @@ void *checked_realloc(void *p, size_t bytes)
         return bad_realloc(realloc_of_no_block, &subject, site);
     if (UNLIKELY(view.state != ENTRY_LIVE))
         return bad_realloc(realloc_of_free, &subject, site);
-    if (UNLIKELY(view.family != FAMILY_MALLOC))
+    if (UNLIKELY(!fault_families_match(FAMILY_MALLOC, view.family)))
         fault_of_family("realloc of what malloc did not allocate", &subject, FAMILY_MALLOC, site);
     int saved_errno = errno;
     if (fits(&subject, bytes) && is_within_bounds(&subject, view.bytes) &&

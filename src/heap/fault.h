@@ -19,6 +19,14 @@ enum block_family {
     FAMILY_ALIGNED = 4, /* added to those of C++ */
 };
 
+/* Whether a block of the one may be freed by the other's function. */
+ALWAYS_INLINE bool fault_families_match(unsigned one, unsigned other)
+{
+    enum { KIND_BITS = 3 };
+    return one == other || (one & KIND_BITS) == FAMILY_UNKNOWN ||
+           (other & KIND_BITS) == FAMILY_UNKNOWN;
+}
+
 /* A call that does wrong, as far as it matters. */
 struct fault {
     const char *what;

@@ -26,6 +26,7 @@
 #include "mem/block.h"
 #include "mem/inbox.h"
 #include "mem/map.h"
+#include "os/fixed.h"
 #include "os/lock.h"
 
 enum {
@@ -132,7 +133,7 @@ extern THREAD_LOCAL _Atomic(struct front *) front_mine;
 extern THREAD_LOCAL struct front *front_own;
 
 /* All calls take the slow paths: checked.h. [const] after start */
-extern bool heap_is_checked;
+extern bool heap_is_checked FIXED;
 
 /* What this thread's fast paths may use outside of slow paths. */
 ALWAYS_INLINE struct front *front_outside(void)

@@ -39,6 +39,16 @@ long sys_protect_none(void *p, size_t bytes)
     return RAW(SYS_mprotect, p, bytes, PROT_NONE);
 }
 
+long sys_protect_write(void *p, size_t bytes)
+{
+    return RAW(SYS_mprotect, p, bytes, PROT_READ | PROT_WRITE);
+}
+
+long sys_protect_read(void *p, size_t bytes)
+{
+    return RAW(SYS_mprotect, p, bytes, PROT_READ);
+}
+
 long sys_discard(void *p, size_t bytes)
 {
     return RAW(SYS_madvise, p, bytes, MADV_DONTNEED);

@@ -17,6 +17,8 @@
 long sys_map(void *hint, size_t bytes);                       /* private, anonymous, read-write */
 long sys_unmap(void *p, size_t bytes);                        /* munmap */
 long sys_protect_none(void *p, size_t bytes);                 /* mprotect to PROT_NONE */
+long sys_protect_write(void *p, size_t bytes);                /* to be read and written */
+long sys_protect_read(void *p, size_t bytes);                 /* to be read only */
 long sys_discard(void *p, size_t bytes);                      /* MADV_DONTNEED */
 long sys_huge_on(void *p, size_t bytes);                      /* MADV_HUGEPAGE */
 long sys_huge_off(void *p, size_t bytes);                     /* MADV_NOHUGEPAGE */

@@ -57,7 +57,7 @@ static void test_records_are_aligned_zero_and_apart(void **state)
 static void body_reuse(void *argument)
 {
     (void)argument;
-    for (size_t bytes = 1; bytes <= META_REUSE_MAX_BYTES; bytes += 7) {
+    for (size_t bytes = 1; bytes <= META_REUSE_MAX_BYTES; bytes += 7 + bytes / 64) {
         void *one = meta_take(bytes);
         void *two = meta_take(bytes);
         size_t before = meta_bytes();
@@ -77,14 +77,20 @@ static void test_what_was_given_back_is_used_again(void **state)
     child_passes(body_reuse, NULL);
 }
 
+/* Each size at first, then an eighth more each time. */
+static size_t next_size(size_t bytes)
+{
+    return bytes + round_up(max_size(bytes / 8, 1), META_ALIGN);
+}
+
 /* A record is used again for its own size only, rounded up to the alignment. */
 static void body_reuse_by_size(void *argument)
 {
     (void)argument;
-    for (size_t bytes = META_ALIGN; bytes <= META_REUSE_MAX_BYTES; bytes += META_ALIGN) {
+    for (size_t bytes = META_ALIGN; bytes <= META_REUSE_MAX_BYTES; bytes = next_size(bytes)) {
         void *p = meta_take(bytes);
         meta_give(p, bytes - META_ALIGN + 1);
-        for (size_t other = META_ALIGN; other <= META_REUSE_MAX_BYTES; other += META_ALIGN) {
+        for (size_t other = META_ALIGN; other <= META_REUSE_MAX_BYTES; other = next_size(other)) {
             if (other != bytes)
                 check(meta_take(other) != p);
         }
