@@ -5,6 +5,7 @@
 #include "heap/alloc.h"
 #include "heap/emergency.h"
 #include "heap/held.h"
+#include "heap/live.h"
 #include "heap/sites.h"
 #include "mem/arena.h"
 #include "mem/large.h"
@@ -257,11 +258,23 @@ static void *take(const struct request *request)
     return subject.p;
 }
 
+/* What is held back may be what is missing. */
+COLD static void *take_at_last(const struct request *request)
+{
+    struct heap *heap = heap_attach();
+    if (heap == NULL || request->bytes > PTRDIFF_MAX)
+        return NULL;
+    heap_flush(heap);
+    return take(request);
+}
+
 static void *take_inside(const struct request *request)
 {
     if (UNLIKELY(!heap_enter()))
         return NULL;
     void *p = take(request);
+    if (UNLIKELY(p == NULL))
+        p = take_at_last(request);
     heap_finish();
     return p;
 }
@@ -475,6 +488,8 @@ size_t checked_usable_size(void *p)
 static bool fits(const struct subject *subject, size_t bytes)
 {
     size_t need = max_size(bytes, 1) + (finds_writes() ? SLACK_MIN_BYTES : 0);
+    if (bytes > PTRDIFF_MAX)
+        return false;
     if (subject->class_bytes != 0)
         return need <= CLASS_MAX_BYTES && class_bytes(class_of(need)) == subject->class_bytes;
     return bytes > CLASS_MAX_BYTES && bytes >= subject->room / 2 && need <= subject->room;
@@ -582,33 +597,41 @@ static bool make_ledgers(void)
     return true;
 }
 
-static void start_tracking(void)
+/* False: there are no stacks. Takes memory of the program's like any other call. */
+static bool start_tracking(void)
 {
-    if (options.check == CHECK_OFF)
-        options.check = CHECK_FREES;
-    if (os_stack_init() && sites_init())
-        return;
+    if (os_stack_init() && sites_init() && live_init())
+        return true;
     text_warn("track: no stacks are to be had here", NULL, NULL);
-    options.track = 0;
+    return false;
+}
+
+/* From here on no block may be handed out but by a checked call. */
+static bool start_checking(uint64_t level)
+{
+    if (!heap_enter())
+        return false;
+    bool is_ready = is_alone() && make_ledgers();
+    if (is_ready) {
+        options.check = level;
+        heap_is_checked = true;
+        fault_describe_all();
+    }
+    heap_leave();
+    return is_ready;
 }
 
 void checked_start(void)
 {
-    if (options.check == CHECK_OFF && !options.track)
+    uint64_t level = options.check;
+    if (level == CHECK_OFF && !options.track)
         return;
-    if (!heap_enter())
+    options.check = CHECK_OFF;
+    options.track = options.track && start_tracking();
+    if (level == CHECK_OFF && options.track)
+        level = CHECK_FREES;
+    if (level == CHECK_OFF || start_checking(level))
         return;
-    bool is_ready = is_alone() && make_ledgers();
-    heap_leave();
-    if (!is_ready) {
-        text_warn("check: cannot begin now, blocks are not checked", NULL, NULL);
-        options.check = CHECK_OFF;
-        options.track = 0;
-        return;
-    }
-    if (options.track)
-        start_tracking();
-    fault_describe_all();
-    heap_is_checked = true;
-    atomic_put_relaxed(&front_mine, (struct front *)&front_empty);
+    text_warn("check: cannot begin now, blocks are not checked", NULL, NULL);
+    options.track = 0;
 }

@@ -66,12 +66,12 @@ static void say_frame(uintptr_t address)
     struct os_symbol symbol = os_symbol_at(address - 1); /* the call, not what comes after it */
     text_add_address(text, (const void *)address);
     text_add(text, " ");
-    text_add(text, symbol.object);
-    text_add(text, " ");
     if (symbol.name != NULL)
         text_add(text, symbol.name);
     text_add(text, "+");
     text_add_address(text, (const void *)(symbol.offset + 1));
+    text_add(text, " ");
+    text_add(text, symbol.object);
     line_end(&line);
 }
 
@@ -160,10 +160,24 @@ static void say_option(void)
         say("POOLALLOC_CONF=track=on would tell who allocated and freed it");
 }
 
+/* Where in its block the address lies, if it is not the start. */
+static void say_inside(const void *p)
+{
+    struct line line;
+    struct place place = map_place((uintptr_t)p);
+    size_t inside = place.is_slab ? place.offset % class_bytes(place.class) : 0;
+    if (inside == 0)
+        return;
+    struct text *text = line_begin(&line, "inside of a block: byte ");
+    text_add_number(text, inside);
+    line_end(&line);
+}
+
 static void describe(const struct fault *fault)
 {
     if (fault->is_write)
         say_offset(fault);
+    say_inside(fault->p);
     if (fault->entry != NULL)
         say_entry(fault->entry);
     if (fault->family != FAMILY_UNKNOWN)

@@ -77,6 +77,11 @@ extern _Atomic(struct leaf *) map_root[1 << (ADDRESS_BITS - LEAF_SHIFT)];
 /* Makes the leaves for [base, base + bytes). False: no memory for them. [lock: arena] */
 bool map_cover(uintptr_t base, size_t bytes);
 
+/* Where the first region should lie: some way below the libraries, so that mappings of the program
+ * do not cut into our growth; at a random distance; and not just above a 4 GiB border, because a
+ * heap's fast path knows the slabs of one 4 GiB window. */
+uintptr_t map_first_region_end(void);
+
 ALWAYS_INLINE uint64_t map_tag(uint32_t owner)
 {
     return MAP_TAG_BIT | (uint64_t)owner << MAP_OWNER_SHIFT;

@@ -8,7 +8,6 @@
 #include "os/stack.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <link.h>
 #include <string.h>
 
@@ -192,7 +191,7 @@ struct os_symbol os_symbol_at(uintptr_t address)
     if (object == NULL)
         return (struct os_symbol){"?", NULL, address};
     /* The program itself has no name there. */
-    const char *file = object->l_name[0] != '\0' ? object->l_name : program_invocation_name;
+    const char *file = *object->l_name != 0 ? object->l_name : "program";
     size_t offset = address - object->l_addr;
     struct symbols symbols = symbols_in(object->l_addr, object->l_ld);
     const ElfW(Sym) *symbol = NULL;

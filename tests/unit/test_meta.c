@@ -197,27 +197,29 @@ static void test_guards_before_and_behind_a_chunk(void **state)
     child_passes(body_write_into_unguarded, NULL);
 }
 
+enum { RECORD_BYTES = 4096 };
+
 /* The nth map and all after it fail. */
 static void body_no_memory(void *argument)
 {
     size_t nth = *(size_t *)argument;
     size_t n = 0;
     fake_fail_from(FAKE_MAP, nth, ENOMEM);
-    while (n < MAX_TAKEN && (taken[n].p = meta_take(META_REUSE_MAX_BYTES)) != NULL) {
-        pattern_fill(taken[n].p, META_REUSE_MAX_BYTES, n);
+    while (n < MAX_TAKEN && (taken[n].p = meta_take(RECORD_BYTES)) != NULL) {
+        pattern_fill(taken[n].p, RECORD_BYTES, n);
         n++;
     }
     check(n < MAX_TAKEN);
     check_equal(fake_count(FAKE_MAP), nth);
     size_t before = meta_bytes();
-    check(meta_take(META_REUSE_MAX_BYTES) == NULL);
+    check(meta_take(RECORD_BYTES) == NULL);
     check_equal(meta_bytes(), before);
-    meta_give(taken[0].p, META_REUSE_MAX_BYTES);
-    check(meta_take(META_REUSE_MAX_BYTES) == taken[0].p);
+    meta_give(taken[0].p, RECORD_BYTES);
+    check(meta_take(RECORD_BYTES) == taken[0].p);
     fake_fail_none();
-    check(meta_take(META_REUSE_MAX_BYTES) != NULL);
+    check(meta_take(RECORD_BYTES) != NULL);
     for (size_t i = 1; i < n; i++)
-        check(pattern_holds(taken[i].p, META_REUSE_MAX_BYTES, i));
+        check(pattern_holds(taken[i].p, RECORD_BYTES, i));
 }
 
 static void test_no_memory_is_null_and_harmless(void **state)
