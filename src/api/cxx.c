@@ -18,9 +18,13 @@
  * through us, and throws a real std::bad_alloc. This file is compiled with -fexceptions so that it
  * may.
  */
+#include "api/cxx.h"
+
 #include "api/next.h"
 #include "base/bits.h"
 #include "heap/alloc.h"
+#include "heap/checked.h"
+#include "os/fixed.h"
 #include "os/panic.h"
 #include "os/process.h"
 
@@ -53,25 +57,61 @@ OPERATOR(NEW_ARRAY_ALIGNED, new_aligned_function new_array_aligned);
 OPERATOR(NEW_ALIGNED_NOTHROW, new_aligned_nothrow_function new_aligned_nothrow);
 OPERATOR(NEW_ARRAY_ALIGNED_NOTHROW, new_aligned_nothrow_function new_array_aligned_nothrow);
 
-/* Sizes, alignments and tags that delete is told are not needed: the map knows. */
+/* Sizes, alignments and tags that delete is told are not needed: the map knows. When blocks are
+ * checked, sizes are looked at. */
 #define SIZE    __attribute__((unused)) size_t bytes
-#define ALIGN   __attribute__((unused)) size_t align
 #define NOTHROW __attribute__((unused)) const void *nothrow
 
 OPERATOR("_ZdlPv", void delete_plain(void *p));
 OPERATOR("_ZdaPv", void delete_array(void *p));
-OPERATOR("_ZdlPvm", void delete_sized(void *p, SIZE));
-OPERATOR("_ZdaPvm", void delete_array_sized(void *p, SIZE));
+OPERATOR("_ZdlPvm", void delete_sized(void *p, size_t bytes));
+OPERATOR("_ZdaPvm", void delete_array_sized(void *p, size_t bytes));
 OPERATOR("_ZdlPvRKSt9nothrow_t", void delete_nothrow(void *p, NOTHROW));
 OPERATOR("_ZdaPvRKSt9nothrow_t", void delete_array_nothrow(void *p, NOTHROW));
-OPERATOR("_ZdlPvSt11align_val_t", void delete_aligned(void *p, ALIGN));
-OPERATOR("_ZdaPvSt11align_val_t", void delete_array_aligned(void *p, ALIGN));
-OPERATOR("_ZdlPvmSt11align_val_t", void delete_aligned_sized(void *p, SIZE, ALIGN));
-OPERATOR("_ZdaPvmSt11align_val_t", void delete_array_aligned_sized(void *p, SIZE, ALIGN));
+OPERATOR("_ZdlPvSt11align_val_t", void delete_aligned(void *p, size_t align));
+OPERATOR("_ZdaPvSt11align_val_t", void delete_array_aligned(void *p, size_t align));
+OPERATOR("_ZdlPvmSt11align_val_t", void delete_aligned_sized(void *p, SIZE, size_t align));
+OPERATOR("_ZdaPvmSt11align_val_t", void delete_array_aligned_sized(void *p, SIZE, size_t align));
 OPERATOR("_ZdlPvSt11align_val_tRKSt9nothrow_t",
-         void delete_aligned_nothrow(void *p, ALIGN, NOTHROW));
+         void delete_aligned_nothrow(void *p, size_t align, NOTHROW));
 OPERATOR("_ZdaPvSt11align_val_tRKSt9nothrow_t",
-         void delete_array_aligned_nothrow(void *p, ALIGN, NOTHROW));
+         void delete_array_aligned_nothrow(void *p, size_t align, NOTHROW));
+
+/* ---- which form it was ----
+ *
+ * The forms that are jumps go through a pointer: when blocks are checked, and the program has
+ * replaced none of those that others end up in, these lead to functions that say which form it was.
+ */
+
+typedef void delete_function(void *);
+typedef void delete_sized_function(void *, size_t);
+typedef void delete_aligned_function(void *, size_t);
+
+/* delete(void *), for a caller that passes the size as well: nobody looks at it. */
+delete_sized_function delete_plain_told __asm__("_ZdlPv");
+delete_sized_function delete_array_told __asm__("_ZdaPv");
+
+static struct {
+    new_function *new_array;
+    new_aligned_function *new_array_aligned;
+    delete_function *delete_array;
+    delete_aligned_function *delete_array_aligned;
+    delete_sized_function *delete_sized;
+    delete_sized_function *delete_array_sized;
+
+    /* Of the blocks that each makes. */
+    unsigned family;
+    unsigned family_array;
+} jumps FIXED = {
+    .new_array = new_plain,
+    .new_array_aligned = new_aligned,
+    .delete_array = delete_plain,
+    .delete_array_aligned = delete_aligned,
+    .delete_sized = delete_plain_told,
+    .delete_array_sized = delete_array_told,
+    .family = FAMILY_UNKNOWN,
+    .family_array = FAMILY_UNKNOWN,
+};
 
 /* ---- new ---- */
 
@@ -93,14 +133,14 @@ static size_t sane(size_t bytes)
 }
 
 /* In a program with a malloc of its own, the runtime's operators get there. */
-static void *slow_unless_bypassed(size_t bytes)
+static void *slow_unless_bypassed(size_t bytes, unsigned family)
 {
-    return os_is_bypassed() ? NULL : alloc_slow(bytes);
+    return os_is_bypassed() ? NULL : alloc_slow_of(bytes, family);
 }
 
-NOINLINE static void *new_slow(size_t bytes)
+static void *new_slow_of(size_t bytes, unsigned family)
 {
-    void *p = slow_unless_bypassed(bytes);
+    void *p = slow_unless_bypassed(bytes, family);
     if (LIKELY(p != NULL))
         return p;
     new_function *next;
@@ -110,23 +150,33 @@ NOINLINE static void *new_slow(size_t bytes)
     return next(sane(bytes));
 }
 
+NOINLINE static void *new_slow(size_t bytes)
+{
+    return new_slow_of(bytes, jumps.family);
+}
+
 void *new_plain(size_t bytes)
 {
     void *p = heap_alloc_fast(bytes);
     return LIKELY(p != NULL) ? p : new_slow(bytes);
 }
 
+static void *new_array_checked(size_t bytes)
+{
+    return new_slow_of(bytes, jumps.family_array);
+}
+
 void *new_array(size_t bytes)
 {
-    return new_plain(bytes);
+    return jumps.new_array(bytes);
 }
 
 /* NULL as well for an alignment that is none: the runtime decides what comes of it. */
-static void *alloc_aligned(size_t bytes, size_t align)
+static void *alloc_aligned(size_t bytes, size_t align, unsigned family)
 {
     if (UNLIKELY(!is_power_of_two(align) || os_is_bypassed()))
         return NULL;
-    return heap_alloc_aligned(align, bytes);
+    return heap_alloc_aligned_of(align, bytes, family | FAMILY_ALIGNED);
 }
 
 COLD static void *new_aligned_failed(size_t bytes, size_t align)
@@ -138,15 +188,25 @@ COLD static void *new_aligned_failed(size_t bytes, size_t align)
     return next(sane(bytes), align);
 }
 
+static void *new_aligned_of(size_t bytes, size_t align, unsigned family)
+{
+    void *p = alloc_aligned(bytes, align, family);
+    return LIKELY(p != NULL) ? p : new_aligned_failed(bytes, align);
+}
+
 void *new_aligned(size_t bytes, size_t align)
 {
-    void *p = alloc_aligned(bytes, align);
-    return LIKELY(p != NULL) ? p : new_aligned_failed(bytes, align);
+    return new_aligned_of(bytes, align, jumps.family);
+}
+
+static void *new_array_aligned_checked(size_t bytes, size_t align)
+{
+    return new_aligned_of(bytes, align, jumps.family_array);
 }
 
 void *new_array_aligned(size_t bytes, size_t align)
 {
-    return new_aligned(bytes, align);
+    return jumps.new_array_aligned(bytes, align);
 }
 
 /* ---- new that returns NULL ----
@@ -188,10 +248,16 @@ COLD static void *next_nothrow(const char *name, size_t bytes, const void *nothr
     return next != NULL ? next(sane(bytes), nothrow) : NULL;
 }
 
-NOINLINE static void *new_nothrow_slow(const char *name, size_t bytes, const void *nothrow)
+NOINLINE static void *new_nothrow_slow(size_t bytes, const void *nothrow)
 {
-    void *p = slow_unless_bypassed(bytes);
-    return LIKELY(p != NULL) ? p : next_nothrow(name, bytes, nothrow);
+    void *p = slow_unless_bypassed(bytes, jumps.family);
+    return LIKELY(p != NULL) ? p : next_nothrow(NEW_NOTHROW, bytes, nothrow);
+}
+
+NOINLINE static void *new_array_nothrow_slow(size_t bytes, const void *nothrow)
+{
+    void *p = slow_unless_bypassed(bytes, jumps.family_array);
+    return LIKELY(p != NULL) ? p : next_nothrow(NEW_ARRAY_NOTHROW, bytes, nothrow);
 }
 
 void *new_nothrow(size_t bytes, const void *nothrow)
@@ -199,7 +265,7 @@ void *new_nothrow(size_t bytes, const void *nothrow)
     if (!plain_is_ours())
         return next_nothrow(NEW_NOTHROW, bytes, nothrow);
     void *p = heap_alloc_fast(bytes);
-    return LIKELY(p != NULL) ? p : new_nothrow_slow(NEW_NOTHROW, bytes, nothrow);
+    return LIKELY(p != NULL) ? p : new_nothrow_slow(bytes, nothrow);
 }
 
 void *new_array_nothrow(size_t bytes, const void *nothrow)
@@ -207,7 +273,7 @@ void *new_array_nothrow(size_t bytes, const void *nothrow)
     if (!array_is_ours())
         return next_nothrow(NEW_ARRAY_NOTHROW, bytes, nothrow);
     void *p = heap_alloc_fast(bytes);
-    return LIKELY(p != NULL) ? p : new_nothrow_slow(NEW_ARRAY_NOTHROW, bytes, nothrow);
+    return LIKELY(p != NULL) ? p : new_array_nothrow_slow(bytes, nothrow);
 }
 
 COLD static void *next_aligned_nothrow(const char *name, size_t bytes, size_t align,
@@ -220,13 +286,13 @@ COLD static void *next_aligned_nothrow(const char *name, size_t bytes, size_t al
 
 void *new_aligned_nothrow(size_t bytes, size_t align, const void *nothrow)
 {
-    void *p = aligned_is_ours() ? alloc_aligned(bytes, align) : NULL;
+    void *p = aligned_is_ours() ? alloc_aligned(bytes, align, jumps.family) : NULL;
     return LIKELY(p != NULL) ? p : next_aligned_nothrow(NEW_ALIGNED_NOTHROW, bytes, align, nothrow);
 }
 
 void *new_array_aligned_nothrow(size_t bytes, size_t align, const void *nothrow)
 {
-    void *p = array_aligned_is_ours() ? alloc_aligned(bytes, align) : NULL;
+    void *p = array_aligned_is_ours() ? alloc_aligned(bytes, align, jumps.family_array) : NULL;
     return LIKELY(p != NULL)
                ? p
                : next_aligned_nothrow(NEW_ARRAY_ALIGNED_NOTHROW, bytes, align, nothrow);
@@ -235,7 +301,7 @@ void *new_array_aligned_nothrow(size_t bytes, size_t align, const void *nothrow)
 /* ---- delete ---- */
 
 /* In a program with a malloc of its own, the runtime's operators get to its free. */
-NOINLINE static void delete_slow(void *p)
+static void delete_slow_as(void *p, const struct freeing *freeing)
 {
     if (os_is_bypassed()) {
         static _Atomic(void *) known;
@@ -246,27 +312,52 @@ NOINLINE static void delete_slow(void *p)
             return;
         }
     }
-    free_slow(p);
+    free_slow_as(p, freeing);
+}
+
+NOINLINE static void delete_slow(void *p)
+{
+    const struct freeing freeing = {jumps.family, SIZE_MAX, 1};
+    delete_slow_as(p, &freeing);
 }
 
 void delete_plain(void *p)
 {
-    heap_free_or(p, delete_slow);
+    if (UNLIKELY(!heap_free_fast(p)))
+        delete_slow(p);
+}
+
+static void delete_array_checked(void *p)
+{
+    const struct freeing freeing = {jumps.family_array, SIZE_MAX, 1};
+    delete_slow_as(p, &freeing);
 }
 
 void delete_array(void *p)
 {
-    delete_plain(p);
+    jumps.delete_array(p);
 }
 
-void delete_sized(void *p, SIZE)
+static void delete_sized_checked(void *p, size_t bytes)
 {
-    delete_plain(p);
+    const struct freeing freeing = {jumps.family, bytes, 1};
+    delete_slow_as(p, &freeing);
 }
 
-void delete_array_sized(void *p, SIZE)
+void delete_sized(void *p, size_t bytes)
 {
-    delete_array(p);
+    jumps.delete_sized(p, bytes);
+}
+
+static void delete_array_sized_checked(void *p, size_t bytes)
+{
+    const struct freeing freeing = {jumps.family_array, bytes, 1};
+    delete_slow_as(p, &freeing);
+}
+
+void delete_array_sized(void *p, size_t bytes)
+{
+    jumps.delete_array_sized(p, bytes);
 }
 
 void delete_nothrow(void *p, NOTHROW)
@@ -279,32 +370,74 @@ void delete_array_nothrow(void *p, NOTHROW)
     delete_array(p);
 }
 
-void delete_aligned(void *p, ALIGN)
+NOINLINE static void delete_aligned_slow(void *p, size_t align)
 {
-    heap_free_or(p, delete_slow);
+    const struct freeing freeing = {jumps.family | FAMILY_ALIGNED, SIZE_MAX, align};
+    delete_slow_as(p, &freeing);
 }
 
-void delete_array_aligned(void *p, ALIGN)
+void delete_aligned(void *p, size_t align)
+{
+    if (UNLIKELY(!heap_free_fast(p)))
+        delete_aligned_slow(p, align);
+}
+
+static void delete_array_aligned_checked(void *p, size_t align)
+{
+    const struct freeing freeing = {jumps.family_array | FAMILY_ALIGNED, SIZE_MAX, align};
+    delete_slow_as(p, &freeing);
+}
+
+void delete_array_aligned(void *p, size_t align)
+{
+    jumps.delete_array_aligned(p, align);
+}
+
+void delete_aligned_sized(void *p, SIZE, size_t align)
 {
     delete_aligned(p, align);
 }
 
-void delete_aligned_sized(void *p, SIZE, ALIGN)
-{
-    delete_aligned(p, align);
-}
-
-void delete_array_aligned_sized(void *p, SIZE, ALIGN)
+void delete_array_aligned_sized(void *p, SIZE, size_t align)
 {
     delete_array_aligned(p, align);
 }
 
-void delete_aligned_nothrow(void *p, ALIGN, NOTHROW)
+void delete_aligned_nothrow(void *p, size_t align, NOTHROW)
 {
     delete_aligned(p, align);
 }
 
-void delete_array_aligned_nothrow(void *p, ALIGN, NOTHROW)
+void delete_array_aligned_nothrow(void *p, size_t align, NOTHROW)
 {
     delete_array_aligned(p, align);
+}
+
+/* ---- start ---- */
+
+static delete_function our_delete_plain __attribute__((alias("_ZdlPv")));
+static delete_function our_delete_array __attribute__((alias("_ZdaPv")));
+static delete_aligned_function our_delete_aligned __attribute__((alias("_ZdlPvSt11align_val_t")));
+static delete_aligned_function our_delete_array_aligned
+    __attribute__((alias("_ZdaPvSt11align_val_t")));
+
+static bool all_are_ours(void)
+{
+    return array_is_ours() && array_aligned_is_ours() && delete_plain == our_delete_plain &&
+           delete_array == our_delete_array && delete_aligned == our_delete_aligned &&
+           delete_array_aligned == our_delete_array_aligned;
+}
+
+void cxx_checked_start(void)
+{
+    if (options.check == CHECK_OFF || !all_are_ours())
+        return;
+    jumps.new_array = new_array_checked;
+    jumps.new_array_aligned = new_array_aligned_checked;
+    jumps.delete_array = delete_array_checked;
+    jumps.delete_array_aligned = delete_array_aligned_checked;
+    jumps.delete_sized = delete_sized_checked;
+    jumps.delete_array_sized = delete_array_sized_checked;
+    jumps.family = FAMILY_NEW;
+    jumps.family_array = FAMILY_NEW_ARRAY;
 }

@@ -3,7 +3,9 @@
  * What is done once, when the loader runs our constructor, which is the first of all (linked with
  * -z initfirst): handlers of fork and options. malloc works before it.
  */
+#include "api/cxx.h"
 #include "conf/options.h"
+#include "heap/checked.h"
 #include "heap/sample.h"
 #include "obs/dump.h"
 #include "os/process.h"
@@ -21,7 +23,17 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
     const char *conf = os_env(envp, "POOLALLOC_CONF");
     if (conf == NULL || os_is_privileged())
         return;
+    if (!os_fixed_open()) {
+        text_warn("POOLALLOC_CONF: cannot be taken in", NULL, NULL);
+        return;
+    }
     options_parse(conf);
+    if (!is_bypassed) {
+        checked_start();
+        if (cxx_checked_start != NULL)
+            cxx_checked_start();
+    }
+    os_fixed_close();
     if (is_bypassed) {
         if (options.verbose)
             text_warn("the program has a malloc of its own, which serves instead of this one", NULL,

@@ -6,6 +6,7 @@
 #include "api/next.h"
 #include "base/bits.h"
 #include "heap/alloc.h"
+#include "heap/checked.h"
 #include "os/pages.h"
 
 #include <errno.h>
@@ -123,18 +124,24 @@ EXPORT void *pvalloc(size_t bytes)
     return heap_alloc_aligned(page, max_size(round_up(bytes, page), page));
 }
 
-/* C23. The map knows both; what the caller says of them is not needed. */
+/* C23. The map knows both; what the caller says of them is not needed, but looked at where that costs
+ * nothing. */
+NOINLINE static void free_slow_sized(void *p, size_t align, size_t bytes)
+{
+    const struct freeing freeing = {FAMILY_MALLOC, bytes, align};
+    free_slow_as(p, &freeing);
+}
+
 EXPORT void free_sized(void *p, size_t bytes)
 {
-    (void)bytes;
-    heap_free(p);
+    if (UNLIKELY(!heap_free_fast(p)))
+        free_slow_sized(p, 1, bytes);
 }
 
 EXPORT void free_aligned_sized(void *p, size_t align, size_t bytes)
 {
-    (void)align;
-    (void)bytes;
-    heap_free(p);
+    if (UNLIKELY(!heap_free_fast(p)))
+        free_slow_sized(p, align, bytes);
 }
 
 /* Programs of before 2017. */

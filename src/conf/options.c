@@ -19,9 +19,18 @@ struct options options = {
     .foreign = FOREIGN_FORWARD,
     .guard_handlers = 1,
     .zero_realloc = ZERO_REALLOC_FREE,
+    .quarantine_bytes = 1 * MIB,
+    .quarantine_large_bytes = 64 * MIB,
     .dump_exit = DUMP_EXIT_ON,
     .dump_what = DUMP_ALL,
 };
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to */
+void option_put(uint64_t *option, uint64_t value)
+{
+    if (os_fixed_open())
+        __atomic_store_n(option, value, __ATOMIC_RELAXED);
+}
 
 enum option_type { OPTION_NUMBER, OPTION_BYTES, OPTION_CHOICE, OPTION_TEXT };
 
@@ -47,6 +56,9 @@ static const char *const switch_choices[] = {"off", "on", NULL};
 static const char *const huge_choices[] = {"system", "on", "off", NULL};
 static const char *const foreign_choices[] = {"forward", "ignore", "abort", NULL};
 static const char *const zero_realloc_choices[] = {"free", "alloc", "abort", NULL};
+static const char *const check_choices[] = {"0", "1", "2", "3", NULL};
+static const char *const check_fill_choices[] = {"junk", "zero", NULL};
+static const char *const on_fault_choices[] = {"abort", "report", "trap", NULL};
 static const char *const dump_exit_choices[] = {"off", "on", "quick", NULL};
 static const char *const dump_what_choices[] = {"summary", "classes", "all", NULL};
 static const char *const dump_format_choices[] = {"text", "json", "prom", NULL};
@@ -115,6 +127,18 @@ static const struct option table[] = {
      .help = "let dlopen bind libraries to libc's malloc where the program asks for it"},
     {FIELD(guard_handlers), .type = OPTION_CHOICE, .choices = switch_choices,
      .help = "make malloc safe in the program's signal handlers"},
+    {FIELD(check), .type = OPTION_CHOICE, .choices = check_choices,
+     .help = "find misuse: each free; 2: and writes past the end or after free; 3: all there is"},
+    {FIELD(check_fill), .type = OPTION_CHOICE, .choices = check_fill_choices,
+     .help = "what freed blocks are filled with, from check=2 on"},
+    {FIELD(quarantine_bytes), .type = OPTION_BYTES, .min = 0, .max = GIB, .unit = "bytes",
+     .help = "freed blocks a thread holds back, from check=2 on"},
+    {FIELD(quarantine_large_bytes), .type = OPTION_BYTES, .min = 0, .max = 1024 * GIB,
+     .unit = "bytes", .help = "the same of large blocks, their addresses only, from check=3 on"},
+    {FIELD(track), .type = OPTION_CHOICE, .choices = switch_choices,
+     .help = "note who allocated each block, and say at exit what is live; checks frees, too"},
+    {FIELD(on_fault), .type = OPTION_CHOICE, .choices = on_fault_choices,
+     .help = "what misuse is answered with; trap: report, and SIGTRAP for a debugger"},
 };
 
 static uint64_t *number_field(const struct option *option)

@@ -5,7 +5,7 @@
  */
 #include "heap/alloc.h"
 
-#include "conf/options.h"
+#include "heap/checked.h"
 #include "heap/emergency.h"
 #include "heap/guard.h"
 #include "heap/sample.h"
@@ -17,8 +17,10 @@
 #include <errno.h>
 #include <string.h>
 
-static const char free_of_no_block[] = "free of a pointer that is no block";
-static const char realloc_of_no_block[] = "realloc of a pointer that is no block";
+const char free_of_no_block[] = "free of a pointer that is no block";
+const char realloc_of_no_block[] = "realloc of a pointer that is no block";
+const char free_of_wrong_size[] = "free with a wrong size";
+const char realloc_of_free[] = "realloc of a free block";
 
 /* ---- malloc ---- */
 
@@ -76,7 +78,7 @@ static void *alloc_in(struct heap *heap, unsigned class, size_t bytes)
                                 : alloc_as_guest(class, bytes);
 }
 
-static void *alloc_class(unsigned class, size_t bytes)
+void *heap_take(unsigned class, size_t bytes)
 {
     return alloc_in(heap_attach(), class, bytes);
 }
@@ -88,12 +90,28 @@ static void *or_no_memory(void *p)
     return p;
 }
 
+/* NULL also where only the emergency area is left. */
+static void *or_emergency(void *p, size_t bytes, size_t align)
+{
+    if (UNLIKELY(p == NULL) && UNLIKELY(heap_is_inside()))
+        p = emergency_alloc(bytes, align);
+    return or_no_memory(p);
+}
+
+void *alloc_slow_of(size_t bytes, unsigned family)
+{
+    if (UNLIKELY(options.check))
+        return or_emergency(checked_alloc(bytes, 1, family), bytes, 1);
+    return alloc_slow(bytes);
+}
+
 NOINLINE void *alloc_slow(size_t bytes)
 {
+    if (UNLIKELY(options.check))
+        return or_emergency(checked_alloc(bytes, 1, FAMILY_MALLOC), bytes, 1);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, 1));
-    void *p =
-        bytes <= CLASS_MAX_BYTES ? alloc_class(class_of(bytes), bytes) : large_alloc(bytes, 1);
+    void *p = bytes <= CLASS_MAX_BYTES ? heap_take(class_of(bytes), bytes) : large_alloc(bytes, 1);
     heap_finish();
     if (UNLIKELY(sample_is_on))
         p = sample_finish(p, bytes, BLOCK_ALIGN);
@@ -150,8 +168,18 @@ static void *emergency_alloc_zeroed(size_t bytes)
     return p != NULL ? memset(p, 0, bytes) : NULL;
 }
 
+static void *checked_zeroed(size_t bytes)
+{
+    void *p = checked_alloc_zeroed(bytes);
+    if (UNLIKELY(p == NULL) && UNLIKELY(heap_is_inside()))
+        p = emergency_alloc_zeroed(bytes);
+    return or_no_memory(p);
+}
+
 void *heap_alloc_zeroed(size_t bytes)
 {
+    if (UNLIKELY(options.check))
+        return checked_zeroed(bytes);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc_zeroed(bytes));
     void *p = bytes <= CLASS_MAX_BYTES ? alloc_class_zeroed(bytes) : large_alloc_zeroed(bytes);
@@ -185,13 +213,22 @@ static void *alloc_aligned(size_t align, size_t bytes, size_t sampled_bytes)
 {
     unsigned class;
     size_t large_bytes = heap_choose_aligned(align, bytes, &class);
-    return large_bytes > 0 ? large_alloc(large_bytes, align) : alloc_class(class, sampled_bytes);
+    return large_bytes > 0 ? large_alloc(large_bytes, align) : heap_take(class, sampled_bytes);
+}
+
+void *heap_alloc_aligned_of(size_t align, size_t bytes, unsigned family)
+{
+    if (LIKELY(options.check == CHECK_OFF))
+        return heap_alloc_aligned(align, bytes);
+    return or_emergency(checked_alloc(bytes, align, family), bytes, align);
 }
 
 void *heap_alloc_aligned(size_t align, size_t bytes)
 {
     if (align <= BLOCK_ALIGN)
         return heap_alloc(bytes);
+    if (UNLIKELY(options.check))
+        return heap_alloc_aligned_of(align, bytes, FAMILY_MALLOC);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, align));
     void *p = alloc_aligned(align, bytes, bytes);
@@ -230,6 +267,14 @@ static void free_into_bin(struct heap *heap, struct block *block, unsigned class
         heap_look_at_bin(heap, class);
 }
 
+void heap_give_to(struct heap *heap, struct block *block, struct place place)
+{
+    if (heap->number == place.owner)
+        free_into_bin(heap, block, place.class);
+    else
+        heap_free_remote_now(heap, block, place.class, place.owner);
+}
+
 NOINLINE static void free_as_guest(struct block *block, struct place place)
 {
     struct heap *host = heap_visit();
@@ -237,29 +282,28 @@ NOINLINE static void free_as_guest(struct block *block, struct place place)
         heap_free_uncounted(block, place.class, place.owner);
         return;
     }
-    if (host->number == place.owner)
-        free_into_bin(host, block, place.class);
-    else
-        heap_free_remote_now(host, block, place.class, place.owner);
+    heap_give_to(host, block, place);
     heap_visit_end(host);
 }
 
-/* Ends the process unless p can be another allocator's block. */
-static void check_foreign(const void *p, const char *fault)
+/* A fault unless p can be another allocator's block. */
+static bool is_foreign(const void *p, const char *fault)
 {
-    if (options.foreign == FOREIGN_ABORT || !os_foreign_is_libc_block(p))
-        panic(fault, p, 0);
+    if (options.foreign != FOREIGN_ABORT && os_foreign_is_libc_block(p))
+        return true;
+    fault_report_plain(fault, p, 0);
+    return false;
 }
 
 COLD static void free_foreign(void *p)
 {
     if (options.foreign == FOREIGN_IGNORE)
         return;
-    check_foreign(p, free_of_no_block);
-    os_foreign_free(p);
+    if (is_foreign(p, free_of_no_block))
+        os_foreign_free(p);
 }
 
-static void free_small(struct block *block, struct place place)
+void heap_give(struct block *block, struct place place)
 {
     struct heap *heap = heap_attach();
     if (UNLIKELY(heap == NULL)) {
@@ -278,10 +322,11 @@ static void free_small(struct block *block, struct place place)
 /* Every block that a handler could not free itself is freed in the next call that can. */
 COLD void heap_free_put_off(void)
 {
+    static const struct freeing freeing = {FAMILY_UNKNOWN, SIZE_MAX, 1};
     struct block *block = emergency_put_off_take();
     while (block != NULL) {
         struct block *next = emergency_put_off_next(block);
-        free_slow(block);
+        free_slow_as(block, &freeing);
         block = next;
     }
 }
@@ -302,23 +347,42 @@ static void free_elsewhere(void *p)
         free_foreign(p);
 }
 
-NOINLINE void free_slow(void *p)
+/* As far as the class can tell: a block may have been shrunk to half of it, or be aligned. */
+static void check_size(const void *p, struct place place, const struct freeing *freeing)
+{
+    size_t bytes = class_bytes(place.class);
+    bool is_too_small = freeing->align == 1 && bytes > BLOCK_ALIGN && freeing->bytes < bytes / 2;
+    if (freeing->bytes != SIZE_MAX && (freeing->bytes > bytes || is_too_small))
+        fault_report_plain(free_of_wrong_size, p, bytes);
+}
+
+static bool free_unchecked(void *p, struct place place, const struct freeing *freeing)
+{
+    if (UNLIKELY(!place.is_slab))
+        return free_large(p);
+    if (UNLIKELY(!place_is_block(place))) {
+        fault_report_plain(free_of_no_block, p, class_bytes(place.class));
+        return true;
+    }
+    if (UNLIKELY(freeing->bytes != SIZE_MAX))
+        check_size(p, place, freeing);
+    heap_give(p, place);
+    return true;
+}
+
+void free_slow_as(void *p, const struct freeing *freeing)
 {
     if (p == NULL)
         return;
+    uint32_t site = UNLIKELY(options.track) ? checked_call_site() : 0;
     if (UNLIKELY(!heap_enter())) {
         if (!guard_owns(p)) /* its room stays in use */
             emergency_free(p);
         return;
     }
     struct place place = map_place((uintptr_t)p);
-    bool done = true;
-    if (UNLIKELY(!place.is_slab))
-        done = free_large(p);
-    else if (UNLIKELY(!place_is_block(place)))
-        panic(free_of_no_block, p, class_bytes(place.class));
-    else
-        free_small(p, place);
+    bool done = LIKELY(options.check == CHECK_OFF) ? free_unchecked(p, place, freeing)
+                                                   : checked_free(p, place, freeing, site);
     heap_finish();
     if (UNLIKELY(!done))
         free_elsewhere(p);
@@ -326,10 +390,15 @@ NOINLINE void free_slow(void *p)
         heap_free_put_off();
 }
 
+NOINLINE void free_slow(void *p)
+{
+    static const struct freeing freeing = {FAMILY_MALLOC, SIZE_MAX, 1};
+    free_slow_as(p, &freeing);
+}
+
 /* ---- realloc and friends ---- */
 
-/* NULL: no large block begins there. Inside already, it is not looked for long. */
-static struct span *large_at(const void *p)
+struct span *heap_large_at(const void *p)
 {
     if (UNLIKELY(!heap_enter()))
         return arena_large_at_soon(p);
@@ -340,12 +409,14 @@ static struct span *large_at(const void *p)
 
 size_t heap_usable_size(void *p)
 {
+    if (UNLIKELY(options.check) && checked_knows(p))
+        return checked_usable_size(p);
     struct place place = map_place((uintptr_t)p);
     if (LIKELY(place.is_slab))
         return place_is_block(place) ? class_bytes(place.class) : 0;
     if (UNLIKELY(guard_owns(p)))
         return guard_usable_size(p);
-    const struct span *span = large_at(p);
+    const struct span *span = heap_large_at(p);
     if (span != NULL)
         return span_bytes(span);
     size_t usable = emergency_usable_size(p);
@@ -354,6 +425,8 @@ size_t heap_usable_size(void *p)
 
 size_t heap_good_size(size_t bytes)
 {
+    if (UNLIKELY(options.check))
+        return bytes <= PTRDIFF_MAX ? bytes : 0;
     if (bytes <= CLASS_MAX_BYTES)
         return class_bytes(class_of(bytes));
     return large_usable(bytes);
@@ -412,11 +485,13 @@ static bool is_good_fit(size_t bytes, size_t usable)
 static void *realloc_small(struct block *block, struct place place, size_t bytes)
 {
     size_t usable = class_bytes(place.class);
-    if (UNLIKELY(!place_is_block(place)))
-        panic(realloc_of_no_block, block, usable);
+    if (UNLIKELY(!place_is_block(place))) {
+        fault_report_plain(realloc_of_no_block, block, usable);
+        return or_no_memory(NULL);
+    }
     /* The caller is about to use the block, so looking at it costs no cache miss here. */
     if (UNLIKELY(block_is_free(block)))
-        panic("realloc of a free block", block, usable);
+        panic(realloc_of_free, block, usable);
     if (is_good_fit(bytes, usable))
         return block;
     struct heap *owner = heap_by_number(place.owner);
@@ -425,7 +500,8 @@ static void *realloc_small(struct block *block, struct place place, size_t bytes
 
 COLD static void *realloc_foreign(void *p, size_t bytes)
 {
-    check_foreign(p, realloc_of_no_block);
+    if (!is_foreign(p, realloc_of_no_block))
+        return or_no_memory(NULL);
     if (options.foreign == FOREIGN_FORWARD)
         return os_foreign_realloc(p, bytes);
     void *to = heap_alloc(bytes);
@@ -460,6 +536,8 @@ static void *realloc_large(struct heap *group, struct span *span, size_t bytes)
 
 static void *realloc_block(void *p, size_t bytes)
 {
+    if (UNLIKELY(options.check) && checked_knows(p))
+        return checked_realloc(p, bytes);
     struct place place = map_place((uintptr_t)p);
     if (LIKELY(place.is_slab))
         return realloc_small(p, place, bytes);

@@ -27,6 +27,11 @@
 
 void *alloc_slow(size_t bytes);
 void free_slow(void *p);
+
+/* The same for C++'s operators, and for calls that say what they think of the block. */
+struct freeing;
+void *alloc_slow_of(size_t bytes, unsigned family);
+void free_slow_as(void *p, const struct freeing *freeing);
 void free_look_at_bin(void *p, size_t scaled);
 
 /* As C has calloc and realloc. */
@@ -36,6 +41,7 @@ void *heap_realloc(void *p, size_t bytes);
 /* n bytes that read as zero. */
 void *heap_alloc_zeroed(size_t bytes);
 void *heap_alloc_aligned(size_t align, size_t bytes);
+void *heap_alloc_aligned_of(size_t align, size_t bytes, unsigned family);
 
 /* The same for a call that is not to be sampled for the profile, nor guarded. */
 void *heap_alloc_unprofiled(size_t align, size_t bytes);
@@ -46,6 +52,22 @@ size_t heap_usable_size(void *p);
 
 /* What it would say of a block of so many bytes; 0: there is none. */
 size_t heap_good_size(size_t bytes);
+
+/* ---- below all of these: for checked.c ---- */
+
+extern const char free_of_no_block[];
+extern const char free_of_wrong_size[];
+extern const char realloc_of_no_block[];
+extern const char realloc_of_free[];
+
+/* A block of this class out of the thread's heap, or, as a guest, another's; and back to where it
+ * belongs, or into the bins of `heap`, which is the caller's to use. Inside. */
+void *heap_take(unsigned class, size_t bytes);
+void heap_give(struct block *block, struct place place);
+void heap_give_to(struct heap *heap, struct block *block, struct place place);
+
+/* NULL: no large block begins at p. Inside already, it is not looked for long. */
+struct span *heap_large_at(const void *p);
 
 /* Pops the bin's head, or NULL: the bin is empty, or its head's link was written over. */
 ALWAYS_INLINE void *bin_pop(struct front *front, struct bin *bin)
@@ -83,25 +105,21 @@ ALWAYS_INLINE void *heap_alloc(size_t bytes)
     return LIKELY(p != NULL) ? p : alloc_slow(bytes);
 }
 
-/* slow(p) takes over where the fast path cannot. */
-ALWAYS_INLINE void heap_free_or(void *p, void (*slow)(void *))
+/* False: a slow path has to take over. */
+ALWAYS_INLINE bool heap_free_fast(void *p)
 {
     struct front *front = atomic_get_relaxed(&front_mine);
     uint64_t x = atomic_get_relaxed(&front->words[(uint32_t)(uintptr_t)p >> UNIT_SHIFT]);
     x ^= (uintptr_t)p;
     SETTLE(x);
     x ^= front->tag;
-    if (UNLIKELY(x >= (uint64_t)N_CLASSES << MAP_CLASS_SHIFT)) {
-        slow(p);
-        return;
-    }
+    if (UNLIKELY(x >= (uint64_t)N_CLASSES << MAP_CLASS_SHIFT))
+        return false;
     uint32_t offset = (uint16_t)x;
     SETTLE(offset);
     size_t scaled = x >> UNIT_SHIFT;
-    if (UNLIKELY(!class_is_block_start(bin_at(front, scaled)->reciprocal, offset))) {
-        slow(p);
-        return;
-    }
+    if (UNLIKELY(!class_is_block_start(bin_at(front, scaled)->reciprocal, offset)))
+        return false;
     SETTLE(front);
     struct block *block = p;
     struct block *next = bin_at(front, scaled)->head;
@@ -114,11 +132,13 @@ ALWAYS_INLINE void heap_free_or(void *p, void (*slow)(void *))
     SETTLE(front);
     if (UNLIKELY(counter_decrement_below_zero(&bin_at(front, scaled)->left)))
         free_look_at_bin(p, scaled);
+    return true;
 }
 
 ALWAYS_INLINE void heap_free(void *p)
 {
-    heap_free_or(p, free_slow);
+    if (UNLIKELY(!heap_free_fast(p)))
+        free_slow(p);
 }
 
 #endif

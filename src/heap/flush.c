@@ -8,6 +8,7 @@
  */
 #include "base/check.h"
 #include "conf/options.h"
+#include "heap/checked.h"
 #include "heap/sample.h"
 #include "mem/arena.h"
 #include "mem/slab.h"
@@ -287,6 +288,8 @@ static void flush_class_locked(struct heap *heap, unsigned class)
 
 void heap_flush(struct heap *heap)
 {
+    if (UNLIKELY(options.check))
+        checked_release(heap);
     lock_take(&heap->lock);
     for (unsigned class = 0; class < N_CLASSES; class ++)
         flush_class_locked(heap, class);

@@ -143,7 +143,7 @@ static void say_where(const struct room *room, uintptr_t address)
 static void report(const char *fault, const struct room *room, uintptr_t address)
 {
     uintptr_t frames[SITE_FRAMES_MAX];
-    panic_say(fault, (const void *)address, 0);
+    panic_line("fatal", fault, (const void *)address, 0);
     say_where(room, address);
     say_deed("allocated", &room->allocated);
     say_deed("freed", &room->freed);

@@ -128,7 +128,7 @@ void handler_end(enum handler_state state)
     front_own = &set_aside->front;
     set_aside = NULL;
     if (!is_inside())
-        atomic_put_relaxed(&front_mine, front_own);
+        atomic_put_relaxed(&front_mine, front_outside());
 }
 
 static bool is_alternate(const struct handler_stacks *stacks, uintptr_t address)

@@ -24,6 +24,8 @@ const struct front front_inside = EMPTY_FRONT;
 THREAD_LOCAL _Atomic(struct front *) front_mine = (struct front *)&front_empty;
 THREAD_LOCAL struct front *front_own = (struct front *)&front_empty;
 
+bool heap_is_checked;
+
 _Atomic(struct heap *) heap_table[HEAPS_MAX];
 
 _Atomic(heap_observer_call *) heap_observer;

@@ -29,6 +29,7 @@
 #include "mem/group.h"
 #include "mem/inbox.h"
 #include "mem/map.h"
+#include "os/fixed.h"
 #include "os/lock.h"
 
 enum {
@@ -104,6 +105,8 @@ struct front {
     ALIGNED(CACHE_LINE_BYTES) struct bin bins[N_CLASSES];
 };
 
+struct held;
+
 struct heap {
     struct front front;
 
@@ -123,6 +126,8 @@ struct heap {
     size_t outbox_bytes;           /* [owner] in all of them */
     struct handler_stacks handler; /* [owner] while set aside */
     struct group group;            /* of a group's heap */
+    struct held *held;             /* [owner] what is in quarantine: held.h */
+    uint64_t random;               /* [owner] of held_random() */
 
     ALIGNED(CACHE_LINE_BYTES) struct inbox inboxes[N_CLASSES]; /* [atomic] */
 };
@@ -139,6 +144,15 @@ extern THREAD_LOCAL _Atomic(struct front *) front_mine;
 
 /* That of this thread's heap, or front_empty. */
 extern THREAD_LOCAL struct front *front_own;
+
+/* All calls take the slow paths: checked.h. [const] after start */
+extern bool heap_is_checked FIXED;
+
+/* What this thread's fast paths may use outside of slow paths. */
+ALWAYS_INLINE struct front *front_outside(void)
+{
+    return UNLIKELY(heap_is_checked) ? (struct front *)&front_empty : front_own;
+}
 
 /* By number; entries are set once and never cleared. */
 extern _Atomic(struct heap *) heap_table[HEAPS_MAX];
@@ -205,6 +219,11 @@ void heap_fork_look(void);
 /* Signals that wait until this thread leaves, a bit each. */
 extern THREAD_LOCAL volatile uint64_t signals_put_off;
 
+ALWAYS_INLINE bool heap_is_inside(void)
+{
+    return atomic_get_relaxed(&front_mine) == &front_inside;
+}
+
 /* False: the thread is inside already. */
 ALWAYS_INLINE bool heap_enter(void)
 {
@@ -220,7 +239,7 @@ ALWAYS_INLINE bool heap_enter(void)
 ALWAYS_INLINE void heap_leave(void)
 {
     atomic_signal_fence(memory_order_seq_cst);
-    atomic_put_relaxed(&front_mine, front_own);
+    atomic_put_relaxed(&front_mine, front_outside());
     atomic_signal_fence(memory_order_seq_cst);
     if (UNLIKELY(signals_put_off != 0))
         handler_deliver();

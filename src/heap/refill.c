@@ -8,6 +8,7 @@
  */
 #include "base/check.h"
 #include "conf/options.h"
+#include "heap/held.h"
 #include "heap/sample.h"
 #include "mem/arena.h"
 #include "mem/slab.h"
@@ -116,6 +117,38 @@ static struct span *slab_with_blocks(struct heap *heap, unsigned class)
     return slab;
 }
 
+/* One round of dealing a chain out to piles at random, and putting these one on the other. */
+static struct chain chain_deal(struct heap *heap, const struct chain *chain)
+{
+    enum { PILE_BITS = 4, N_PILES = 1 << PILE_BITS };
+    struct chain piles[N_PILES] = {{NULL, NULL, 0}};
+    struct chain all = {BLOCK_END, NULL, 0};
+    struct block *block = chain->head;
+    uint64_t random = 0;
+    for (size_t i = 0; i < chain->n; i++, random >>= PILE_BITS) {
+        struct block *next = i + 1 < chain->n ? block->next : BLOCK_END;
+        if (i % (64 / PILE_BITS) == 0)
+            random = held_random(heap);
+        chain_append(&piles[random % N_PILES], block);
+        block = next;
+    }
+    for (size_t i = 0; i < N_PILES; i++) {
+        if (piles[i].n == 0)
+            continue;
+        chain_append(&all, piles[i].head);
+        all.tail = piles[i].tail;
+        all.n += piles[i].n - 1;
+    }
+    return all;
+}
+
+/* In two rounds the blocks of a page come into any order. */
+static void chain_shuffle(struct heap *heap, struct chain *chain)
+{
+    *chain = chain_deal(heap, chain);
+    *chain = chain_deal(heap, chain);
+}
+
 static bool refill_from_slab(struct heap *heap, unsigned class)
 {
     struct span *slab = slab_with_blocks(heap, class);
@@ -126,6 +159,8 @@ static bool refill_from_slab(struct heap *heap, unsigned class)
     slab_take_free(slab, &chain, shelf->cap);
     if (chain.n == 0)
         slab_carve(slab, &chain, max_size(CARVE_MAX_BYTES / class_bytes(class), 1));
+    if (UNLIKELY(options.check == CHECK_ALL))
+        chain_shuffle(heap, &chain);
     chain_close(&chain);
     bin_install(heap, class, chain.head, chain.n);
     shelf->refilled_from_slab = true;

@@ -10,6 +10,7 @@
 #include "mem/meta.h"
 #include "os/process.h"
 #include "os/stack.h"
+#include "os/text.h"
 
 #include <string.h>
 
@@ -316,6 +317,10 @@ void sample_init(void)
     bool is_guarded = options.guard_every > 0;
     if (!is_profiled && !is_guarded)
         return;
+    if (options.check) {
+        text_warn("profile and guard_every mean nothing together with check or track", NULL, NULL);
+        return;
+    }
     (void)sites_init(); /* without memory for them all sites are unknown */
     atomic_put_relaxed(&sampler.random, os_random_bits());
     sampler.buckets = is_profiled ? meta_take(N_BUCKETS * sizeof *sampler.buckets) : NULL;

@@ -7,7 +7,6 @@
 #include "mem/regret.h"
 #include "os/clock.h"
 #include "os/pages.h"
-#include "os/process.h"
 
 #include <string.h>
 
@@ -34,20 +33,6 @@ static struct {
 } arena = {.lock = LOCK_INIT(LOCK_ARENA)};
 
 /* ---- growing ---- */
-
-/* Where the first region should lie: some way below the libraries, so that mappings of the program
- * do not cut into our growth; at a random distance; and not just above a 4 GiB border, because a
- * heap's fast path knows the slabs of one 4 GiB window. */
-static uintptr_t first_region_end(void)
-{
-    uint64_t distance = GIB / 4 + (mix_bits(os_random_bits() + 1) % 1024) * MIB;
-    uintptr_t libraries = (uintptr_t)&map_first_leaf;
-    if (libraries < 16 * GIB)
-        return 0;
-    uintptr_t end = round_down(libraries - distance, MIB);
-    return end % (UINT64_C(1) << LEAF_SHIFT) >= GIB ? end
-                                                    : round_down(end, UINT64_C(1) << LEAF_SHIFT);
-}
 
 _Atomic size_t arena_used_bytes;
 
@@ -89,7 +74,7 @@ static uintptr_t pages_map(uintptr_t hint, size_t bytes)
 static uintptr_t region_map(size_t n_pages)
 {
     size_t bytes = round_up(n_pages << PAGE_SHIFT, UNIT_BYTES);
-    uintptr_t end = arena.lowest != 0 ? arena.lowest : first_region_end();
+    uintptr_t end = arena.lowest != 0 ? arena.lowest : map_first_region_end();
     uintptr_t hint = end > bytes ? end - bytes : 0;
     uintptr_t base = pages_map(hint, bytes);
     if (base == 0)
@@ -177,7 +162,7 @@ static struct span *take_locked(enum span_kind kind, size_t n_pages, size_t alig
     uintptr_t base = aligned_start(span, n_pages, align_pages);
     size_t n_touched = free_cut(span, base, base + (n_pages << PAGE_SHIFT));
     note_taken(n_pages, n_touched);
-    span->kind = (uint8_t)kind;
+    span_become(span, kind);
     span->n_dirty = (uint8_t)n_touched;
     span_register(span);
     return span;
@@ -405,6 +390,17 @@ struct span *arena_large_at_soon(const void *p)
     return NULL;
 }
 
+bool arena_large_word(const void *p, lock_taker *taker, struct large_view *view)
+{
+    if (!taker(&arena.lock))
+        return false;
+    struct span *span = large_at_locked(p);
+    if (span != NULL)
+        *view = (struct large_view){atomic_get_relaxed(&span->large.entry.what), span_bytes(span)};
+    lock_release(&arena.lock);
+    return span != NULL;
+}
+
 static bool extend_locked(struct span *span, size_t n_pages)
 {
     uintptr_t end = span->base + (n_pages << PAGE_SHIFT);
@@ -523,8 +519,7 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
     lock_take(&arena.lock);
     if (map_cover(base, PAGE_BYTES) && spares_fill()) {
         span = spare_get();
-        span->kind = SPAN_DIRECT;
-        span->large = (struct large_part){0};
+        span_become(span, SPAN_DIRECT);
         span->was_zero = true;
         direct_register_locked(span, base, all);
         if (base + all == arena.lowest)
@@ -580,7 +575,7 @@ bool arena_resize_direct(struct span *span, size_t bytes)
  * like everything else. False: it would be discarded at once, or there is no memory to know it. */
 static bool direct_join_locked(struct span *span)
 {
-    if (free_spans.dirty_pages + span->n_pages > dirty_pages_max() ||
+    if (span->large.is_guarded || free_spans.dirty_pages + span->n_pages > dirty_pages_max() ||
         !map_cover(span->base, span_bytes(span)))
         return false;
     mapped_add(span->n_pages);

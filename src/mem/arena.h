@@ -68,6 +68,14 @@ struct span *arena_large_at(const void *p);
 /* The same for a caller that may hold the lock itself: NULL also when it is not had soon. */
 struct span *arena_large_at_soon(const void *p);
 
+/* What a large block's entry says (ledger.h), and how long the block is. False: none begins there, or
+ * the lock was not had. */
+struct large_view {
+    uint64_t what;
+    size_t bytes;
+};
+bool arena_large_word(const void *p, lock_taker *taker, struct large_view *view);
+
 /* A large block with a mapping of its own; zeroed, of course. */
 struct span *arena_take_direct(size_t bytes, size_t align_bytes);
 

@@ -12,7 +12,9 @@ static bool lists_are_torn(void)
 
 static void link_locked(struct span *span, struct group *group)
 {
-    span->large = (struct large_part){.group = group};
+    span->large.group = group;
+    span->large.next = NULL;
+    span->large.prev = NULL;
     atomic_add_relaxed(&group->large_bytes, span_bytes(span));
     if (lists_are_torn())
         return;

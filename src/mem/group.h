@@ -22,13 +22,6 @@ struct group {
     _Atomic size_t n_live;
 };
 
-/* Of a large block. */
-struct large_part {
-    struct group *group; /* [const] while the block lives; NULL: it is in none */
-    struct span *next;   /* [lock: arena] in the group's list */
-    struct span *prev;   /* [lock: arena] */
-};
-
 /* Puts a new large block into a group, which has counted it already. */
 void group_join(struct span *span, struct group *group);
 

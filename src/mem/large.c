@@ -97,3 +97,30 @@ void *large_realloc(struct span *span, size_t bytes)
         return move_to_grow(span, bytes);
     return NULL;
 }
+
+/* ---- for the checked mode ---- */
+
+struct span *large_take_guarded(size_t bytes, size_t align_bytes)
+{
+    size_t all;
+    if (bytes > PTRDIFF_MAX ||
+        __builtin_add_overflow(round_up(bytes, os_page_bytes()), os_page_bytes(), &all))
+        return NULL;
+    struct span *span = arena_take_direct(all, align_bytes);
+    if (span == NULL)
+        return NULL;
+    span->large.is_guarded = true;
+    os_pages_guard((char *)span->base + large_bytes(span), os_page_bytes());
+    return span;
+}
+
+size_t large_bytes(const struct span *span)
+{
+    return span_bytes(span) - (span->large.is_guarded ? os_page_bytes() : 0);
+}
+
+void large_hide(const struct span *span)
+{
+    (void)os_pages_discard((void *)span->base, large_bytes(span));
+    os_pages_guard((void *)span->base, large_bytes(span));
+}

@@ -27,4 +27,17 @@ bool large_free(void *p);
  * block; the old one is untouched then. */
 void *large_realloc(struct span *span, size_t bytes);
 
+/* ---- for the checked mode ---- */
+
+/* A mapping of its own whose last page is a guard: any access there faults. NULL: none is to be had,
+ * but large_alloc may have memory. */
+struct span *large_take_guarded(size_t bytes, size_t align_bytes);
+
+/* What the program may use of it. */
+size_t large_bytes(const struct span *span);
+
+/* All of a guarded block becomes a guard, and its memory goes to the kernel; it is still to be
+ * freed. */
+void large_hide(const struct span *span);
+
 #endif

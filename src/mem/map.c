@@ -2,6 +2,7 @@
 #include "mem/map.h"
 
 #include "os/pages.h"
+#include "os/process.h"
 
 /* Not initialised memory but address space: only the pages that are used cost anything. */
 struct leaf map_first_leaf;
@@ -91,4 +92,15 @@ uintptr_t map_touched_from_end(uintptr_t base, size_t n_pages, size_t n)
         }
     }
     return base + (low << PAGE_SHIFT);
+}
+
+uintptr_t map_first_region_end(void)
+{
+    uint64_t distance = GIB / 4 + (mix_bits(os_random_bits() + 1) % 1024) * MIB;
+    uintptr_t libraries = (uintptr_t)&map_first_leaf;
+    if (libraries < 16 * GIB)
+        return 0;
+    uintptr_t end = round_down(libraries - distance, MIB);
+    return end % (UINT64_C(1) << LEAF_SHIFT) >= GIB ? end
+                                                    : round_down(end, UINT64_C(1) << LEAF_SHIFT);
 }

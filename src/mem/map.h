@@ -34,6 +34,7 @@
 #include "base/bits.h"
 #include "conf/classes.h"
 
+struct entry;
 struct span;
 
 enum {
@@ -64,6 +65,9 @@ struct leaf {
     struct span *spans[LEAF_PAGES];
     /* [lock: arena] One bit a page: it may hold something else than zeroes. */
     uint64_t touched[LEAF_PAGES / 64];
+    /* What the checked mode knows of each slab's blocks (ledger.h), or NULL. Set before M1 and cleared
+     * after M4, by the owner. */
+    _Atomic(struct entry *) ledgers[LEAF_UNITS];
     /* [lock: arena] Slabs in each extent of which every block has been handed out. */
     uint8_t n_full[LEAF_EXTENTS];
 };
@@ -73,6 +77,11 @@ extern _Atomic(struct leaf *) map_root[1 << (ADDRESS_BITS - LEAF_SHIFT)];
 
 /* Makes the leaves for [base, base + bytes). False: no memory for them. [lock: arena] */
 bool map_cover(uintptr_t base, size_t bytes);
+
+/* Where the first region should lie: some way below the libraries, so that mappings of the program
+ * do not cut into our growth; at a random distance; and not just above a 4 GiB border, because a
+ * heap's fast path knows the slabs of one 4 GiB window. */
+uintptr_t map_first_region_end(void);
 
 ALWAYS_INLINE uint64_t map_tag(uint32_t owner)
 {

@@ -11,7 +11,7 @@
 
 #include "os/lock.h"
 
-enum { META_ALIGN = 64, META_REUSE_MAX_BYTES = 4096 };
+enum { META_ALIGN = 64, META_REUSE_MAX_BYTES = 64 * 1024 };
 
 /* NULL when the kernel has no memory. What was given back comes back as it was, not zeroed. */
 void *meta_take(size_t bytes);

@@ -5,6 +5,7 @@
 #include "conf/classes.h"
 #include "conf/options.h"
 #include "mem/arena.h"
+#include "mem/ledger.h"
 #include "mem/meta.h"
 #include "os/pages.h"
 #include "os/panic.h"
@@ -31,6 +32,12 @@ static bool bitmap_make(struct slab_part *part)
     return true;
 }
 
+static void bitmap_drop(const struct span *slab)
+{
+    if (slab->slab.bitmap != &slab->slab.own_word)
+        meta_give(slab->slab.bitmap, bitmap_words(slab) * sizeof(uint64_t));
+}
+
 struct span *slab_new(unsigned class)
 {
     struct span *span = arena_take(SPAN_SLAB, UNIT_PAGES, UNIT_PAGES);
@@ -42,6 +49,11 @@ struct span *slab_new(unsigned class)
         .is_zero = span->was_zero,
     };
     if (!bitmap_make(&span->slab)) {
+        arena_give(span, 0);
+        return NULL;
+    }
+    if (UNLIKELY(options.check) && !ledger_make(span->base, class, 0)) {
+        bitmap_drop(span);
         arena_give(span, 0);
         return NULL;
     }
@@ -115,8 +127,9 @@ void slab_delete(struct span *slab)
     ASSERT(part->n_out == 0 && part->list == SLAB_ALONE);
     if (UNLIKELY(options.huge == HUGE_ON) && !slab_has_fresh(slab))
         count_not_full(slab);
-    if (part->bitmap != &part->own_word)
-        meta_give(part->bitmap, bitmap_words(slab) * sizeof(uint64_t));
+    bitmap_drop(slab);
+    if (UNLIKELY(options.check))
+        ledger_drop(slab->base, slab->class);
     arena_give(slab, touched_now(slab));
 }
 

@@ -11,7 +11,7 @@
 #define POOLALLOC_MEM_SPAN_H
 
 #include "mem/group.h"
-#include "mem/map.h"
+#include "mem/ledger.h"
 
 enum span_kind {
     SPAN_UNUSED,  /* a spare record, describes nothing */
@@ -47,6 +47,15 @@ struct slab_part {
     uint8_t is_zero;      /* pages beyond the carved blocks read as zero */
 };
 
+/* Of a large block; zeroes when it is taken. */
+struct large_part {
+    struct group *group; /* [const] while the block lives; NULL: it is in none */
+    struct span *next;   /* [lock: arena] in the group's list */
+    struct span *prev;   /* [lock: arena] */
+    struct entry entry;
+    bool is_guarded; /* its last page is a guard, or all of it; it never joins the arena */
+};
+
 struct span {
     _Alignas(64) uintptr_t base;
     uint32_t n_pages;
@@ -62,6 +71,13 @@ struct span {
 };
 
 _Static_assert(sizeof(struct span) == 64, "a span record is one cache line");
+
+/* What a span is taken as. */
+ALWAYS_INLINE void span_become(struct span *span, enum span_kind kind)
+{
+    span->kind = (uint8_t)kind;
+    span->large = (struct large_part){.is_guarded = false};
+}
 
 ALWAYS_INLINE uintptr_t span_end(const struct span *span)
 {

@@ -93,12 +93,19 @@ static bool is_stderr_of_start(int fd)
            sys_is_same_file(fd, stderr_at_start.device, stderr_at_start.inode) == 1;
 }
 
-static void write_to_stderr(struct report *report)
+/* Or -1: it is not there any more. */
+static int stderr_now(void)
 {
     if (is_stderr_of_start(stderr_at_start.copy))
-        (void)write_report(report, stderr_at_start.copy, options.dump_format);
-    else if (is_stderr_of_start(2))
-        (void)write_report(report, 2, options.dump_format);
+        return stderr_at_start.copy;
+    return is_stderr_of_start(2) ? 2 : -1;
+}
+
+static void write_to_stderr(struct report *report)
+{
+    int fd = stderr_now();
+    if (fd >= 0)
+        (void)write_report(report, fd, options.dump_format);
 }
 
 /* ---- files ---- */
@@ -271,6 +278,19 @@ static void at_exit(void)
     dump_now(DUMP_CAUSE_EXIT);
 }
 
+/* Where blocks are tracked and no dump says so: that alone. */
+static void at_exit_of_tracked(void)
+{
+    struct report *report = &desks[DUMP_CAUSE_EXIT].report;
+    int fd = stderr_now();
+    if (fd < 0 || !desk_take(&desks[DUMP_CAUSE_EXIT]))
+        return;
+    out_init(&report->out, fd);
+    report_sites_text(report);
+    (void)out_flush(&report->out);
+    desk_leave(&desks[DUMP_CAUSE_EXIT]);
+}
+
 static void at_fault(void)
 {
     dump_now(DUMP_CAUSE_FATAL);
@@ -365,15 +385,20 @@ static void stderr_remember(void)
     stderr_at_start.known =
         sys_file_identity(2, &stderr_at_start.device, &stderr_at_start.inode) == 0;
     stderr_at_start.copy = -1;
-    if (is_to_stderr())
+    if (is_to_stderr() || options.dump[0] == '\0')
         stderr_at_start.copy = (int)sys_duplicate_high(2);
 }
 
 void dump_init(void)
 {
-    if (options.dump[0] == '\0' && options.profile[0] == '\0')
+    bool has_dumps = options.dump[0] != '\0' || options.profile[0] != '\0';
+    if (!has_dumps && !options.track)
         return;
     stderr_remember();
+    if (options.dump[0] == '\0' && options.track)
+        (void)os_at_exit(at_exit_of_tracked);
+    if (!has_dumps)
+        return;
     if (options.dump_exit != DUMP_EXIT_OFF)
         (void)os_at_exit(at_exit);
     if (options.dump_exit == DUMP_EXIT_QUICK)

@@ -32,6 +32,10 @@ void report_text(struct report *report);
 void report_json(struct report *report);
 void report_prom(struct report *report);
 
+/* Live blocks by who allocated them, where that is tracked; nothing where it is not. */
+void report_sites_text(struct report *report);
+void report_sites_json(struct report *report);
+
 /* ---- objects of the program's ---- */
 
 typedef void report_object_call(struct report *report, const struct object_figures *object);

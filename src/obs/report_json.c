@@ -150,6 +150,7 @@ void report_json(struct report *report)
         add_gaps(report);
         add_objects(report);
         add_all_advice(report);
+        report_sites_json(report);
     }
     out_add(&report->out, "\n}\n");
 }

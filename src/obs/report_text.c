@@ -326,5 +326,6 @@ void report_text(struct report *report)
         add_calls(report);
         add_fragmentation(report);
         add_objects(report);
+        report_sites_text(report);
     }
 }

@@ -67,7 +67,7 @@ void os_pages_guard(void *p, size_t bytes)
 
 bool os_pages_open(void *p, size_t bytes)
 {
-    return OS_CALL_COUNTED(OS_CALL_PROTECT, sys_protect_open(p, bytes)) == 0;
+    return OS_CALL_COUNTED(OS_CALL_PROTECT, sys_protect_write(p, bytes)) == 0;
 }
 
 void *os_pages_map_guarded(size_t bytes)

@@ -15,12 +15,22 @@ void panic_look(void)
         observer();
 }
 
-void panic_say(const char *fault, const void *p, size_t class_bytes)
+_Atomic(panic_describe_call *) panic_describe;
+
+void panic_end(void)
+{
+    panic_look();
+    abort();
+}
+
+void panic_line(const char *word, const char *fault, const void *p, size_t class_bytes)
 {
     char line[256];
     struct text text;
     text_init(&text, line, sizeof line);
-    text_add(&text, "poolalloc: fatal: ");
+    text_add(&text, "poolalloc: ");
+    text_add(&text, word);
+    text_add(&text, ": ");
     text_add(&text, fault);
     text_add(&text, ": ");
     text_add_address(&text, p);
@@ -33,14 +43,11 @@ void panic_say(const char *fault, const void *p, size_t class_bytes)
     (void)text_write(&text, 2);
 }
 
-void panic_end(void)
-{
-    panic_look();
-    abort();
-}
-
 void panic(const char *fault, const void *p, size_t class_bytes)
 {
-    panic_say(fault, p, class_bytes);
+    panic_line("fatal", fault, p, class_bytes);
+    panic_describe_call *describe = atomic_swap_acquire(&panic_describe, NULL); /* once */
+    if (describe != NULL)
+        describe(p);
     panic_end();
 }

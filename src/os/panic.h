@@ -14,10 +14,16 @@
 /* class_bytes 0: the address belongs to no size class. */
 NORETURN COLD void panic(const char *fault, const void *p, size_t class_bytes);
 
-/* The line alone, what is to be done after it, and that with the end: for those with more to say. */
-COLD void panic_say(const char *fault, const void *p, size_t class_bytes);
+/* The line alone, with another word than "fatal". */
+void panic_line(const char *word, const char *fault, const void *p, size_t class_bytes);
+
+/* What follows the line: the observer, once, and the end. */
 void panic_look(void);
 NORETURN COLD void panic_end(void);
+
+/* Says more about the address after the line of panic(); NULL: nothing does. Any lock may be held. */
+typedef void panic_describe_call(const void *p);
+extern _Atomic(panic_describe_call *) panic_describe;
 
 /* Called between the line and the abort, once; NULL: nobody. This thread may be inside and hold any
  * lock. */

@@ -5,7 +5,6 @@
 #include "base/bits.h"
 #include "os/sys.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
 #include <string.h>
@@ -98,6 +97,11 @@ static size_t init_or_unwind(void **addresses, int max)
     return n;
 }
 
+bool os_stack_is_there(void)
+{
+    return backtrace != NULL;
+}
+
 void os_stack_init(void)
 {
     if (UNLIKELY(atomic_get_relaxed(&state) == NOT_READY) && environ != NULL)
@@ -123,14 +127,4 @@ size_t os_stack_take(uintptr_t *frames, size_t max)
     n = min_size(n - first, min_size(max, STACK_FRAMES_MAX));
     memcpy(frames, addresses + first, n * sizeof *frames);
     return n;
-}
-
-struct os_symbol os_symbol_at(uintptr_t address)
-{
-    Dl_info info;
-    if (dladdr((const void *)address, &info) == 0 || info.dli_fname == NULL)
-        return (struct os_symbol){"?", NULL, address};
-    if (info.dli_sname == NULL)
-        return (struct os_symbol){info.dli_fname, NULL, address - (uintptr_t)info.dli_fbase};
-    return (struct os_symbol){info.dli_fname, info.dli_sname, address - (uintptr_t)info.dli_saddr};
 }

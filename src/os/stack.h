@@ -17,16 +17,20 @@ enum { STACK_FRAMES_MAX = 16 };
  * to load a library then would leave the program without its environment. */
 void os_stack_init(void);
 
+/* libc has an unwinder; in static programs it has none. */
+bool os_stack_is_there(void);
+
 /* Up to `max` return addresses, at most STACK_FRAMES_MAX, from the first caller that is not this
  * library up. Returns how many; 0 also when the unwinder itself has called, or there is none, as in
  * static programs. Not to be called with a lock held. */
 size_t os_stack_take(uintptr_t *frames, size_t max);
 
-/* What the loader knows of a code address: the object's file, the symbol before it, how far. */
+/* What is known of a code address without taking a lock: the object's file, the exported symbol that
+ * it lies in, how far. */
 struct os_symbol {
     const char *object; /* never NULL */
     const char *name;   /* NULL: none is known */
-    size_t offset;      /* from the symbol, or from where the object is loaded */
+    size_t offset;      /* from the symbol; else from where the object is loaded, or from 0 */
 };
 
 struct os_symbol os_symbol_at(uintptr_t address);

@@ -5,7 +5,9 @@
  * list of objects is in the order in which it searches those that were there at the start.
  */
 #include "os/process.h"
+#include "os/stack.h"
 
+#include <dlfcn.h>
 #include <link.h>
 #include <string.h>
 
@@ -34,37 +36,38 @@ static uint32_t gnu_hash(const char *name)
     return hash;
 }
 
-static const void *segment_at(const struct dl_phdr_info *object, ElfW(Addr) address)
-{
-    return (const void *)(object->dlpi_addr + address);
-}
-
 /* Whether the loader has made it an address depends on the object. */
-static const void *pointer_of(const struct dl_phdr_info *object, const ElfW(Dyn) * entry)
+static const void *pointer_of(ElfW(Addr) base, const ElfW(Dyn) * entry)
 {
     ElfW(Addr) address = entry->d_un.d_ptr;
-    return address >= object->dlpi_addr ? (const void *)address : segment_at(object, address);
+    return (const void *)(address >= base ? address : base + address);
+}
+
+/* Of the object at `base` whose dynamic section begins with `entry`, or is not there. */
+static struct symbols symbols_in(ElfW(Addr) base, const ElfW(Dyn) * entry)
+{
+    struct symbols symbols = {NULL, NULL, NULL, NULL};
+    for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
+        if (entry->d_tag == DT_SYMTAB)
+            symbols.table = pointer_of(base, entry);
+        else if (entry->d_tag == DT_STRTAB)
+            symbols.names = pointer_of(base, entry);
+        else if (entry->d_tag == DT_GNU_HASH)
+            symbols.hash = pointer_of(base, entry);
+        else if (entry->d_tag == DT_VERSYM)
+            symbols.versions = pointer_of(base, entry);
+    }
+    return symbols;
 }
 
 static struct symbols symbols_of(const struct dl_phdr_info *object)
 {
-    struct symbols symbols = {NULL, NULL, NULL, NULL};
     const ElfW(Dyn) *entry = NULL;
     for (size_t i = 0; i < object->dlpi_phnum; i++) {
         if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
-            entry = segment_at(object, object->dlpi_phdr[i].p_vaddr);
+            entry = (const void *)(object->dlpi_addr + object->dlpi_phdr[i].p_vaddr);
     }
-    for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
-        if (entry->d_tag == DT_SYMTAB)
-            symbols.table = pointer_of(object, entry);
-        else if (entry->d_tag == DT_STRTAB)
-            symbols.names = pointer_of(object, entry);
-        else if (entry->d_tag == DT_GNU_HASH)
-            symbols.hash = pointer_of(object, entry);
-        else if (entry->d_tag == DT_VERSYM)
-            symbols.versions = pointer_of(object, entry);
-    }
-    return symbols;
+    return symbols_in(object->dlpi_addr, entry);
 }
 
 static bool is_match(const struct symbols *symbols, uint32_t i, const char *name)
@@ -129,4 +132,72 @@ void *os_next_function(const char *name)
     struct search search = {.name = name, .hash = gnu_hash(name)};
     (void)dl_iterate_phdr(visit, &search);
     return search.found;
+}
+
+/* ---- from an address to a name ---- */
+
+/* One more than the last of the symbols that have names to be found by. */
+static uint32_t symbols_end(const struct symbols *symbols)
+{
+    uint32_t n_buckets = symbols->hash[0];
+    uint32_t first = symbols->hash[1];
+    const uint32_t *buckets = symbols->hash + 4 + symbols->hash[2] * (sizeof(ElfW(Addr)) / 4);
+    const uint32_t *hashes = buckets + n_buckets;
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < n_buckets; i++)
+        last = buckets[i] > last ? buckets[i] : last;
+    if (last < first)
+        return first;
+    while ((hashes[last - first] & 1) == 0)
+        last++;
+    return last + 1;
+}
+
+/* The function or object that this offset lies in, or NULL. */
+static const ElfW(Sym) * symbol_at(const struct symbols *symbols, ElfW(Addr) offset)
+{
+    uint32_t end = symbols_end(symbols);
+    for (uint32_t i = symbols->hash[1]; i < end; i++) {
+        const ElfW(Sym) *symbol = &symbols->table[i];
+        if (symbol->st_shndx != SHN_UNDEF && ELF64_ST_TYPE(symbol->st_info) <= STT_FUNC &&
+            offset - symbol->st_value < symbol->st_size)
+            return symbol;
+    }
+    return NULL;
+}
+
+/* Since glibc 2.35: takes no lock, which dladdr does. */
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
+extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
+
+static const struct link_map *object_at(uintptr_t address)
+{
+    struct dl_find_object found;
+    if (&_dl_find_object == NULL || _dl_find_object((void *)address, &found) != 0)
+        return NULL;
+    return found.dlfo_link_map;
+}
+#else
+static const struct link_map *object_at(uintptr_t address)
+{
+    (void)address;
+    return NULL;
+}
+#endif
+
+struct os_symbol os_symbol_at(uintptr_t address)
+{
+    const struct link_map *object = object_at(address);
+    if (object == NULL)
+        return (struct os_symbol){"?", NULL, address};
+    /* The program itself has no name there. */
+    const char *file = *object->l_name != 0 ? object->l_name : "program";
+    size_t offset = address - object->l_addr;
+    struct symbols symbols = symbols_in(object->l_addr, object->l_ld);
+    const ElfW(Sym) *symbol = NULL;
+    if (symbols.table != NULL && symbols.names != NULL && symbols.hash != NULL)
+        symbol = symbol_at(&symbols, offset);
+    if (symbol == NULL)
+        return (struct os_symbol){file, NULL, offset};
+    return (struct os_symbol){file, symbols.names + symbol->st_name, offset - symbol->st_value};
 }

@@ -39,9 +39,14 @@ long sys_protect_none(void *p, size_t bytes)
     return RAW(SYS_mprotect, p, bytes, PROT_NONE);
 }
 
-long sys_protect_open(void *p, size_t bytes)
+long sys_protect_write(void *p, size_t bytes)
 {
     return RAW(SYS_mprotect, p, bytes, PROT_READ | PROT_WRITE);
+}
+
+long sys_protect_read(void *p, size_t bytes)
+{
+    return RAW(SYS_mprotect, p, bytes, PROT_READ);
 }
 
 long sys_discard(void *p, size_t bytes)
@@ -256,6 +261,11 @@ long sys_signals_unblock(uint64_t signals)
 long sys_signal_self(int signal, const void *info)
 {
     return RAW(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), signal, info);
+}
+
+void sys_trap(void)
+{
+    (void)RAW(SYS_tgkill, sys_getpid(), sys_gettid(), SIGTRAP);
 }
 
 /* The brk system call with an impossible address moves nothing and answers the current break. */

@@ -17,7 +17,8 @@
 long sys_map(void *hint, size_t bytes);                       /* private, anonymous, read-write */
 long sys_unmap(void *p, size_t bytes);                        /* munmap */
 long sys_protect_none(void *p, size_t bytes);                 /* mprotect to PROT_NONE */
-long sys_protect_open(void *p, size_t bytes);                 /* mprotect to read and write */
+long sys_protect_write(void *p, size_t bytes);                /* to be read and written */
+long sys_protect_read(void *p, size_t bytes);                 /* to be read only */
 long sys_discard(void *p, size_t bytes);                      /* MADV_DONTNEED */
 long sys_huge_on(void *p, size_t bytes);                      /* MADV_HUGEPAGE */
 long sys_huge_off(void *p, size_t bytes);                     /* MADV_NOHUGEPAGE */
@@ -62,6 +63,7 @@ uint64_t sys_signals_pending(void);
 long sys_signal_take(uint64_t signals, void *info);
 /* Sends a siginfo_t as it is, to this thread. */
 long sys_signal_self(int signal, const void *info);
+void sys_trap(void);           /* SIGTRAP to this thread */
 void *sys_program_break(void); /* the current end of the brk area */
 
 #endif

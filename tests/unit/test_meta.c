@@ -57,7 +57,7 @@ static void test_records_are_aligned_zero_and_apart(void **state)
 static void body_reuse(void *argument)
 {
     (void)argument;
-    for (size_t bytes = 1; bytes <= META_REUSE_MAX_BYTES; bytes += 7) {
+    for (size_t bytes = 1; bytes <= META_REUSE_MAX_BYTES; bytes += 7 + bytes / 64) {
         void *one = meta_take(bytes);
         void *two = meta_take(bytes);
         size_t before = meta_bytes();
@@ -77,14 +77,20 @@ static void test_what_was_given_back_is_used_again(void **state)
     child_passes(body_reuse, NULL);
 }
 
+/* Each size at first, then an eighth more each time. */
+static size_t next_size(size_t bytes)
+{
+    return bytes + round_up(max_size(bytes / 8, 1), META_ALIGN);
+}
+
 /* A record is used again for its own size only, rounded up to the alignment. */
 static void body_reuse_by_size(void *argument)
 {
     (void)argument;
-    for (size_t bytes = META_ALIGN; bytes <= META_REUSE_MAX_BYTES; bytes += META_ALIGN) {
+    for (size_t bytes = META_ALIGN; bytes <= META_REUSE_MAX_BYTES; bytes = next_size(bytes)) {
         void *p = meta_take(bytes);
         meta_give(p, bytes - META_ALIGN + 1);
-        for (size_t other = META_ALIGN; other <= META_REUSE_MAX_BYTES; other += META_ALIGN) {
+        for (size_t other = META_ALIGN; other <= META_REUSE_MAX_BYTES; other = next_size(other)) {
             if (other != bytes)
                 check(meta_take(other) != p);
         }
@@ -191,27 +197,29 @@ static void test_guards_before_and_behind_a_chunk(void **state)
     child_passes(body_write_into_unguarded, NULL);
 }
 
+enum { RECORD_BYTES = 4096 };
+
 /* The nth map and all after it fail. */
 static void body_no_memory(void *argument)
 {
     size_t nth = *(size_t *)argument;
     size_t n = 0;
     fake_fail_from(FAKE_MAP, nth, ENOMEM);
-    while (n < MAX_TAKEN && (taken[n].p = meta_take(META_REUSE_MAX_BYTES)) != NULL) {
-        pattern_fill(taken[n].p, META_REUSE_MAX_BYTES, n);
+    while (n < MAX_TAKEN && (taken[n].p = meta_take(RECORD_BYTES)) != NULL) {
+        pattern_fill(taken[n].p, RECORD_BYTES, n);
         n++;
     }
     check(n < MAX_TAKEN);
     check_equal(fake_count(FAKE_MAP), nth);
     size_t before = meta_bytes();
-    check(meta_take(META_REUSE_MAX_BYTES) == NULL);
+    check(meta_take(RECORD_BYTES) == NULL);
     check_equal(meta_bytes(), before);
-    meta_give(taken[0].p, META_REUSE_MAX_BYTES);
-    check(meta_take(META_REUSE_MAX_BYTES) == taken[0].p);
+    meta_give(taken[0].p, RECORD_BYTES);
+    check(meta_take(RECORD_BYTES) == taken[0].p);
     fake_fail_none();
-    check(meta_take(META_REUSE_MAX_BYTES) != NULL);
+    check(meta_take(RECORD_BYTES) != NULL);
     for (size_t i = 1; i < n; i++)
-        check(pattern_holds(taken[i].p, META_REUSE_MAX_BYTES, i));
+        check(pattern_holds(taken[i].p, RECORD_BYTES, i));
 }
 
 static void test_no_memory_is_null_and_harmless(void **state)

@@ -21,7 +21,7 @@ struct number_row {
 struct choice_row {
     const char *name;
     uint64_t *value;
-    const char *choices[4];
+    const char *choices[5];
 };
 
 static const struct number_row numbers[] = {
@@ -33,6 +33,8 @@ static const struct number_row numbers[] = {
     {"guest_calls", &options.guest_calls, 0, UINT32_MAX - 1, false, "calls"},
     {"purge_ms", &options.purge_ms, 0, 3600000, false, "milliseconds"},
     {"direct_bytes", &options.direct_bytes, MIB, 1024 * GIB, true, "bytes"},
+    {"quarantine_bytes", &options.quarantine_bytes, 0, GIB, true, "bytes"},
+    {"quarantine_large_bytes", &options.quarantine_large_bytes, 0, 1024 * GIB, true, "bytes"},
     {"dump_signal", &options.dump_signal, 0, 64, false,
      "signal number, HUP, QUIT, USR1, USR2, URG, WINCH, PWR"},
     {"dump_every_ms", &options.dump_every_ms, 0, UINT32_MAX, false, "milliseconds"},
@@ -49,6 +51,10 @@ static const struct choice_row choices[] = {
     {"background", &options.background, {"off", "on", NULL}},
     {"huge", &options.huge, {"system", "on", "off", NULL}},
     {"guard_handlers", &options.guard_handlers, {"off", "on", NULL}},
+    {"check", &options.check, {"0", "1", "2", "3", NULL}},
+    {"check_fill", &options.check_fill, {"junk", "zero", NULL}},
+    {"track", &options.track, {"off", "on", NULL}},
+    {"on_fault", &options.on_fault, {"abort", "report", "trap", NULL}},
     {"dump_exit", &options.dump_exit, {"off", "on", "quick", NULL}},
     {"dump_fatal", &options.dump_fatal, {"off", "on", NULL}},
     {"dump_what", &options.dump_what, {"summary", "classes", "all", NULL}},

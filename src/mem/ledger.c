@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#include "mem/ledger.h"
+
+#include "mem/meta.h"
+
+_Static_assert(ENTRY_BYTES_SHIFT + 44 == 64, "the bytes of any block fit into an entry's word");
+_Static_assert(UNIT_BYTES / BLOCK_ALIGN * sizeof(struct entry) <= META_REUSE_MAX_BYTES,
+               "ledgers are used again");
+
+static size_t n_blocks(unsigned class)
+{
+    return UNIT_BYTES / class_bytes(class);
+}
+
+static _Atomic(struct entry *) *ledger_of(uintptr_t base)
+{
+    return &map_leaf(base)->ledgers[(uint16_t)(base >> UNIT_SHIFT)];
+}
+
+bool ledger_make(uintptr_t base, unsigned class, unsigned n_old)
+{
+    struct entry *entries = meta_take(n_blocks(class) * sizeof *entries);
+    if (entries == NULL)
+        return false;
+    for (size_t i = 0; i < n_blocks(class); i++) {
+        atomic_put_relaxed(&entries[i].what, i < n_old ? ENTRY_OLD : ENTRY_FRESH);
+        atomic_put_relaxed(&entries[i].who, 0);
+    }
+    atomic_put_release(ledger_of(base), entries);
+    return true;
+}
+
+void ledger_drop(uintptr_t base, unsigned class)
+{
+    struct entry *entries = atomic_get_relaxed(ledger_of(base));
+    if (entries == NULL)
+        return;
+    atomic_put_release(ledger_of(base), NULL);
+    meta_give(entries, n_blocks(class) * sizeof *entries);
+}
