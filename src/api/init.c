@@ -8,6 +8,7 @@
 #include "obs/dump.h"
 #include "os/process.h"
 #include "os/text.h"
+#include "pressure/pressure.h"
 
 /* glibc passes main's arguments to constructors. */
 __attribute__((constructor(101))) static void init(int argc, const char *const *argv,
@@ -18,16 +19,16 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
     heap_fork_init();
     os_foreign_init();
     bool is_bypassed = os_is_bypassed(); /* looks once, while there is one thread */
-    const char *conf = os_env(envp, "POOLALLOC_CONF");
-    if (conf == NULL || os_is_privileged())
+    if (os_is_privileged())
         return;
-    options_parse(conf);
+    options_parse(os_env(envp, "POOLALLOC_CONF"));
     if (is_bypassed) {
         if (options.verbose)
             text_warn("the program has a malloc of its own, which serves instead of this one", NULL,
                       NULL);
         return;
     }
+    pressure_init(os_env(envp, "MEMORY_PRESSURE_WATCH"), os_env(envp, "MEMORY_PRESSURE_WRITE"));
     dump_init();
     heap_background_start();
 }

@@ -72,13 +72,32 @@ static void *or_no_memory(void *p)
     return p;
 }
 
+/* What was tried n times more than once, and found no memory, is worth another try, and the thread
+ * is inside again. */
+COLD static bool try_again(size_t bytes, unsigned n)
+{
+    const struct heap_pressure_hooks *pressure = atomic_get_acquire(&heap_pressure);
+    if (pressure == NULL || handler_heap() != NULL || lock_is_fork_thread())
+        return false;
+    return pressure->refused(bytes, n) && heap_enter();
+}
+
+/* Inside, and leaves. */
+static void *alloc_inside(size_t bytes)
+{
+    void *p =
+        bytes <= CLASS_MAX_BYTES ? alloc_class(class_of(bytes), bytes) : large_alloc(bytes, 1);
+    heap_finish();
+    return p;
+}
+
 NOINLINE void *alloc_slow(size_t bytes)
 {
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, 1));
-    void *p =
-        bytes <= CLASS_MAX_BYTES ? alloc_class(class_of(bytes), bytes) : large_alloc(bytes, 1);
-    heap_finish();
+    void *p = alloc_inside(bytes);
+    for (unsigned n = 0; UNLIKELY(p == NULL) && try_again(bytes, n); n++)
+        p = alloc_inside(bytes);
     return or_no_memory(p);
 }
 
@@ -104,12 +123,20 @@ static void *emergency_alloc_zeroed(size_t bytes)
     return p != NULL ? memset(p, 0, bytes) : NULL;
 }
 
+static void *alloc_zeroed_inside(size_t bytes)
+{
+    void *p = bytes <= CLASS_MAX_BYTES ? alloc_class_zeroed(bytes) : large_alloc_zeroed(bytes);
+    heap_finish();
+    return p;
+}
+
 void *heap_alloc_zeroed(size_t bytes)
 {
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc_zeroed(bytes));
-    void *p = bytes <= CLASS_MAX_BYTES ? alloc_class_zeroed(bytes) : large_alloc_zeroed(bytes);
-    heap_finish();
+    void *p = alloc_zeroed_inside(bytes);
+    for (unsigned n = 0; UNLIKELY(p == NULL) && try_again(bytes, n); n++)
+        p = alloc_zeroed_inside(bytes);
     return or_no_memory(p);
 }
 
@@ -132,6 +159,13 @@ static void *alloc_aligned(size_t align, size_t bytes)
     return alloc_class(class, bytes);
 }
 
+static void *alloc_aligned_inside(size_t align, size_t bytes)
+{
+    void *p = alloc_aligned(align, bytes);
+    heap_finish();
+    return p;
+}
+
 /* Slabs are aligned to 64 KiB, so blocks of a class are aligned to what divides its size. */
 void *heap_alloc_aligned(size_t align, size_t bytes)
 {
@@ -139,8 +173,9 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
         return heap_alloc(bytes);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, align));
-    void *p = alloc_aligned(align, bytes);
-    heap_finish();
+    void *p = alloc_aligned_inside(align, bytes);
+    for (unsigned n = 0; UNLIKELY(p == NULL) && try_again(max_size(bytes, align), n); n++)
+        p = alloc_aligned_inside(align, bytes);
     return or_no_memory(p);
 }
 
@@ -151,6 +186,7 @@ NOINLINE void free_look_at_bin(void *p, size_t scaled)
 {
     (void)p;
     (void)heap_enter(); /* whose bin it is was not inside */
+    heap_shrink_due(heap_of(front_own));
     heap_look_at_bin(heap_of(front_own), (unsigned)(scaled / CLASS_SCALE));
     heap_finish();
 }

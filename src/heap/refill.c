@@ -171,6 +171,8 @@ bool heap_refill(struct heap *heap, unsigned class)
     (void)arena_purge_all();
     if (refill(heap, class))
         return true;
+    if (arena_refuses(SPAN_SLAB, UNIT_BYTES))
+        return false;
     /* Records may be lacking, while the address space that they need is free. */
     arena_unmap_free();
     return refill(heap, class);

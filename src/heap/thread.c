@@ -383,6 +383,7 @@ struct heap *heap_attach(void)
         return attach_or_visit();
     struct heap *heap = heap_of(front_own);
     note_active(heap);
+    heap_shrink_due(heap);
     return heap;
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Includes go down: base < os < conf < mem < heap < objects < obs < api. A project header is named
+# Includes go down: base < os < conf < mem < heap < objects < pressure < obs < api. A project header is named
 # relative to src/, and the public one is only known to the top and to the objects that it declares.
 . "$(dirname "$0")/lib.sh"
 
@@ -8,7 +8,7 @@ find src -type f -name '*.[ch]' >"$scratch/sources"
 while read -r source; do
     awk -v source="$source" '
     BEGIN {
-        n_layers = split("base os conf mem heap objects obs api", layers, " ")
+        n_layers = split("base os conf mem heap objects pressure obs api", layers, " ")
         for (i = 1; i <= n_layers; i++)
             rank[layers[i]] = i
         n_parts = split(source, parts, "/")
