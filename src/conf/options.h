@@ -25,30 +25,30 @@ enum dump_format { DUMP_TEXT, DUMP_JSON, DUMP_PROM };
 
 struct options {
     uint64_t verbose;
-    uint64_t cache_bytes;         /* caps of all bins of all threads */
-    uint64_t cache_thread_bytes;  /* caps of all bins of a thread */
-    uint64_t cache_class_bytes;   /* cap of one bin */
-    uint64_t dirty_bytes;         /* free memory held back from the kernel */
-    uint64_t dirty_percent;       /* of what is in use: as much on top */
-    uint64_t purge_ms;            /* and for how long */
-    uint64_t background;          /* a thread of ours sees to it */
-    uint64_t huge;                /* enum huge_pages */
-    uint64_t direct_bytes;        /* blocks from here on are mapped if nothing free fits */
-    uint64_t guest_calls;         /* of a new thread, before it gets a heap of its own */
-    uint64_t foreign;             /* enum foreign_action */
-    uint64_t zero_realloc;        /* enum zero_realloc_action */
-    uint64_t deepbind;            /* leave the program's RTLD_DEEPBIND alone */
-    uint64_t guard_handlers;      /* see to it that signal handlers may call malloc */
-    uint64_t limit;               /* bytes; up to PERCENT_MAX percent of what there is; 0: none */
-    uint64_t limit_action;        /* enum limit_action */
-    uint64_t limit_signal;        /* its number */
-    uint64_t limit_reserve_bytes; /* of the limit, for small blocks after a refusal */
-    uint64_t pressure;            /* enum pressure_watch */
-    uint64_t pressure_percent;    /* of the limit: from then on memory is short */
-    uint64_t pressure_every_ms;   /* clean-ups are so far apart */
-    char dump[OPTION_TEXT_MAX];   /* where dumps go; empty: there are none */
-    uint64_t dump_exit;           /* enum dump_exit */
-    uint64_t dump_signal;         /* its number, or 0 */
+    uint64_t cache_bytes;        /* caps of all bins of all threads */
+    uint64_t cache_thread_bytes; /* caps of all bins of a thread */
+    uint64_t cache_class_bytes;  /* cap of one bin */
+    uint64_t dirty_bytes;        /* free memory held back from the kernel */
+    uint64_t dirty_percent;      /* of what is in use: as much on top */
+    uint64_t purge_ms;           /* and for how long */
+    uint64_t background;         /* a thread of ours sees to it */
+    uint64_t huge;               /* enum huge_pages */
+    uint64_t direct_bytes;       /* blocks from here on are mapped if nothing free fits */
+    uint64_t guest_calls;        /* of a new thread, before it gets a heap of its own */
+    uint64_t foreign;            /* enum foreign_action */
+    uint64_t zero_realloc;       /* enum zero_realloc_action */
+    uint64_t deepbind;           /* leave the program's RTLD_DEEPBIND alone */
+    uint64_t guard_handlers;     /* see to it that signal handlers may call malloc */
+    uint64_t limit;              /* bytes; up to PERCENT_MAX percent of what there is; 0: none */
+    uint64_t limit_action;       /* enum limit_action */
+    uint64_t limit_signal;       /* its number */
+    uint64_t limit_reserve;      /* of the limit, for small blocks after a refusal */
+    uint64_t pressure;           /* enum pressure_watch */
+    uint64_t pressure_percent;   /* of the limit: from then on memory is short */
+    uint64_t pressure_every_ms;  /* clean-ups are so far apart */
+    char dump[OPTION_TEXT_MAX];  /* where dumps go; empty: there are none */
+    uint64_t dump_exit;          /* enum dump_exit */
+    uint64_t dump_signal;        /* its number, or 0 */
     uint64_t dump_every_ms;
     uint64_t dump_live_bytes; /* when so much is live for the first time */
     uint64_t dump_fatal;      /* when the heap is found to be broken */

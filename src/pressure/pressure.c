@@ -102,7 +102,7 @@ static void limit_find(void)
 
 static void limit_enforce(size_t bytes)
 {
-    size_t reserve = min_size(options.limit_reserve_bytes, bytes / RESERVE_SHARE);
+    size_t reserve = min_size(options.limit_reserve, bytes / RESERVE_SHARE);
     atomic_put_relaxed(&memory_limits.reserve_bytes, reserve);
     atomic_put_relaxed(&memory_limits.hard_bytes, bytes);
 }
@@ -275,20 +275,31 @@ static bool is_clean_up_due(uint64_t now, enum pressure_level level)
 
 /* ---- a look ---- */
 
-/* When the arena is to call again, and what it may hold back. */
-static void marks_set(void)
+/* Up to which charge the arena may hold free memory back. While memory is short it is so little that
+ * this does not keep the level up. */
+static void soft_limit_set(uint64_t now, struct marks marks)
 {
-    uint64_t limit_bytes = atomic_get_relaxed(&known.limit_bytes);
-    struct marks marks = marks_of(limit_bytes);
+    size_t soft = LIMIT_NONE;
+    if (is_within(&state.heard_ms, now, HOLD_MS))
+        soft = 0;
+    else if (marks.elevated > 0 && atomic_get_relaxed(&state.level) == PRESSURE_NORMAL)
+        soft = charge_for(marks.elevated);
+    else if (marks.elevated > 0)
+        soft = charge_for(marks.elevated_end - marks.elevated_end / 8);
+    atomic_put_relaxed(&memory_limits.soft_bytes, soft);
+}
+
+/* When the arena is to call again: where a level may begin, or some way up. */
+static void next_look_set(struct marks marks)
+{
     size_t charged = charged_bytes();
     size_t look = charged + max_size(charged / STEP_SHARE, MIB);
-    size_t elevated = limit_bytes > 0 ? charge_for(marks.elevated) : LIMIT_NONE;
-    size_t critical = limit_bytes > 0 ? charge_for(marks.critical) : LIMIT_NONE;
+    size_t elevated = charge_for(marks.elevated);
+    size_t critical = charge_for(marks.critical);
     if (charged < elevated)
         look = min_size(look, elevated);
     else if (charged < critical)
         look = min_size(look, critical);
-    atomic_put_relaxed(&memory_limits.soft_bytes, elevated);
     atomic_put_relaxed(&memory_limits.look_bytes, look);
 }
 
@@ -347,7 +358,9 @@ static void look_in_turn(void)
         listen(now);
     react(now);
     atomic_put_relaxed(&state.used_bytes, used_bytes());
-    marks_set();
+    struct marks marks = marks_of(atomic_get_relaxed(&known.limit_bytes));
+    soft_limit_set(now, marks);
+    next_look_set(marks);
 }
 
 /* A child of vfork works with its parent's memory, but has another number: it does not look. */

@@ -46,7 +46,7 @@ static unsigned digit_of(char c)
     return at != NULL ? (unsigned)(at - digits) : 64;
 }
 
-/* False: it is not base 64, or too long. Blanks between the digits are none. */
+/* False: it is not base 64, or too long. */
 static bool decode(const char *from)
 {
     uint32_t bits = 0;
