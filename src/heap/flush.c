@@ -130,6 +130,11 @@ void heap_caches_set_short(bool is_short)
     atomic_put_relaxed(&caps_shift, is_short ? CAPS_SHIFT_SHORT : 0);
 }
 
+bool heap_caches_are_short(void)
+{
+    return atomic_get_relaxed(&caps_shift) > 0;
+}
+
 /* What the caps of one heap may sum up to: a fair share of what all may. */
 static size_t caps_max(void)
 {

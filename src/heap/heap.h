@@ -291,6 +291,7 @@ void heap_shrink_all(void);
 
 /* While memory is short caches may hold but a part of what they may otherwise. */
 void heap_caches_set_short(bool is_short);
+bool heap_caches_are_short(void);
 
 /* Counts up when all are to shrink. */
 extern _Atomic uint32_t heap_shrink_epoch;
@@ -366,7 +367,8 @@ struct heap *heap_visit(void);
 void heap_visit_end(struct heap *host);
 
 /* Some heap other than the caller's that nobody is using, parked or idle, locked; NULL: none at
- * hand. */
+ * hand. While memory is short any heap will do: what its owner has no blocks of at hand may go to who
+ * asks first. */
 struct heap *heap_unused_take(const struct heap *mine);
 
 /* Heaps that threads have now; at least 1. */

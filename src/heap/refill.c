@@ -17,6 +17,7 @@ enum {
     POPULATE_MIN_SLABS = 16,      /* of the class, and one more will be used up as well */
     PARTIAL_LOOKS = 4,            /* slabs compared to find a full one */
     UNUSED_LOOKS = 4,             /* unused heaps asked for a slab before one is made */
+    UNUSED_LOOKS_SHORT = 64,      /* while memory is short */
 };
 
 static void bin_install(struct heap *heap, unsigned class, struct block *head, size_t n)
@@ -75,7 +76,8 @@ static struct span *slab_from(struct heap *unused, struct heap *heap, unsigned c
 static struct span *slab_from_unused(struct heap *heap, unsigned class)
 {
     struct span *slab = NULL;
-    for (int i = 0; i < UNUSED_LOOKS && slab == NULL; i++) {
+    int n_looks = UNLIKELY(heap_caches_are_short()) ? UNUSED_LOOKS_SHORT : UNUSED_LOOKS;
+    for (int i = 0; i < n_looks && slab == NULL; i++) {
         struct heap *unused = heap_unused_take(heap);
         if (unused == NULL)
             return NULL;

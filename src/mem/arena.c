@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "conf/options.h"
 #include "mem/free_spans.h"
+#include "mem/limit.h"
 #include "mem/regret.h"
 #include "os/clock.h"
 #include "os/pages.h"
@@ -225,6 +226,7 @@ bool arena_zero(struct span *span)
 
 static void give_locked(struct span *span, size_t n_touched, uint32_t now)
 {
+    counter_add(&memory_limits.n_given, 1);
     arena.stats.n_large_frees += span->kind == SPAN_LARGE || span->kind == SPAN_DIRECT;
     if (span->kind == SPAN_LARGE)
         arena.stats.large_bytes -= span_bytes(span);
@@ -536,6 +538,7 @@ bool arena_free_large(void *p)
         regret_note_purge(&arena.regret, span->n_pages, now);
         arena.stats.n_large_frees++;
         arena.n_purging_pages += span->n_pages;
+        counter_add(&memory_limits.n_given, 1);
         spare_put(span);
     } else if (span != NULL) {
         give_locked(span, span->n_pages, now);

@@ -31,6 +31,7 @@ struct memory_limits {
 
     _Atomic size_t charged_bytes;
     _Atomic size_t charged_peak_bytes;
+    _Atomic uint64_t n_given; /* spans that the arena was given back */
 
     /* When the layer above wants to be called at the end of a slow path: when so much is charged
      * (LIMIT_NONE: never), and so often (0: never). */

@@ -21,7 +21,7 @@ enum {
     READ_MS = 1000,          /* nor limits read */
     HOLD_MS = 3000,          /* what was heard counts for so long */
     REFUSALS_AWAIT_MS = 100, /* another's subscribers are waited for by who would be refused */
-    TRIES = 3,
+    TRIES = 10,
     STEP_SHARE = 32, /* of what is charged: a look at least whenever so much came on top */
     RESERVE_SHARE = 8,
 };
@@ -416,14 +416,16 @@ static void refuse(size_t bytes)
         signal_once();
 }
 
-/* Subscribers are told, or what another thread tells them is waited for. False: this thread is telling
- * them already. */
+/* Subscribers are told, and what they free is collected; or that another thread does so is waited for.
+ * False: nothing came of it, or this thread is telling them already. */
 static bool ask_subscribers(size_t bytes)
 {
     if (turn_take()) {
+        uint64_t n_given = atomic_get_relaxed(&memory_limits.n_given);
         tell(PRESSURE_CRITICAL, bytes);
+        (void)tidy();
         turn_give();
-        return true;
+        return n_given != atomic_get_relaxed(&memory_limits.n_given);
     }
     if (turn_is_mine())
         return false;
@@ -439,10 +441,11 @@ static bool refused(size_t bytes, unsigned n)
     bool again = false;
     if (bytes > PTRDIFF_MAX)
         return false;
-    if (n < TRIES && can_ever_fit(bytes)) {
-        again = n == 0 || (subscribers_any() && ask_subscribers(bytes));
-        if (again)
-            (void)tidy();
+    if (n == 0 && can_ever_fit(bytes)) {
+        (void)tidy();
+        again = true;
+    } else if (n < TRIES && can_ever_fit(bytes)) {
+        again = subscribers_any() && (ask_subscribers(bytes) || n == 1);
     }
     if (!again)
         refuse(bytes);
