@@ -416,21 +416,29 @@ static void refuse(size_t bytes)
         signal_once();
 }
 
-/* Subscribers are told, and what they free is collected; or that another thread does so is waited for.
- * False: nothing came of it, or this thread is telling them already. */
+/* With the turn. False: nothing came of it. */
+static bool tell_and_collect(size_t bytes)
+{
+    uint64_t n_given = atomic_get_relaxed(&memory_limits.n_given);
+    tell(PRESSURE_CRITICAL, bytes);
+    (void)tidy();
+    return n_given != atomic_get_relaxed(&memory_limits.n_given);
+}
+
+/* Subscribers are told, and what they free is collected. Who had to wait for another thread that did so
+ * looks first whether that was enough. False: nothing came of it, or this thread is telling them
+ * already. */
 static bool ask_subscribers(size_t bytes)
 {
-    if (turn_take()) {
-        uint64_t n_given = atomic_get_relaxed(&memory_limits.n_given);
-        tell(PRESSURE_CRITICAL, bytes);
-        (void)tidy();
-        turn_give();
-        return n_given != atomic_get_relaxed(&memory_limits.n_given);
-    }
     if (turn_is_mine())
         return false;
-    turn_await(REFUSALS_AWAIT_MS);
-    return true;
+    bool is_at_once = turn_take();
+    if (!is_at_once && !turn_take_within(REFUSALS_AWAIT_MS))
+        return true;
+    bool is_enough = !is_at_once && !is_by_limit(bytes);
+    bool goes = is_enough || tell_and_collect(bytes);
+    turn_give();
+    return goes;
 }
 
 /* First what threads have set aside is collected; then the subscribers are asked, more than once as

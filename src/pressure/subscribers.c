@@ -40,10 +40,14 @@ bool turn_is_mine(void)
     return atomic_get_relaxed(&turn) == me();
 }
 
-void turn_await(uint32_t ms)
+bool turn_take_within(uint32_t ms)
 {
-    for (uint32_t i = 0; i < ms && atomic_get_acquire(&turn) != NULL; i++)
+    bool taken = turn_take();
+    for (uint32_t i = 0; i < ms && !taken; i++) {
         os_sleep_ms(1);
+        taken = turn_take();
+    }
+    return taken;
 }
 
 /* Whoever else had it is not here. */

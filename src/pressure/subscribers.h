@@ -29,8 +29,8 @@ bool turn_take_surely(void);
 
 bool turn_is_mine(void);
 
-/* Until nobody has it, but not for longer than that. */
-void turn_await(uint32_t ms);
+/* Waits for it, but not for longer than that: who has it may wait for this thread. */
+bool turn_take_within(uint32_t ms);
 
 void turn_forked(void);
 
