@@ -83,7 +83,7 @@ COLD static bool try_again(size_t bytes, unsigned n)
 }
 
 /* Inside, and leaves. */
-static void *alloc_inside(size_t bytes)
+ALWAYS_INLINE void *alloc_inside(size_t bytes)
 {
     void *p =
         bytes <= CLASS_MAX_BYTES ? alloc_class(class_of(bytes), bytes) : large_alloc(bytes, 1);
@@ -91,14 +91,20 @@ static void *alloc_inside(size_t bytes)
     return p;
 }
 
+COLD static void *alloc_again(size_t bytes)
+{
+    void *p = NULL;
+    for (unsigned n = 0; p == NULL && try_again(bytes, n); n++)
+        p = alloc_inside(bytes);
+    return or_no_memory(p);
+}
+
 NOINLINE void *alloc_slow(size_t bytes)
 {
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, 1));
     void *p = alloc_inside(bytes);
-    for (unsigned n = 0; UNLIKELY(p == NULL) && try_again(bytes, n); n++)
-        p = alloc_inside(bytes);
-    return or_no_memory(p);
+    return LIKELY(p != NULL) ? p : alloc_again(bytes);
 }
 
 static void *alloc_class_zeroed(size_t bytes)

@@ -8,7 +8,7 @@
  * The hard limit is kept by the arena: what is charged never exceeds it. To make room it first gives
  * back free memory; what does not fit even then is refused. The last part of it, the reserve, is for
  * slabs alone, and opened when a call has been refused, for what the program does about that. It is
- * closed when twice as much is free again.
+ * closed when something is taken and twice as much is free again.
  *
  * Above the soft limit no free memory is held back from the kernel.
  *
@@ -61,7 +61,14 @@ ALWAYS_INLINE size_t limit_of_large(void)
 }
 
 /* So much is charged now. */
-void limit_charge(size_t bytes);
+ALWAYS_INLINE void limit_charge(size_t bytes)
+{
+    atomic_put_relaxed(&memory_limits.charged_bytes, bytes);
+    if (bytes > atomic_get_relaxed(&memory_limits.charged_peak_bytes))
+        atomic_put_relaxed(&memory_limits.charged_peak_bytes, bytes);
+    if (UNLIKELY(bytes >= atomic_get_relaxed(&memory_limits.look_bytes)))
+        atomic_put_relaxed(&memory_limits.is_look_due, true);
+}
 
 /* The clock says so. */
 ALWAYS_INLINE void limit_tick(uint32_t now_ms)

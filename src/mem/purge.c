@@ -34,7 +34,7 @@ static size_t held_back_locked(void)
     return (free_spans.dirty_pages + arena.n_purging_pages) << PAGE_SHIFT;
 }
 
-void used_note(void)
+ALWAYS_INLINE void note_use(void)
 {
     size_t used = in_use_locked();
     arena.stats.used_peak_bytes = max_size(arena.stats.used_peak_bytes, used);
@@ -42,9 +42,14 @@ void used_note(void)
     limit_charge(used + held_back_locked() + atomic_get_relaxed(&meta_used_bytes));
 }
 
+void used_note(void)
+{
+    note_use();
+}
+
 void used_note_grown(void)
 {
-    used_note();
+    note_use();
     bool is_over = atomic_get_relaxed(&memory_limits.charged_bytes) >
                    atomic_get_relaxed(&memory_limits.soft_bytes);
     if (UNLIKELY(is_over) && free_spans.dirty_pages > 0)
@@ -196,7 +201,7 @@ static bool give_back_locked(size_t bytes)
     return true;
 }
 
-COLD static bool room_make_below(size_t max, size_t bytes)
+static bool room_make_below(size_t max, size_t bytes)
 {
     bool goes = true;
     while (fits(in_use_locked(), bytes, max)) {
@@ -209,10 +214,21 @@ COLD static bool room_make_below(size_t max, size_t bytes)
     return false;
 }
 
+static void reserve_close(void)
+{
+    size_t hard = atomic_get_relaxed(&memory_limits.hard_bytes);
+    size_t twice = 2 * atomic_get_relaxed(&memory_limits.reserve_bytes);
+    if (fits(in_use_locked(), twice, hard))
+        atomic_put_relaxed(&memory_limits.reserve_is_open, false);
+}
+
 bool room_make_locked(enum span_kind kind, size_t bytes)
 {
-    size_t max = limit_of(kind);
-    return LIKELY(max == LIMIT_NONE) || room_make_below(max, bytes);
+    if (LIKELY(atomic_get_relaxed(&memory_limits.hard_bytes) == LIMIT_NONE))
+        return true;
+    if (UNLIKELY(atomic_get_relaxed(&memory_limits.reserve_is_open)))
+        reserve_close();
+    return room_make_below(limit_of(kind), bytes);
 }
 
 /* ---- for others ---- */
