@@ -141,16 +141,24 @@ static void group_tidy(char *group)
         group[0] = '\0';
 }
 
-static bool find_group(const struct hierarchy *hierarchy, char *group)
+static bool find_in(const char *text, const struct hierarchy *hierarchy, char *group)
 {
-    const char *line = read_text("/proc/self/cgroup");
-    for (; line != NULL && *line != '\0'; line = next_line(line)) {
+    for (const char *line = text; line != NULL && *line != '\0'; line = next_line(line)) {
         if (group_in_line(line, hierarchy, group)) {
             group_tidy(group);
             return true;
         }
     }
     return false;
+}
+
+/* The hierarchy that has the memory: where version 1 has it, version 2 does not. NULL: neither. */
+static const struct hierarchy *find_group(char *group)
+{
+    const char *text = read_text("/proc/self/cgroup");
+    if (find_in(text, &version_1, group))
+        return &version_1;
+    return find_in(text, &version_2, group) ? &version_2 : NULL;
 }
 
 /* ---- limits ---- */
@@ -173,12 +181,14 @@ static uint64_t limit_of_group(const struct hierarchy *hierarchy, const char *gr
 
 /* From the group upwards; groups that cannot be read have none. Equal limits: the upper group's,
  * which others draw on too. */
-static uint64_t limit_of_hierarchy(const struct hierarchy *hierarchy, uint64_t least)
+uint64_t cgroup_limit(void)
 {
     static char group[PATH_BYTES];
-    if (!find_group(hierarchy, group))
-        return least;
-    for (;;) {
+    const struct hierarchy *hierarchy = find_group(group);
+    uint64_t least = CGROUP_NO_LIMIT;
+    bool is_more = hierarchy != NULL;
+    smallest.hierarchy = NULL;
+    while (is_more) {
         uint64_t n = limit_of_group(hierarchy, group);
         if (n <= least && n != CGROUP_NO_LIMIT) {
             least = n;
@@ -186,17 +196,11 @@ static uint64_t limit_of_hierarchy(const struct hierarchy *hierarchy, uint64_t l
             memcpy(smallest.group, group, sizeof group);
         }
         char *slash = strrchr(group, '/');
-        if (slash == NULL)
-            return least;
-        *slash = '\0';
+        is_more = slash != NULL;
+        if (is_more)
+            *slash = '\0';
     }
-}
-
-uint64_t cgroup_limit(void)
-{
-    smallest.hierarchy = NULL;
-    uint64_t least = limit_of_hierarchy(&version_2, CGROUP_NO_LIMIT);
-    return limit_of_hierarchy(&version_1, least);
+    return least;
 }
 
 uint64_t cgroup_used(void)
@@ -226,7 +230,7 @@ long cgroup_open_pressure(void)
 {
     static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
     static char group[PATH_BYTES];
-    bool is_found = find_group(&version_2, group);
+    bool is_found = find_in(read_text("/proc/self/cgroup"), &version_2, group);
     for (size_t i = 0; is_found && i < ARRAY_LEN(mounts); i++) {
         const char *path = path_of(mounts[i], group, "memory.pressure");
         long fd = path != NULL ? sys_open_both(path) : -1;

@@ -303,8 +303,11 @@ static void next_look_set(struct marks marks)
     atomic_put_relaxed(&memory_limits.look_bytes, look);
 }
 
+/* A program with more rights than its caller opens no file that it was not made to. */
 static void listen(uint64_t now)
 {
+    if (options.pressure == PRESSURE_OFF || os_is_privileged())
+        return;
     if (state.polled_ms != 0 && now - state.polled_ms < POLL_MS)
         return;
     state.polled_ms = now;
@@ -354,8 +357,7 @@ static void look_in_turn(void)
     atomic_put_relaxed(&memory_limits.looked_ms, (uint32_t)now);
     if (known.read_ms == 0 || now - known.read_ms >= READ_MS)
         read_all(now);
-    if (options.pressure != PRESSURE_OFF)
-        listen(now);
+    listen(now);
     react(now);
     atomic_put_relaxed(&state.used_bytes, used_bytes());
     struct marks marks = marks_of(atomic_get_relaxed(&known.limit_bytes));
@@ -495,8 +497,7 @@ static void start(void)
 
 void pressure_start(void)
 {
-    if (!os_is_privileged())
-        start();
+    start();
 }
 
 void pressure_init(const char *watch, const char *words)

@@ -583,6 +583,75 @@ static void test_nobody_looks_unless_asked(void **state)
     child_passes(body_unasked, (void *)&ways[1]);
 }
 
+/* ---- threads ---- */
+
+enum { N_THREADS = 4, N_SHARED = 256, N_STEPS = 3000 };
+
+static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
+static void *shared[N_SHARED]; /* [shared_lock] */
+
+static void *shared_swap(size_t i, void *p)
+{
+    check(pthread_mutex_lock(&shared_lock) == 0);
+    void *before = shared[i];
+    shared[i] = p;
+    check(pthread_mutex_unlock(&shared_lock) == 0);
+    return before;
+}
+
+static void shared_give_up(int level, size_t wanted, void *context)
+{
+    (void)level;
+    (void)context;
+    for (size_t i = wanted % 7; i < N_SHARED; i += 7)
+        heap_free(shared_swap(i, NULL));
+}
+
+/* Whoever puts a block there may free another thread's. */
+static void *take_and_share(void *argument)
+{
+    struct random random = {(uintptr_t)argument};
+    for (size_t i = 0; i < N_STEPS; i++) {
+        void *p = heap_alloc(random_bytes(&random, MIB));
+        if (p != NULL)
+            memset(p, 1, 8);
+        heap_free(shared_swap(random_below(&random, N_SHARED), p));
+        if (i % 500 == 0)
+            pressure_set_limit((24 + random_below(&random, 8)) * MIB);
+        if (i % 300 == 0)
+            (void)now_is();
+        if (i % 700 == 0)
+            (void)pressure_purge();
+        fake_clock_add(1);
+    }
+    return NULL;
+}
+
+static void body_threads(void *argument)
+{
+    pthread_t threads[N_THREADS];
+    (void)argument;
+    options.guest_calls = 10;
+    begin(32 * MIB);
+    check(subscriber_add(shared_give_up, NULL));
+    for (size_t i = 0; i < N_THREADS; i++)
+        threads[i] = thread_start(take_and_share, (void *)(uintptr_t)(i + 1));
+    for (size_t i = 0; i < N_THREADS; i++)
+        thread_join(threads[i]);
+    for (size_t i = 0; i < N_SHARED; i++)
+        heap_free(shared_swap(i, NULL));
+    check(now_is().n_told > 0);
+    check(now_is().charged_peak_bytes <= 32 * MIB);
+    heap_check(my_heap());
+    arena_check();
+}
+
+static void test_threads_share_a_limit(void **state)
+{
+    (void)state;
+    child_passes(body_threads, NULL);
+}
+
 /* ---- threads' caches ---- */
 
 enum { N_CACHED = 2000 };
@@ -637,6 +706,7 @@ int main(void)
         cmocka_unit_test(test_the_machine_has_a_limit),
         cmocka_unit_test(test_a_limit_in_percent_follows_the_machine),
         cmocka_unit_test(test_nobody_looks_unless_asked),
+        cmocka_unit_test(test_threads_share_a_limit),
         cmocka_unit_test(test_caches_are_given_up),
     };
     return cmocka_run_group_tests_name("pressure", tests, NULL, NULL);
