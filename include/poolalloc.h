@@ -423,6 +423,102 @@ int poolalloc_slice_cut(const poolalloc_slice *from, size_t offset, size_t bytes
 /* As poolalloc_buffer_release; the slice is all 0 afterwards, and may be released again. */
 int poolalloc_slice_release(poolalloc_slice *slice);
 
+/* ---- limits and pressure ----
+ *
+ * The library knows a limit on memory: the option's or the program's own, which it keeps; else that of
+ * the process's control groups, or the machine's memory, which it watches. When memory becomes short it
+ * gives back all it can, and tells the program, whose caches can shrink too:
+ *
+ *     static void shrink(int level, size_t wanted_bytes, void *context)
+ *     {
+ *         struct cache *cache = context;
+ *         if (level == POOLALLOC_NORMAL || pthread_mutex_trylock(&cache->lock) != 0)
+ *             return;
+ *         cache_evict(cache, wanted_bytes);
+ *         pthread_mutex_unlock(&cache->lock);
+ *     }
+ *
+ *     poolalloc_pressure_subscribe(shrink, cache);
+ *
+ * With declarations like this one, a program runs with the library and without:
+ *
+ *     extern __typeof__(poolalloc_pressure_subscribe) poolalloc_pressure_subscribe
+ *         __attribute__((weak));
+ *
+ *     if (poolalloc_pressure_subscribe)
+ *         poolalloc_pressure_subscribe(shrink, cache);
+ *
+ * Any thread may call any of these. In a program with a malloc of its own they do nothing.
+ */
+enum poolalloc_level {
+    POOLALLOC_NORMAL = 0,
+    POOLALLOC_ELEVATED = 1, /* above the threshold, or the kernel says so: caches should shrink */
+    POOLALLOC_CRITICAL = 2  /* near the limit, or a call is about to be refused */
+};
+
+/* Where the limit comes from. */
+enum poolalloc_limit_source {
+    POOLALLOC_LIMIT_OF_NOTHING = 0,
+    POOLALLOC_LIMIT_OF_OPTION = 1,
+    POOLALLOC_LIMIT_OF_PROGRAM = 2,
+    POOLALLOC_LIMIT_OF_CGROUP = 3,
+    POOLALLOC_LIMIT_OF_MACHINE = 4
+};
+
+struct poolalloc_pressure {
+    uint64_t limit_bytes;     /* 0: none is known */
+    uint64_t threshold_bytes; /* memory is short from there on */
+    uint64_t
+        used_bytes; /* of the limit; of a control group's or the machine's, read once a second */
+    uint64_t
+        charged_bytes; /* blocks, free memory that is held back, records: not less than resident */
+    uint64_t charged_peak_bytes;
+    uint64_t since_clean_up_ms; /* UINT64_MAX: there was none */
+    uint64_t events;            /* that the kernel or systemd sent */
+    uint64_t clean_ups;         /* times that all caches were given up */
+    uint64_t clean_up_bytes;    /* and what that gave back to the kernel */
+    uint64_t told;              /* calls of subscribers */
+    uint64_t refused_calls;     /* calls that got no memory */
+    double ratio;               /* used_bytes / limit_bytes */
+    uint32_t level;             /* enum poolalloc_level */
+    uint32_t source;            /* enum poolalloc_limit_source */
+    uint32_t is_hard;           /* calls are refused for it */
+    uint32_t reserved;
+};
+
+/* Fills in what is so now: pass sizeof(struct poolalloc_pressure). A library that knows less than the
+ * caller leaves the rest zero. Returns how many bytes it knows; 0 where malloc is not ours. The first
+ * call, of this or poolalloc_pressure_subscribe, starts the watch, if pressure=off does not forbid it. */
+size_t poolalloc_pressure_get(struct poolalloc_pressure *pressure, size_t bytes);
+
+/* `level` is an enum poolalloc_level; `wanted_bytes` is what should be freed, as nearly as is known: 0
+ * when memory is no longer short, the size of the call in want when it is about to be refused.
+ *
+ * It is called from within malloc or free, in whatever thread that is, or in the background thread; never
+ * in two threads at once, never in a call of its own, not in signal handlers. None of the library's locks
+ * is held, and it may allocate and free, subscribe and unsubscribe. But the thread may hold locks of the
+ * program or of libc: try locks, do not wait for them. It must return. */
+typedef void poolalloc_subscriber(int level, size_t wanted_bytes, void *context);
+
+/* -1 and ENOMEM: there are 32 already. The same pair may be there more than once. */
+int poolalloc_pressure_subscribe(poolalloc_subscriber *call, void *context);
+
+/* Afterwards it is not called any more, and does not run, unless it is the caller: waits for that, so
+ * hold no lock that it waits for. -1 and EINVAL: it did not subscribe. */
+int poolalloc_pressure_unsubscribe(poolalloc_subscriber *call, void *context);
+
+#define POOLALLOC_LIMIT_MIN ((size_t)1 << 20)
+
+/* A hard limit on what is charged: a call that would exceed it is refused with ENOMEM, after free memory
+ * was given back and the subscribers were told. It replaces that of the option. 0: the option's again,
+ * or none. Less than is charged now: nothing is taken away, but no more is handed out. -1 and EINVAL:
+ * less than POOLALLOC_LIMIT_MIN. */
+int poolalloc_set_limit(size_t bytes);
+
+/* Gives all free memory back to the kernel, other threads' caches included, what is in their bins when
+ * they next take one of malloc's slower ways. Returns the bytes that went at once. */
+size_t poolalloc_purge(void);
+
 /* ---- figures ---- */
 
 /* What the heap consists of; LD_PRELOAD.md says what each figure means. Later versions add fields at
@@ -470,6 +566,15 @@ struct poolalloc_stats {
     uint64_t heaps_busy;
     uint64_t system_calls;
     uint64_t system_call_ns;
+    uint64_t limit_bytes;
+    uint64_t limit_used_bytes;
+    uint64_t charged_bytes;
+    uint64_t charged_peak_bytes;
+    uint64_t pressure_level;
+    uint64_t pressure_events;
+    uint64_t clean_ups;
+    uint64_t clean_up_bytes;
+    uint64_t refused_calls;
 };
 
 /* Fills in the figures of now: pass sizeof(struct poolalloc_stats). A library that knows fewer than

@@ -10,19 +10,11 @@
 #include "obs/dump.h"
 #include "os/process.h"
 #include "os/text.h"
+#include "pressure/pressure.h"
 
-/* glibc passes main's arguments to constructors. */
-__attribute__((constructor(101))) static void init(int argc, const char *const *argv,
-                                                   const char *const *envp)
+/* And what follows from them at once. */
+static void take_options(const char *conf, bool is_bypassed)
 {
-    (void)argc;
-    (void)argv;
-    heap_fork_init();
-    os_foreign_init();
-    bool is_bypassed = os_is_bypassed(); /* looks once, while there is one thread */
-    const char *conf = os_env(envp, "POOLALLOC_CONF");
-    if (conf == NULL || os_is_privileged())
-        return;
     if (!os_fixed_open()) {
         text_warn("POOLALLOC_CONF: cannot be taken in", NULL, NULL);
         return;
@@ -34,12 +26,31 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
             cxx_checked_start();
     }
     os_fixed_close();
+}
+
+/* glibc passes main's arguments to constructors. */
+__attribute__((constructor(101))) static void init(int argc, const char *const *argv,
+                                                   const char *const *envp)
+{
+    (void)argc;
+    (void)argv;
+    heap_fork_init();
+    os_foreign_init();
+    bool is_bypassed = os_is_bypassed(); /* looks once, while there is one thread */
+    const char *conf = os_env(envp, "POOLALLOC_CONF");
+    if (os_is_privileged())
+        return;
+    if (conf != NULL)
+        take_options(conf, is_bypassed);
     if (is_bypassed) {
         if (options.verbose)
             text_warn("the program has a malloc of its own, which serves instead of this one", NULL,
                       NULL);
         return;
     }
+    pressure_init(os_env(envp, "MEMORY_PRESSURE_WATCH"), os_env(envp, "MEMORY_PRESSURE_WRITE"));
+    if (conf == NULL)
+        return;
     sample_init();
     dump_init();
     heap_background_start();

@@ -18,6 +18,10 @@ struct options options = {
     .guest_calls = 512,
     .foreign = FOREIGN_FORWARD,
     .guard_handlers = 1,
+    .limit_signal = SIGTERM,
+    .limit_reserve = 1 * MIB,
+    .pressure_percent = 80,
+    .pressure_every_ms = 5000,
     .zero_realloc = ZERO_REALLOC_FREE,
     .quarantine_bytes = 1 * MIB,
     .quarantine_large_bytes = 64 * MIB,
@@ -32,7 +36,8 @@ void option_put(uint64_t *option, uint64_t value)
         __atomic_store_n(option, value, __ATOMIC_RELAXED);
 }
 
-enum option_type { OPTION_NUMBER, OPTION_BYTES, OPTION_CHOICE, OPTION_TEXT };
+/* A share is a number of bytes, or of percent: up to PERCENT_MAX. */
+enum option_type { OPTION_NUMBER, OPTION_BYTES, OPTION_SHARE, OPTION_CHOICE, OPTION_TEXT };
 
 /* A number that may be given by name. */
 struct name {
@@ -63,8 +68,11 @@ static const char *const dump_exit_choices[] = {"off", "on", "quick", NULL};
 static const char *const dump_what_choices[] = {"summary", "classes", "all", NULL};
 static const char *const dump_format_choices[] = {"text", "json", "prom", NULL};
 
+static const char *const limit_action_choices[] = {"refuse", "abort", "signal", "watch", NULL};
+static const char *const pressure_choices[] = {"auto", "on", "off", NULL};
+
 static const struct name signal_names[] = {
-    {"HUP", SIGHUP}, {"QUIT", SIGQUIT},   {"USR1", SIGUSR1}, {"USR2", SIGUSR2},
+    {"HUP", SIGHUP}, {"QUIT", SIGQUIT},   {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"TERM", SIGTERM},
     {"URG", SIGURG}, {"WINCH", SIGWINCH}, {"PWR", SIGPWR},   {NULL, 0},
 };
 
@@ -86,6 +94,8 @@ static const struct option table[] = {
      .unit = "bytes", .help = "dump once, when so much is live; 0: not"},
     {FIELD(dump_fatal), .type = OPTION_CHOICE, .choices = switch_choices,
      .help = "dump when a fault of the program's ends it"},
+    {FIELD(dump_pressure), .type = OPTION_CHOICE, .choices = switch_choices,
+     .help = "dump when memory becomes short, or is no longer"},
     {FIELD(dump_what), .type = OPTION_CHOICE, .choices = dump_what_choices,
      .help = "the totals; classes: and each size class; all: and system calls and fragmentation"},
     {FIELD(dump_format), .type = OPTION_CHOICE, .choices = dump_format_choices,
@@ -139,6 +149,20 @@ static const struct option table[] = {
      .help = "note who allocated each block, and say at exit what is live; checks frees, too"},
     {FIELD(on_fault), .type = OPTION_CHOICE, .choices = on_fault_choices,
      .help = "what misuse is answered with; trap: report, and SIGTRAP for a debugger"},
+    {FIELD(limit), .type = OPTION_SHARE, .min = MIB, .max = 1024 * (1024 * GIB), .unit = "bytes",
+     .help = "memory that is used at most; in percent, of what the cgroup or the machine has"},
+    {FIELD(limit_action), .type = OPTION_CHOICE, .choices = limit_action_choices,
+     .help = "at the limit: NULL; end the program; a signal, then NULL; nothing but reports"},
+    {FIELD(limit_signal), .type = OPTION_NUMBER, .min = 1, .max = 64, .unit = "signal number",
+     .names = signal_names, .help = "that signal, once until memory is no longer short"},
+    {FIELD(limit_reserve), .type = OPTION_BYTES, .min = 0, .max = GIB, .unit = "bytes",
+     .help = "the last of the limit, for small blocks once something was refused"},
+    {FIELD(pressure), .type = OPTION_CHOICE, .choices = pressure_choices,
+     .help = "watch limits and the kernel; auto: if there is a limit, systemd or the program asks"},
+    {FIELD(pressure_percent), .type = OPTION_NUMBER, .min = 10, .max = 99, .unit = "percent",
+     .help = "of the limit in use: memory is short"},
+    {FIELD(pressure_every_ms), .type = OPTION_NUMBER, .min = 0, .max = 3600000,
+     .unit = "milliseconds", .help = "clean-ups for want of memory are at least so far apart"},
 };
 
 static uint64_t *number_field(const struct option *option)
@@ -200,6 +224,14 @@ static bool parse_number(struct part value, uint64_t *number, struct part *rest)
     return i > 0;
 }
 
+static bool set_percent(const struct option *option, uint64_t n)
+{
+    if (n < 1 || n > PERCENT_MAX)
+        return false;
+    *number_field(option) = n;
+    return true;
+}
+
 static bool set_number(const struct option *option, struct part value)
 {
     uint64_t n;
@@ -213,7 +245,9 @@ static bool set_number(const struct option *option, struct part value)
     }
     if (!parse_number(value, &n, &suffix))
         return false;
-    if (option->type == OPTION_BYTES ? !suffix_shift(suffix, &shift) : suffix.n != 0)
+    if (option->type == OPTION_SHARE && part_is(suffix, "%"))
+        return set_percent(option, n);
+    if (option->type != OPTION_NUMBER ? !suffix_shift(suffix, &shift) : suffix.n != 0)
         return false;
     if (n > UINT64_MAX >> shift || n << shift < option->min || n << shift > option->max)
         return false;
@@ -250,6 +284,7 @@ static bool option_set(const struct option *option, struct part value)
         return set_text(option, value);
     case OPTION_NUMBER:
     case OPTION_BYTES:
+    case OPTION_SHARE:
         break;
     }
     return set_number(option, value);
@@ -317,7 +352,10 @@ static void add_value(struct text *text, const struct option *option)
         break;
     case OPTION_NUMBER:
     case OPTION_BYTES:
+    case OPTION_SHARE:
         text_add_number(text, *number_field(option));
+        if (option->type == OPTION_SHARE && *number_field(option) - 1 < PERCENT_MAX)
+            text_add(text, "%");
         break;
     }
 }
@@ -336,11 +374,14 @@ static void add_range(struct text *text, const struct option *option)
         break;
     case OPTION_NUMBER:
     case OPTION_BYTES:
+    case OPTION_SHARE:
         text_add_number(text, option->min);
         text_add(text, " to ");
         text_add_number(text, option->max);
         text_add(text, " ");
         text_add(text, option->unit);
+        if (option->type == OPTION_SHARE)
+            text_add(text, ", or 1% to 100%");
         for (const struct name *name = option->names; name != NULL && name->name != NULL; name++) {
             text_add(text, ", ");
             text_add(text, name->name);

@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-enum { OPTION_TEXT_MAX = 240 };
+enum { OPTION_TEXT_MAX = 240, PERCENT_MAX = 100 };
 
 enum huge_pages { HUGE_SYSTEM, HUGE_ON, HUGE_OFF };
 enum foreign_action { FOREIGN_FORWARD, FOREIGN_IGNORE, FOREIGN_ABORT };
@@ -22,6 +22,8 @@ enum check_fill { CHECK_FILL_JUNK, CHECK_FILL_ZERO };
 enum fault_action { ON_FAULT_ABORT, ON_FAULT_REPORT, ON_FAULT_TRAP };
 enum dump_exit { DUMP_EXIT_OFF, DUMP_EXIT_ON, DUMP_EXIT_QUICK };
 enum dump_what { DUMP_SUMMARY, DUMP_CLASSES, DUMP_ALL };
+enum limit_action { LIMIT_REFUSE, LIMIT_ABORT, LIMIT_SIGNAL, LIMIT_WATCH };
+enum pressure_watch { PRESSURE_AUTO, PRESSURE_ON, PRESSURE_OFF };
 enum dump_format { DUMP_TEXT, DUMP_JSON, DUMP_PROM };
 
 struct options {
@@ -48,6 +50,13 @@ struct options {
     uint64_t quarantine_large_bytes; /* the same of large ones */
     uint64_t track;                  /* who allocated what: heap/checked.h */
     uint64_t on_fault;               /* enum fault_action */
+    uint64_t limit;              /* bytes; up to PERCENT_MAX percent of what there is; 0: none */
+    uint64_t limit_action;       /* enum limit_action */
+    uint64_t limit_signal;       /* its number */
+    uint64_t limit_reserve;      /* of the limit, for small blocks after a refusal */
+    uint64_t pressure;           /* enum pressure_watch */
+    uint64_t pressure_percent;   /* of the limit: from then on memory is short */
+    uint64_t pressure_every_ms;  /* clean-ups are so far apart */
     char dump[OPTION_TEXT_MAX];      /* where dumps go; empty: there are none */
     char profile[OPTION_TEXT_MAX];   /* where heap profiles go; empty: there are none */
     uint64_t dump_exit;              /* enum dump_exit */
@@ -55,6 +64,7 @@ struct options {
     uint64_t dump_every_ms;
     uint64_t dump_live_bytes; /* when so much is live for the first time */
     uint64_t dump_fatal;      /* when the heap is found to be broken */
+    uint64_t dump_pressure;   /* when the level of pressure changes */
     uint64_t dump_what;       /* enum dump_what */
     uint64_t dump_format;     /* enum dump_format */
     uint64_t dump_replace;    /* files that were there before */

@@ -105,17 +105,44 @@ void *alloc_slow_of(size_t bytes, unsigned family)
     return alloc_slow(bytes);
 }
 
+/* What was tried n times more than once, and found no memory, is worth another try, and the thread
+ * is inside again. */
+COLD static bool try_again(size_t bytes, unsigned n)
+{
+    const struct heap_pressure_hooks *pressure = atomic_get_acquire(&heap_pressure);
+    if (pressure == NULL || handler_heap() != NULL || lock_is_fork_thread())
+        return false;
+    return pressure->refused(bytes, n) && heap_enter();
+}
+
+/* Inside, and leaves. */
+ALWAYS_INLINE void *alloc_inside(size_t bytes)
+{
+    void *p = bytes <= CLASS_MAX_BYTES ? heap_take(class_of(bytes), bytes) : large_alloc(bytes, 1);
+    heap_finish();
+    return p;
+}
+
+COLD static void *alloc_again(size_t bytes)
+{
+    void *p = NULL;
+    for (unsigned n = 0; p == NULL && try_again(bytes, n); n++)
+        p = alloc_inside(bytes);
+    if (UNLIKELY(sample_is_on))
+        p = sample_finish(p, bytes, BLOCK_ALIGN);
+    return or_no_memory(p);
+}
+
 NOINLINE void *alloc_slow(size_t bytes)
 {
     if (UNLIKELY(options.check))
         return or_emergency(checked_alloc(bytes, 1, FAMILY_MALLOC), bytes, 1);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, 1));
-    void *p = bytes <= CLASS_MAX_BYTES ? heap_take(class_of(bytes), bytes) : large_alloc(bytes, 1);
-    heap_finish();
+    void *p = alloc_inside(bytes);
     if (UNLIKELY(sample_is_on))
         p = sample_finish(p, bytes, BLOCK_ALIGN);
-    return or_no_memory(p);
+    return LIKELY(p != NULL) ? p : alloc_again(bytes);
 }
 
 static void free_into_bin(struct heap *heap, struct block *block, unsigned class);
@@ -176,14 +203,22 @@ static void *checked_zeroed(size_t bytes)
     return or_no_memory(p);
 }
 
+static void *alloc_zeroed_inside(size_t bytes)
+{
+    void *p = bytes <= CLASS_MAX_BYTES ? alloc_class_zeroed(bytes) : large_alloc_zeroed(bytes);
+    heap_finish();
+    return p;
+}
+
 void *heap_alloc_zeroed(size_t bytes)
 {
     if (UNLIKELY(options.check))
         return checked_zeroed(bytes);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc_zeroed(bytes));
-    void *p = bytes <= CLASS_MAX_BYTES ? alloc_class_zeroed(bytes) : large_alloc_zeroed(bytes);
-    heap_finish();
+    void *p = alloc_zeroed_inside(bytes);
+    for (unsigned n = 0; UNLIKELY(p == NULL) && try_again(bytes, n); n++)
+        p = alloc_zeroed_inside(bytes);
     if (UNLIKELY(sample_is_on))
         p = finish_zeroed(p, bytes);
     return or_no_memory(p);
@@ -223,6 +258,13 @@ void *heap_alloc_aligned_of(size_t align, size_t bytes, unsigned family)
     return or_emergency(checked_alloc(bytes, align, family), bytes, align);
 }
 
+static void *alloc_aligned_inside(size_t align, size_t bytes)
+{
+    void *p = alloc_aligned(align, bytes, bytes);
+    heap_finish();
+    return p;
+}
+
 void *heap_alloc_aligned(size_t align, size_t bytes)
 {
     if (align <= BLOCK_ALIGN)
@@ -231,8 +273,9 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
         return heap_alloc_aligned_of(align, bytes, FAMILY_MALLOC);
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, align));
-    void *p = alloc_aligned(align, bytes, bytes);
-    heap_finish();
+    void *p = alloc_aligned_inside(align, bytes);
+    for (unsigned n = 0; UNLIKELY(p == NULL) && try_again(max_size(bytes, align), n); n++)
+        p = alloc_aligned_inside(align, bytes);
     if (UNLIKELY(sample_is_on))
         p = sample_finish(p, bytes, align);
     return or_no_memory(p);
@@ -254,6 +297,7 @@ NOINLINE void free_look_at_bin(void *p, size_t scaled)
 {
     (void)p;
     (void)heap_enter(); /* whose bin it is was not inside */
+    heap_shrink_due(heap_of(front_own));
     heap_look_at_bin(heap_of(front_own), (unsigned)(scaled / CLASS_SCALE));
     heap_finish();
 }

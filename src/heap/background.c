@@ -25,7 +25,18 @@ static bool tidy(void)
     arena_purge_due();
     bool any = arena_is_dirty() || heap_any_idle();
     heap_leave();
+    if (UNLIKELY(atomic_get_relaxed(&memory_limits.is_look_due)))
+        heap_look();
     return any;
+}
+
+static void sleep_for(uint32_t ms)
+{
+    const struct heap_pressure_hooks *pressure = atomic_get_acquire(&heap_pressure);
+    if (pressure != NULL)
+        pressure->sleep_ms(ms);
+    else
+        os_sleep_ms(ms);
 }
 
 static void *run(void *unused)
@@ -34,7 +45,7 @@ static void *run(void *unused)
         (uint32_t)min_size(max_size(options.purge_ms / 2, SLEEP_MIN_MS), SLEEP_MAX_MS);
     uint32_t ms = shortest;
     for (;;) {
-        os_sleep_ms(ms);
+        sleep_for(ms);
         ms = tidy() ? shortest : (uint32_t)min_size((size_t)ms * 2, SLEEP_MAX_MS);
     }
     return unused;

@@ -14,7 +14,7 @@
 #include "mem/slab.h"
 #include "os/panic.h"
 
-enum { DRAIN_BLOCKS_MIN = 8, DRAIN_BLOCKS_MAX = 32, LOOKS_PER_REVIEW = 64 };
+enum { DRAIN_BLOCKS_MIN = 8, DRAIN_BLOCKS_MAX = 32, LOOKS_PER_REVIEW = 64, CAPS_SHIFT_SHORT = 3 };
 
 static struct span **list_of(struct heap *heap, const struct span *slab)
 {
@@ -138,10 +138,24 @@ void heap_empty_bin(struct heap *heap, unsigned class)
 
 /* ---- the bin's cap ---- */
 
+static _Atomic unsigned caps_shift;
+
+void heap_caches_set_short(bool is_short)
+{
+    atomic_put_relaxed(&caps_shift, is_short ? CAPS_SHIFT_SHORT : 0);
+}
+
+bool heap_caches_are_short(void)
+{
+    return atomic_get_relaxed(&caps_shift) > 0;
+}
+
 /* What the caps of one heap may sum up to: a fair share of what all may. */
 static size_t caps_max(void)
 {
-    return min_size(options.cache_bytes / heap_live_count(), options.cache_thread_bytes);
+    size_t all = options.cache_bytes >> atomic_get_relaxed(&caps_shift);
+    size_t mine = options.cache_thread_bytes >> atomic_get_relaxed(&caps_shift);
+    return min_size(all / heap_live_count(), mine);
 }
 
 void heap_set_left(struct heap *heap, unsigned class, size_t left)
@@ -294,6 +308,31 @@ void heap_flush(struct heap *heap)
     for (unsigned class = 0; class < N_CLASSES; class ++)
         flush_class_locked(heap, class);
     lock_release(&heap->lock);
+}
+
+_Atomic uint32_t heap_shrink_epoch;
+
+void heap_shrink_all(void)
+{
+    (void)atomic_add_relaxed(&heap_shrink_epoch, 1);
+}
+
+/* Caps as they are in the beginning. */
+static void caps_begin_again(struct heap *heap)
+{
+    heap->caps_bytes = 0;
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
+        if (heap->shelves[class].cap > 0)
+            heap_open_shelf(heap, class);
+    }
+}
+
+COLD void heap_shrink(struct heap *heap)
+{
+    heap->shrunk = atomic_get_relaxed(&heap_shrink_epoch);
+    heap_flush_outboxes(heap);
+    heap_flush(heap);
+    caps_begin_again(heap);
 }
 
 void heap_flush_shared_locked(struct heap *heap)

@@ -93,8 +93,16 @@ static bool is_torn(const struct heap *heap)
            heap != handler_heap();
 }
 
+static void tell_forked(void)
+{
+    const struct heap_pressure_hooks *pressure = atomic_get_acquire(&heap_pressure);
+    if (pressure != NULL)
+        pressure->forked();
+}
+
 static void fork_child(void)
 {
+    tell_forked();
     if (!lock_is_fork_thread())
         return;
     _Atomic uint32_t *mark = atomic_get_acquire(&fork_mark);
@@ -161,6 +169,7 @@ static void fork_unnoticed(_Atomic uint32_t *mark)
         see_to_heap(heap_by_number(i));
     heap_threads_fork_unnoticed();
     atomic_get_acquire(&hooks_above)->unnoticed();
+    tell_forked();
     atomic_put_release(mark, FORK_NONE);
 }
 

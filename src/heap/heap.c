@@ -29,6 +29,15 @@ bool heap_is_checked;
 _Atomic(struct heap *) heap_table[HEAPS_MAX];
 
 _Atomic(heap_observer_call *) heap_observer;
+_Atomic(const struct heap_pressure_hooks *) heap_pressure;
+
+/* Not in a signal handler, nor between the handlers of fork: later then. */
+COLD void heap_look(void)
+{
+    const struct heap_pressure_hooks *pressure = atomic_get_acquire(&heap_pressure);
+    if (pressure != NULL && handler_heap() == NULL && !lock_is_fork_thread())
+        pressure->look();
+}
 
 struct heap *heap_new(uint32_t number)
 {

@@ -28,6 +28,7 @@
 #include "mem/block.h"
 #include "mem/group.h"
 #include "mem/inbox.h"
+#include "mem/limit.h"
 #include "mem/map.h"
 #include "os/fixed.h"
 #include "os/lock.h"
@@ -119,6 +120,7 @@ struct heap {
     _Atomic uint64_t reading; /* of obs/stats.c that holds the lock; changes under it */
     unsigned cap_hand;        /* [owner] the class whose cap may shrink next */
     _Atomic uint32_t active;  /* idle_epoch when the owner was last in a slow path */
+    uint32_t shrunk;          /* [owner] heap_shrink_epoch when its caches were shrunk last */
     uint32_t swept;           /* [lock] 1 + `active` when what it had set aside was sent home */
     size_t caps_bytes;        /* [owner] sum of the caps of all classes in use */
     struct shelf shelves[N_CLASSES];
@@ -253,11 +255,31 @@ ALWAYS_INLINE void heap_leave(void)
 typedef void heap_observer_call(void);
 extern _Atomic(heap_observer_call *) heap_observer;
 
+/* What the layer that watches over memory does in our slow paths. */
+struct heap_pressure_hooks {
+    /* At the end of one, when memory_limits.is_look_due: may call malloc, not inside. */
+    void (*look)(void);
+    /* No memory was found for `bytes`, after n tries more than the first. True: another is worth it.
+     * May call malloc, not inside. */
+    bool (*refused)(size_t bytes, unsigned n);
+    /* In a child of fork, before it goes on. */
+    void (*forked)(void);
+    /* What the background thread waits with. */
+    void (*sleep_ms)(uint32_t ms);
+};
+
+/* NULL: nobody watches. Set once. */
+extern _Atomic(const struct heap_pressure_hooks *) heap_pressure;
+
+void heap_look(void);
+
 ALWAYS_INLINE void heap_observe(void)
 {
     heap_observer_call *observer = atomic_get_relaxed(&heap_observer);
     if (UNLIKELY(observer != NULL))
         observer();
+    if (UNLIKELY(atomic_get_relaxed(&memory_limits.is_look_due)))
+        heap_look();
 }
 
 /* The end of a slow path. */
@@ -318,6 +340,24 @@ size_t heap_give_up_slabs_locked(struct heap *heap, unsigned class);
 
 /* Of every heap, but for the bins of other threads'. */
 void heap_flush_all(void);
+
+/* Each heap's caches are given up and begin small again, at its owner's next slow path. */
+void heap_shrink_all(void);
+
+/* While memory is short caches may hold but a part of what they may otherwise. */
+void heap_caches_set_short(bool is_short);
+bool heap_caches_are_short(void);
+
+/* Counts up when all are to shrink. */
+extern _Atomic uint32_t heap_shrink_epoch;
+void heap_shrink(struct heap *heap);
+
+/* For slow paths of the owner's. */
+ALWAYS_INLINE void heap_shrink_due(struct heap *heap)
+{
+    if (UNLIKELY(heap->shrunk != atomic_get_relaxed(&heap_shrink_epoch)))
+        heap_shrink(heap);
+}
 
 /* What a heap's lock guards: all but the bins. [lock] */
 void heap_flush_shared_locked(struct heap *heap);
@@ -386,7 +426,8 @@ struct heap *heap_visit(void);
 void heap_visit_end(struct heap *host);
 
 /* Some heap other than the caller's that nobody is using, parked or idle, locked; NULL: none at
- * hand. */
+ * hand. While memory is short any heap will do: what its owner has no blocks of at hand may go to who
+ * asks first. */
 struct heap *heap_unused_take(const struct heap *mine);
 
 /* A vacant heap for a group, or a new one. NULL: no memory, or too many groups. */

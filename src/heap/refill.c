@@ -18,6 +18,7 @@ enum {
     POPULATE_MIN_SLABS = 16,      /* of the class, and one more will be used up as well */
     PARTIAL_LOOKS = 4,            /* slabs compared to find a full one */
     UNUSED_LOOKS = 4,             /* unused heaps asked for a slab before one is made */
+    UNUSED_LOOKS_SHORT = 64,      /* while memory is short */
 };
 
 static void bin_install(struct heap *heap, unsigned class, struct block *head, size_t n)
@@ -73,7 +74,8 @@ static struct span *slab_from_unused(struct heap *heap, unsigned class)
     struct span *slab = NULL;
     if (heap_is_group(heap))
         return NULL;
-    for (int i = 0; i < UNUSED_LOOKS && slab == NULL; i++) {
+    int n_looks = UNLIKELY(heap_caches_are_short()) ? UNUSED_LOOKS_SHORT : UNUSED_LOOKS;
+    for (int i = 0; i < n_looks && slab == NULL; i++) {
         struct heap *unused = heap_unused_take(heap);
         if (unused == NULL)
             return NULL;
@@ -208,6 +210,8 @@ bool heap_refill(struct heap *heap, unsigned class)
     (void)arena_purge_all();
     if (refill(heap, class))
         return true;
+    if (arena_refuses(SPAN_SLAB, UNIT_BYTES))
+        return false;
     /* Records may be lacking, while the address space that they need is free. */
     arena_unmap_free();
     return refill(heap, class);

@@ -164,14 +164,17 @@ static struct heap *parked_pop_locked(void)
 
 static bool is_unused(const struct heap *heap)
 {
-    return atomic_get_relaxed(&heap->state) == HEAP_PARKED || heap_is_idle(heap);
+    uint32_t state = atomic_get_relaxed(&heap->state);
+    return state == HEAP_PARKED || (state == HEAP_LIVE && heap_caches_are_short()) ||
+           heap_is_idle(heap);
 }
 
 /* Starts at another one each time, so that all get their turn. */
 struct heap *heap_unused_take(const struct heap *mine)
 {
     static _Atomic uint32_t turn;
-    if (LIKELY(atomic_get_relaxed(&threads.n_parked) == 0 && !heap_any_idle()))
+    if (LIKELY(atomic_get_relaxed(&threads.n_parked) == 0 && !heap_any_idle()) &&
+        !heap_caches_are_short())
         return NULL;
     uint32_t n = heap_for_threads_count();
     for (int i = 0; i < UNUSED_TRIED; i++) {
@@ -444,6 +447,7 @@ struct heap *heap_attach(void)
         return attach_or_visit();
     struct heap *heap = heap_of(front_own);
     note_active(heap);
+    heap_shrink_due(heap);
     return heap;
 }
 

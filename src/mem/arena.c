@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "mem/arena.h"
+#include "mem/arena_state.h"
 
 #include "base/check.h"
 #include "conf/options.h"
 #include "mem/free_spans.h"
+#include "mem/limit.h"
 #include "mem/regret.h"
 #include "os/clock.h"
 #include "os/pages.h"
@@ -18,23 +19,11 @@ enum {
     SOON_TRIES = 1000,
     REGRET_MAX_PAGES = (64 * MIB) >> PAGE_SHIFT, /* or this part of the most there ever was: */
     REGRET_SHARE = 2,
-    PURGE_MIN_PAGES = MIB >> PAGE_SHIFT, /* over the limit: a system call is worth so much */
 };
 
-/* All fields: [lock]. */
-static struct {
-    struct lock lock;
-    struct span *purging; /* linked by .newer */
-    uintptr_t lowest;     /* base of the region mapped last; the next is asked for below */
-    size_t mapped_pages;
-    size_t mapped_peak_pages;
-    struct regret regret;
-    struct arena_stats stats;
-} arena = {.lock = LOCK_INIT(LOCK_ARENA)};
+struct arena_state arena = {.lock = LOCK_INIT(LOCK_ARENA)};
 
 /* ---- growing ---- */
-
-_Atomic size_t arena_used_bytes;
 
 static void raise_to(size_t *peak, size_t n)
 {
@@ -45,14 +34,6 @@ static void space_note(void)
 {
     raise_to(&arena.stats.space_peak_bytes,
              (arena.mapped_pages << PAGE_SHIFT) + arena.stats.direct_bytes);
-}
-
-/* After every change of slab_bytes and large_bytes. */
-static void used_note(void)
-{
-    size_t used = arena.stats.slab_bytes + arena.stats.large_bytes;
-    raise_to(&arena.stats.used_peak_bytes, used);
-    atomic_put_relaxed(&arena_used_bytes, used);
 }
 
 static void mapped_add(size_t n_pages)
@@ -174,7 +155,9 @@ static struct span *take(enum span_kind kind, size_t n_pages, size_t align_pages
         return NULL;
     size_t pages = to_kernel_pages(n_pages);
     lock_take(&arena.lock);
-    struct span *span = take_locked(kind, pages, to_kernel_pages(align_pages), may_grow);
+    struct span *span = NULL;
+    if (room_make_locked(kind, pages << PAGE_SHIFT))
+        span = take_locked(kind, pages, to_kernel_pages(align_pages), may_grow);
     if (span != NULL && kind == SPAN_LARGE) {
         span->large = (struct large_part){0};
         arena.stats.n_large_allocs++;
@@ -182,7 +165,7 @@ static struct span *take(enum span_kind kind, size_t n_pages, size_t align_pages
     } else if (span != NULL) {
         arena.stats.slab_bytes += span_bytes(span);
     }
-    used_note();
+    used_note_grown();
     lock_release(&arena.lock);
     return span;
 }
@@ -204,98 +187,6 @@ static uint32_t now_ms(void)
     return (uint32_t)os_clock_ms();
 }
 
-static void purging_remove(const struct span *span)
-{
-    struct span **link = &arena.purging;
-    while (*link != span)
-        link = &(*link)->free.newer;
-    *link = span->free.newer;
-}
-
-/* Discards a free span, or just its end if n_touched_max touched pages are in that: low addresses
- * are the first to be used again. Holds the lock on entry and on return, not in between. */
-static bool purge_span(struct span *span, size_t n_touched_max)
-{
-    uintptr_t base = span->base;
-    if (n_touched_max < span->free.n_touched && spares_fill())
-        base =
-            round_down(map_touched_from_end(base, span->n_pages, n_touched_max), os_page_bytes());
-    size_t n_touched = free_cut(span, base, span_end(span));
-    span->kind = SPAN_PURGING;
-    span->free.n_touched = (uint32_t)n_touched;
-    span->free.newer = arena.purging;
-    arena.purging = span;
-    lock_release(&arena.lock);
-
-    bool done = os_pages_discard((void *)span->base, span_bytes(span));
-
-    lock_take(&arena.lock);
-    purging_remove(span);
-    uint32_t now = now_ms();
-    if (done) {
-        regret_note_purge(&arena.regret, n_touched, now);
-        arena.stats.n_purges++;
-        arena.stats.purged_bytes += (uint64_t)n_touched << PAGE_SHIFT;
-        map_touched_clear(span->base, span->n_pages);
-        span->free.n_touched = 0;
-    }
-    span->free.freed_ms = now; /* if it could not be discarded, it is tried again later */
-    free_merge_and_insert(span);
-    return done;
-}
-
-/* Some slack and, since a program that works on some set frees and takes parts of it in turn, a
- * share of what is in use. */
-static size_t dirty_pages_wanted(void)
-{
-    size_t in_use =
-        arena.mapped_pages - free_spans.free_pages + (arena.stats.direct_bytes >> PAGE_SHIFT);
-    return (option_get(&options.dirty_bytes) >> PAGE_SHIFT) + in_use * options.dirty_percent / 100;
-}
-
-static size_t dirty_pages_max(void)
-{
-    return dirty_pages_wanted() + (options.dirty_percent > 0 ? arena.regret.needed_pages : 0);
-}
-
-/* How much of the oldest free span is to be discarded now. */
-static size_t due_pages(uint32_t now)
-{
-    const struct span *span = free_spans.oldest;
-    if (span == NULL)
-        return 0;
-    if ((int32_t)(now - span->free.freed_ms) >= (int32_t)options.purge_ms)
-        return span->free.n_touched;
-    size_t max = dirty_pages_max();
-    return free_spans.dirty_pages > max ? max_size(free_spans.dirty_pages - max, PURGE_MIN_PAGES)
-                                        : 0;
-}
-
-static void purge_due_locked(uint32_t now)
-{
-    regret_fade(&arena.regret, now);
-    /* A span that could not be discarded is young again: the loop ends. */
-    for (size_t n = due_pages(now); n > 0; n = due_pages(now)) {
-        if (!purge_span(free_spans.oldest, n))
-            break;
-    }
-}
-
-void arena_purge_due(void)
-{
-    lock_take(&arena.lock);
-    purge_due_locked(now_ms());
-    lock_release(&arena.lock);
-}
-
-bool arena_is_dirty(void)
-{
-    lock_take(&arena.lock);
-    bool is_dirty = free_spans.dirty_pages > 0;
-    lock_release(&arena.lock);
-    return is_dirty;
-}
-
 void arena_unmap_free(void)
 {
     lock_take(&arena.lock);
@@ -310,6 +201,7 @@ void arena_unmap_free(void)
         spare_put(span);
         span = tree_at_least(&free_spans.tree, 0, 0);
     }
+    used_note();
     lock_release(&arena.lock);
 }
 
@@ -318,35 +210,19 @@ bool arena_zero(struct span *span)
     return span->was_zero || os_pages_discard((void *)span->base, span_bytes(span));
 }
 
-bool arena_purge_down_to(size_t bytes)
-{
-    bool any = false;
-    size_t n_kept = bytes >> PAGE_SHIFT;
-    lock_take(&arena.lock);
-    while (free_spans.dirty_pages > n_kept &&
-           purge_span(free_spans.oldest, free_spans.dirty_pages - n_kept))
-        any = true;
-    lock_release(&arena.lock);
-    return any;
-}
-
-bool arena_purge_all(void)
-{
-    return arena_purge_down_to(0);
-}
-
 static void give_locked(struct span *span, size_t n_touched, uint32_t now)
 {
+    counter_add(&memory_limits.n_given, 1);
     arena.stats.n_large_frees += span->kind == SPAN_LARGE || span->kind == SPAN_DIRECT;
     if (span->kind == SPAN_LARGE)
         arena.stats.large_bytes -= span_bytes(span);
     if (span->kind == SPAN_SLAB)
         arena.stats.slab_bytes -= span_bytes(span);
-    used_note();
     map_touched_set(span->base, to_kernel_pages(n_touched));
     span->free.n_touched = (uint32_t)map_touched_count(span->base, span->n_pages);
     span->free.freed_ms = now;
     free_merge_and_insert(span);
+    used_note();
 }
 
 void arena_give(struct span *span, size_t n_touched)
@@ -436,12 +312,13 @@ bool arena_resize(struct span *span, size_t n_pages)
     size_t before = span_bytes(span);
     bool done = pages == span->n_pages;
     if (pages > span->n_pages)
-        done = extend_locked(span, pages);
+        done = room_make_locked(SPAN_LARGE, (pages << PAGE_SHIFT) - before) &&
+               extend_locked(span, pages);
     else if (pages < span->n_pages)
         done = shorten_locked(span, pages);
     arena.stats.large_bytes += span_bytes(span) - before;
     group_resized_locked(span, before);
-    used_note();
+    used_note_grown();
     lock_release(&arena.lock);
     return done;
 }
@@ -496,7 +373,7 @@ static void direct_register_locked(struct span *span, uintptr_t base, size_t byt
     arena.stats.direct_bytes += bytes;
     arena.stats.large_bytes += bytes;
     space_note();
-    used_note();
+    used_note_grown();
 }
 
 static void direct_unregister_locked(const struct span *span)
@@ -510,14 +387,14 @@ static void direct_unregister_locked(const struct span *span)
 struct span *arena_take_direct(size_t bytes, size_t align_bytes)
 {
     size_t all = round_up(bytes, os_page_bytes());
-    if (all < bytes || all >> PAGE_SHIFT > SPAN_PAGES_MAX)
+    if (all < bytes || all >> PAGE_SHIFT > SPAN_PAGES_MAX || arena_refuses(SPAN_DIRECT, all))
         return NULL;
     uintptr_t base = map_aligned(all, align_bytes);
     if (base == 0)
         return NULL;
     struct span *span = NULL;
     lock_take(&arena.lock);
-    if (map_cover(base, PAGE_BYTES) && spares_fill()) {
+    if (room_make_locked(SPAN_DIRECT, all) && map_cover(base, PAGE_BYTES) && spares_fill()) {
         span = spare_get();
         span_become(span, SPAN_DIRECT);
         span->was_zero = true;
@@ -545,28 +422,54 @@ static uintptr_t direct_move(uintptr_t base, size_t old_bytes, size_t new_bytes)
     return to;
 }
 
+/* What it is about to grow by is charged beforehand: no two grow into the same room. */
+static bool direct_charge(size_t bytes)
+{
+    lock_take(&arena.lock);
+    bool fits = room_make_locked(SPAN_DIRECT, bytes);
+    if (fits) {
+        arena.stats.large_bytes += bytes;
+        used_note_grown();
+    }
+    lock_release(&arena.lock);
+    return fits;
+}
+
+static void direct_discharge_locked(size_t bytes)
+{
+    arena.stats.large_bytes -= bytes;
+    used_note();
+}
+
+static uintptr_t direct_resize(uintptr_t base, size_t old_bytes, size_t new_bytes)
+{
+    bool stays = os_pages_resize((void *)base, old_bytes, new_bytes);
+    return stays ? base : direct_move(base, old_bytes, new_bytes);
+}
+
 bool arena_resize_direct(struct span *span, size_t bytes)
 {
     size_t all = round_up(bytes, os_page_bytes());
     if (all < bytes || all >> PAGE_SHIFT > SPAN_PAGES_MAX)
         return false;
-    uintptr_t base = span->base;
-    if (!os_pages_resize((void *)base, span_bytes(span), all))
-        base = direct_move(base, span_bytes(span), all);
-    if (base == 0)
-        return false;
-    lock_take(&arena.lock);
-    if (span_bytes(span) > all)
-        arena.stats.purged_bytes += span_bytes(span) - all;
     size_t before = span_bytes(span);
-    size_t grown_bytes = all > before ? before : 0;
-    direct_unregister_locked(span);
-    direct_register_locked(span, base, all);
-    group_resized_locked(span, before);
+    size_t more = all > before ? all - before : 0;
+    if (more > 0 && !direct_charge(more))
+        return false;
+    uintptr_t base = direct_resize(span->base, before, all);
+    lock_take(&arena.lock);
+    direct_discharge_locked(more);
+    if (base != 0) {
+        if (before > all)
+            arena.stats.purged_bytes += before - all;
+        direct_unregister_locked(span);
+        direct_register_locked(span, base, all);
+        group_resized_locked(span, before);
+    }
     lock_release(&arena.lock);
-    if (UNLIKELY(options.huge == HUGE_ON) && grown_bytes > 0)
-        os_pages_huge_on((void *)base, grown_bytes);
-    return true;
+    if (UNLIKELY(options.huge == HUGE_ON) && base != 0 && more > 0)
+        os_pages_huge_on((void *)base, before);
+    return base != 0;
 }
 
 /* ---- freeing either kind ---- */
@@ -580,6 +483,16 @@ static bool direct_join_locked(struct span *span)
         return false;
     mapped_add(span->n_pages);
     return true;
+}
+
+/* It is charged until its memory is gone. */
+static void direct_unmap(void *p, size_t bytes)
+{
+    os_pages_unmap(p, bytes);
+    lock_take(&arena.lock);
+    arena.n_purging_pages -= min_size(bytes >> PAGE_SHIFT, arena.n_purging_pages);
+    used_note();
+    lock_release(&arena.lock);
 }
 
 /* Finding the block and taking it is one step under the lock: of two frees one finds nothing. */
@@ -599,6 +512,8 @@ bool arena_free_large(void *p)
         arena.stats.purged_bytes += bytes_to_unmap;
         regret_note_purge(&arena.regret, span->n_pages, now);
         arena.stats.n_large_frees++;
+        arena.n_purging_pages += span->n_pages;
+        counter_add(&memory_limits.n_given, 1);
         spare_put(span);
     } else if (span != NULL) {
         give_locked(span, span->n_pages, now);
@@ -606,7 +521,7 @@ bool arena_free_large(void *p)
     }
     lock_release(&arena.lock);
     if (bytes_to_unmap > 0)
-        os_pages_unmap(p, bytes_to_unmap);
+        direct_unmap(p, bytes_to_unmap);
     return span != NULL;
 }
 
@@ -656,11 +571,7 @@ void arena_unlock(void)
 /* The threads that were discarding spans are not here: their spans are free as they are. */
 void arena_fork_child(void)
 {
-    while (arena.purging != NULL) {
-        struct span *span = arena.purging;
-        arena.purging = span->free.newer;
-        free_merge_and_insert(span);
-    }
+    purging_end();
     lock_reset(&arena.lock);
 }
 

@@ -12,6 +12,7 @@
  * Giving back: free spans with touched pages wait in the order they became free. The oldest are
  * discarded (MADV_DONTNEED) when they are older than purge_ms, or when together they hold more than
  * dirty_bytes, dirty_percent of what is in use, and what was discarded and needed again lately.
+ * Below a soft limit at most what fits is held back, and a hard limit refuses spans (limit.h).
  * That happens in whatever thread gives a span, or looks at its bins often enough, with the lock
  * released around the system call: the span is SPAN_PURGING then, and neighbours leave it alone.
  *
@@ -45,6 +46,10 @@ struct arena_stats {
     uint64_t n_pages_kept;   /* touched pages that were used again: what holding them back saved */
     uint64_t n_pages_missed; /* pages needed again soon after they were given back */
 };
+
+/* With so many bytes more in use there would be more than the hard limit (limit.h) allows. A look without
+ * the lock: a guess, where others come and go. */
+bool arena_refuses(enum span_kind kind, size_t bytes);
 
 /* In slabs and large blocks, for who wants to know without the lock. Changes under it. */
 extern _Atomic size_t arena_used_bytes;

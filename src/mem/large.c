@@ -22,6 +22,8 @@ static struct span *take(size_t bytes, size_t align_bytes)
                                    : arena_take_free(SPAN_LARGE, n_pages, align_pages);
     if (span == NULL)
         span = arena_take_direct(bytes, align_bytes);
+    if (UNLIKELY(span == NULL) && arena_refuses(SPAN_LARGE, bytes))
+        return NULL;
     /* What is free may be too scattered, or kept from the kernel by us: give all back and try
      * again. */
     if (span == NULL && arena_purge_all())

@@ -21,7 +21,6 @@ static struct {
     char *at; /* [lock] the unused rest of the newest chunk */
     char *end;
     size_t bytes;                 /* [lock] of all chunks */
-    size_t used_bytes;            /* [lock] */
     struct record *free[N_LISTS]; /* [lock] by size / META_ALIGN - 1 */
 } meta = {
     .lock = LOCK_INIT(LOCK_META),
@@ -29,6 +28,8 @@ static struct {
     .end = first_chunk + FIRST_CHUNK_BYTES,
     .bytes = FIRST_CHUNK_BYTES,
 };
+
+_Atomic size_t meta_used_bytes;
 
 static bool chunk_new(size_t bytes)
 {
@@ -57,7 +58,7 @@ static void *take_locked(size_t bytes)
         return NULL;
     void *p = meta.at;
     meta.at += bytes;
-    meta.used_bytes += bytes;
+    atomic_put_relaxed(&meta_used_bytes, atomic_get_relaxed(&meta_used_bytes) + bytes);
     return p;
 }
 
@@ -83,7 +84,8 @@ bool meta_get_stats(struct meta_stats *stats, lock_taker *taker)
 {
     if (!taker(&meta.lock))
         return false;
-    *stats = (struct meta_stats){.mapped_bytes = meta.bytes, .used_bytes = meta.used_bytes};
+    *stats = (struct meta_stats){.mapped_bytes = meta.bytes,
+                                 .used_bytes = atomic_get_relaxed(&meta_used_bytes)};
     lock_release(&meta.lock);
     return true;
 }

@@ -23,6 +23,8 @@ enum figure_unit {
     UNIT_OF_PIECES,
     UNIT_OF_CALLS,
     UNIT_OF_NS,
+    UNIT_OF_LEVELS,
+    UNIT_OF_EVENTS,
     N_FIGURE_UNITS
 };
 
@@ -70,7 +72,16 @@ enum figure_unit {
     X(heaps_abandoned, COUNTER, HEAPS, "heaps parked because their thread has ended") \
     X(heaps_busy, GAUGE, HEAPS, "heaps whose slabs this reading left out: they were locked, in a signal handler's way") \
     X(system_calls, COUNTER, CALLS, "system calls for memory and locks") \
-    X(system_call_ns, COUNTER, NS, "time in them")
+    X(system_call_ns, COUNTER, NS, "time in them") \
+    X(limit_bytes, GAUGE, BYTES, "limit on memory that is known; 0: none") \
+    X(limit_used_bytes, GAUGE, BYTES, "used of it when that was looked at last") \
+    X(charged_bytes, GAUGE, BYTES, "used_bytes, dirty and record_used: what a limit of ours counts") \
+    X(charged_peak_bytes, PEAK, BYTES, "most charged_bytes, exactly") \
+    X(pressure_level, GAUGE, LEVELS, "0: normal, 1: elevated, 2: critical") \
+    X(pressure_events, COUNTER, EVENTS, "times that the kernel or systemd said that memory is short") \
+    X(clean_ups, COUNTER, CALLS, "times that all caches were given up because it is") \
+    X(clean_up_bytes, COUNTER, BYTES, "what went back to the kernel then") \
+    X(refused_calls, COUNTER, CALLS, "calls that got no memory")
 
 /* Of a size class. */
 #define CLASS_FIGURES(X) \

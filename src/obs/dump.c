@@ -9,6 +9,7 @@
 #include "os/panic.h"
 #include "os/process.h"
 #include "os/sys.h"
+#include "pressure/pressure.h"
 
 #include <errno.h>
 #include <string.h>
@@ -291,6 +292,11 @@ static void at_exit_of_tracked(void)
     desk_leave(&desks[DUMP_CAUSE_EXIT]);
 }
 
+static void at_pressure(void)
+{
+    dump_now(DUMP_CAUSE_PRESSURE);
+}
+
 static void at_fault(void)
 {
     dump_now(DUMP_CAUSE_FATAL);
@@ -407,6 +413,8 @@ void dump_init(void)
         (void)os_signal_catch((int)options.dump_signal, on_signal);
     if (options.dump_fatal)
         atomic_put_relaxed(&panic_observer, at_fault);
+    if (options.dump_pressure)
+        pressure_observer = at_pressure;
     atomic_put_relaxed(&watch.due_ms, os_clock_ms() + options.dump_every_ms);
     atomic_put_relaxed(&heap_observer, observe);
 }

@@ -24,6 +24,7 @@
     X(SIGNAL, "on a signal")                                                                       \
     X(INTERVAL, "at an interval")                                                                  \
     X(LIVE, "so much was live for the first time")                                                 \
+    X(PRESSURE, "memory became short, or is no longer")                                            \
     X(FATAL, "after a fault")
 
 #define DUMP_CAUSE_ENUM(cause, words) DUMP_CAUSE_##cause,

@@ -5,6 +5,7 @@
 #include "mem/arena.h"
 #include "mem/meta.h"
 #include "mem/slab.h"
+#include "pressure/pressure.h"
 
 const struct figure total_figures[] = {TOTALS(FIGURE_ROW)};
 const struct figure class_figures[] = {CLASS_FIGURES(FIGURE_ROW)};
@@ -207,6 +208,21 @@ static void add_calls(struct stats *stats)
     }
 }
 
+static void add_pressure(struct stats *stats)
+{
+    struct pressure pressure;
+    pressure_read(&pressure);
+    stats->limit_bytes = pressure.limit_bytes;
+    stats->limit_used_bytes = pressure.used_bytes;
+    stats->charged_bytes = pressure.charged_bytes;
+    stats->charged_peak_bytes = pressure.charged_peak_bytes;
+    stats->pressure_level = pressure.level;
+    stats->pressure_events = pressure.n_events;
+    stats->clean_ups = pressure.n_clean_ups;
+    stats->clean_up_bytes = pressure.given_back_bytes;
+    stats->refused_calls = pressure.n_refused;
+}
+
 /* The most that any reading has seen. */
 static uint64_t peak_note(_Atomic uint64_t *peak, uint64_t n)
 {
@@ -236,6 +252,7 @@ static void finish(const struct reading *reading)
     stats->heaps_adopted = turnover.n_adopted;
     stats->heaps_abandoned = turnover.n_abandoned;
     add_calls(stats);
+    add_pressure(stats);
 }
 
 /* ---- a reading ---- */

@@ -6,10 +6,14 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -98,12 +102,56 @@ long sys_open_new(const char *path)
 
 long sys_open_read(const char *path)
 {
-    return RAW(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    return RAW(SYS_openat, AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
 }
 
-long sys_read(int fd, void *buffer, size_t bytes)
+long sys_open_both(const char *path)
 {
-    return RAW(SYS_read, fd, buffer, bytes);
+    return RAW(SYS_openat, AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+}
+
+long sys_connect(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return -ENAMETOOLONG;
+    memcpy(address.sun_path, path, strlen(path));
+    long fd = RAW(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    long code = fd < 0 ? fd : RAW(SYS_connect, fd, &address, sizeof address);
+    if (fd >= 0 && code < 0)
+        (void)sys_close((int)fd);
+    return code < 0 ? code : fd;
+}
+
+long sys_read(int fd, void *to, size_t bytes)
+{
+    return RAW(SYS_read, fd, to, bytes);
+}
+
+long sys_send(int fd, const void *from, size_t bytes)
+{
+    return RAW(SYS_sendto, fd, from, bytes, MSG_NOSIGNAL, NULL, 0);
+}
+
+long sys_poll(struct pollfd *polls, size_t n, uint32_t ms)
+{
+    struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    return RAW(SYS_ppoll, polls, n, &timeout, NULL, 0);
+}
+
+enum sys_file_kind sys_file_kind(int fd)
+{
+    struct stat st;
+    int saved_errno = errno;
+    bool is_known = fstat(fd, &st) == 0;
+    errno = saved_errno;
+    if (!is_known)
+        return SYS_FILE_OTHER;
+    if (S_ISREG(st.st_mode))
+        return SYS_FILE_REGULAR;
+    if (S_ISFIFO(st.st_mode))
+        return SYS_FILE_FIFO;
+    return S_ISSOCK(st.st_mode) ? SYS_FILE_SOCKET : SYS_FILE_OTHER;
 }
 
 long sys_close(int fd)
@@ -266,6 +314,20 @@ long sys_signal_self(int signal, const void *info)
 void sys_trap(void)
 {
     (void)RAW(SYS_tgkill, sys_getpid(), sys_gettid(), SIGTRAP);
+}
+
+long sys_signal_process(int signal)
+{
+    return RAW(SYS_kill, sys_getpid(), signal);
+}
+
+uint64_t sys_memory_bytes(void)
+{
+    struct sysinfo info;
+    memset(&info, 0, sizeof info);
+    if (RAW(SYS_sysinfo, &info) < 0)
+        return 0;
+    return (uint64_t)info.totalram * info.mem_unit;
 }
 
 /* The brk system call with an impossible address moves nothing and answers the current break. */

@@ -11,6 +11,7 @@
 
 #include "base/compiler.h"
 
+#include <poll.h>
 #include <stdbool.h>
 #include <time.h>
 
@@ -28,9 +29,17 @@ long sys_resize(void *p, size_t old_bytes, size_t new_bytes); /* mremap that sta
 /* mremap onto the mapping at `to`, which is replaced. */
 long sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long sys_write(int fd, const void *text, size_t bytes);
-long sys_open_new(const char *path);  /* create, exclusive, for writing, close on exec */
-long sys_open_read(const char *path); /* close on exec */
-long sys_read(int fd, void *buffer, size_t bytes);
+long sys_open_new(const char *path); /* create, exclusive, for writing, close on exec */
+/* For reading, or for both; without waiting for anybody at the other end; closed on exec. */
+long sys_open_read(const char *path);
+long sys_open_both(const char *path);
+/* The Unix socket of that name, a stream. */
+long sys_connect(const char *path);
+long sys_read(int fd, void *to, size_t bytes);
+long sys_send(int fd, const void *from, size_t bytes); /* to a socket, without SIGPIPE */
+long sys_poll(struct pollfd *polls, size_t n, uint32_t ms);
+enum sys_file_kind { SYS_FILE_OTHER, SYS_FILE_REGULAR, SYS_FILE_FIFO, SYS_FILE_SOCKET };
+enum sys_file_kind sys_file_kind(int fd);
 long sys_close(int fd);
 /* Gives a file another name: only if nothing has it, or in its place, whatever that is. */
 long sys_rename_new(const char *from, const char *to);
@@ -64,6 +73,9 @@ long sys_signal_take(uint64_t signals, void *info);
 /* Sends a siginfo_t as it is, to this thread. */
 long sys_signal_self(int signal, const void *info);
 void sys_trap(void);           /* SIGTRAP to this thread */
-void *sys_program_break(void); /* the current end of the brk area */
+/* To this process, whichever thread takes it. */
+long sys_signal_process(int signal);
+uint64_t sys_memory_bytes(void); /* of the machine; 0: unknown */
+void *sys_program_break(void);   /* the current end of the brk area */
 
 #endif

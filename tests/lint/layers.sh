@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Includes go down: base < os < conf < mem < heap < objects < obs < api. A project header is named
+# Includes go down: base < os < conf < mem < heap < objects < pressure < obs < api. A project header is named
 # relative to src/, and the public one is only known to the top and to the objects that it declares.
 # The command, in cli, is a program of its own: it knows the library by what it prints.
 . "$(dirname "$0")/lib.sh"
@@ -9,7 +9,7 @@ find src -type f -name '*.[ch]' >"$scratch/sources"
 while read -r source; do
     awk -v source="$source" '
     BEGIN {
-        n_layers = split("base os conf mem heap objects obs api", layers, " ")
+        n_layers = split("base os conf mem heap objects pressure obs api", layers, " ")
         for (i = 1; i <= n_layers; i++)
             rank[layers[i]] = i
         rank["cli"] = 0

@@ -8,6 +8,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The linker sends calls of x to __wrap_x, and those of __real_x to x. */
@@ -21,6 +22,11 @@ long __real_sys_huge_off(void *p, size_t bytes);
 long __real_sys_resize(void *p, size_t old_bytes, size_t new_bytes);
 long __real_sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long __real_sys_write(int fd, const void *text, size_t bytes);
+long __real_sys_open_read(const char *path);
+long __real_sys_open_both(const char *path);
+long __real_sys_connect(const char *path);
+long __real_sys_poll(struct pollfd *polls, size_t n, uint32_t ms);
+uint64_t __real_sys_memory_bytes(void);
 long __real_sys_barrier_register(void);
 long __real_sys_barrier(void);
 uint64_t __real_os_clock_ms(void);
@@ -37,6 +43,12 @@ long __wrap_sys_huge_off(void *p, size_t bytes);
 long __wrap_sys_resize(void *p, size_t old_bytes, size_t new_bytes);
 long __wrap_sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long __wrap_sys_write(int fd, const void *text, size_t bytes);
+long __wrap_sys_open_read(const char *path);
+long __wrap_sys_open_both(const char *path);
+long __wrap_sys_connect(const char *path);
+long __wrap_sys_poll(struct pollfd *polls, size_t n, uint32_t ms);
+uint64_t __wrap_sys_memory_bytes(void);
+long __wrap_sys_signal_process(int signal);
 long __wrap_sys_barrier_register(void);
 long __wrap_sys_barrier(void);
 uint64_t __wrap_os_clock_ms(void);
@@ -240,6 +252,92 @@ long __wrap_sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to)
     check_pages(to, new_bytes);
     long error = planned(FAKE_MOVE);
     return error != 0 ? error : __real_sys_move(p, old_bytes, new_bytes, to);
+}
+
+/* ---- files ---- */
+
+static const char *root = "";
+
+void fake_root(const char *folder)
+{
+    root = folder != NULL ? folder : "";
+}
+
+struct path {
+    char name[4096];
+};
+
+static struct path below_root(const char *name)
+{
+    struct path path;
+    check((size_t)snprintf(path.name, sizeof path.name, "%s%s", root, name) < sizeof path.name);
+    return path;
+}
+
+long __wrap_sys_open_read(const char *path)
+{
+    return __real_sys_open_read(below_root(path).name);
+}
+
+long __wrap_sys_open_both(const char *path)
+{
+    return __real_sys_open_both(below_root(path).name);
+}
+
+long __wrap_sys_connect(const char *path)
+{
+    return __real_sys_connect(below_root(path).name);
+}
+
+static short poll_events;
+static bool poll_is_once;
+
+void fake_poll(short events)
+{
+    poll_events = events;
+    poll_is_once = false;
+}
+
+void fake_poll_once(short events)
+{
+    poll_events = events;
+    poll_is_once = true;
+}
+
+long __wrap_sys_poll(struct pollfd *polls, size_t n, uint32_t ms)
+{
+    if (poll_events == 0)
+        return __real_sys_poll(polls, n, ms);
+    for (size_t i = 0; i < n; i++)
+        polls[i].revents = poll_events;
+    if (poll_is_once)
+        poll_events = 0;
+    return (long)n;
+}
+
+static uint64_t memory_bytes;
+static size_t n_signals;
+
+void fake_memory_bytes(uint64_t bytes)
+{
+    memory_bytes = bytes;
+}
+
+uint64_t __wrap_sys_memory_bytes(void)
+{
+    return memory_bytes != 0 ? memory_bytes : __real_sys_memory_bytes();
+}
+
+long __wrap_sys_signal_process(int signal)
+{
+    (void)signal;
+    n_signals++;
+    return 0;
+}
+
+size_t fake_signals(void)
+{
+    return n_signals;
 }
 
 /* ---- fd 2 ---- */

@@ -57,6 +57,20 @@ size_t fake_count(enum fake_call call);
 /* Runs on the calling thread inside the next sys_discard, before it takes effect. */
 void fake_on_discard(void (*hook)(void));
 
+/* Files are opened, and sockets connected to, below this folder; NULL, as at the start: where they
+ * are. */
+void fake_root(const char *folder);
+
+/* What sys_poll finds of each descriptor, and if it is to be found once or always; 0: what is so. */
+void fake_poll_once(short events);
+void fake_poll(short events);
+
+/* What the machine has; 0: what it has. */
+void fake_memory_bytes(uint64_t bytes);
+
+/* Signals that this process was sent by sys_signal_process, which sends none here. */
+size_t fake_signals(void);
+
 /* What is written to fd 2 is kept, not written; at most `write_max` bytes a call. */
 void fake_capture_begin(size_t write_max);
 

@@ -36,10 +36,16 @@ static const struct number_row numbers[] = {
     {"quarantine_bytes", &options.quarantine_bytes, 0, GIB, true, "bytes"},
     {"quarantine_large_bytes", &options.quarantine_large_bytes, 0, 1024 * GIB, true, "bytes"},
     {"dump_signal", &options.dump_signal, 0, 64, false,
-     "signal number, HUP, QUIT, USR1, USR2, URG, WINCH, PWR"},
+     "signal number, HUP, QUIT, USR1, USR2, TERM, URG, WINCH, PWR"},
     {"dump_every_ms", &options.dump_every_ms, 0, UINT32_MAX, false, "milliseconds"},
     {"guard_every", &options.guard_every, 0, UINT32_MAX, false, "calls"},
     {"profile_bytes", &options.profile_bytes, 0, 1024 * GIB, true, "bytes"},
+    {"limit", &options.limit, MIB, 1024 * 1024 * GIB, true, "bytes, or 1% to 100%"},
+    {"limit_reserve", &options.limit_reserve, 0, GIB, true, "bytes"},
+    {"limit_signal", &options.limit_signal, 1, 64, false,
+     "signal number, HUP, QUIT, USR1, USR2, TERM, URG, WINCH, PWR"},
+    {"pressure_percent", &options.pressure_percent, 10, 99, false, "percent"},
+    {"pressure_every_ms", &options.pressure_every_ms, 0, 3600000, false, "milliseconds"},
     {"dump_live_bytes", &options.dump_live_bytes, 0, 1024 * 1024 * GIB, true, "bytes"},
 };
 
@@ -57,6 +63,9 @@ static const struct choice_row choices[] = {
     {"on_fault", &options.on_fault, {"abort", "report", "trap", NULL}},
     {"dump_exit", &options.dump_exit, {"off", "on", "quick", NULL}},
     {"dump_fatal", &options.dump_fatal, {"off", "on", NULL}},
+    {"dump_pressure", &options.dump_pressure, {"off", "on", NULL}},
+    {"limit_action", &options.limit_action, {"refuse", "abort", "signal", "watch", NULL}},
+    {"pressure", &options.pressure, {"auto", "on", "off", NULL}},
     {"dump_what", &options.dump_what, {"summary", "classes", "all", NULL}},
     {"dump_format", &options.dump_format, {"text", "json", "prom", NULL}},
     {"dump_replace", &options.dump_replace, {"off", "on", NULL}},
@@ -353,6 +362,25 @@ static void test_the_last_of_equal_keys_wins(void **state)
     check_equal(options.purge_ms, 8);
 }
 
+static void test_a_limit_may_be_in_percent(void **state)
+{
+    (void)state;
+    check(*parse("limit=80%") == '\0');
+    check_equal(options.limit, 80);
+    check(strstr(parse("help"), "= 80%  (") != NULL);
+    check(*parse("limit=100%") == '\0');
+    check_equal(options.limit, 100);
+    check(*parse("limit=101%") != '\0');
+    check(*parse("limit=0%") != '\0');
+    check(*parse("limit=%") != '\0');
+    check(*parse("limit=80") != '\0');
+    check(*parse("dirty_percent=80%") != '\0');
+    check(*parse("cache_bytes=80%") != '\0');
+    check_equal(options.limit, 100);
+    check(*parse("limit=2G") == '\0');
+    check_equal(options.limit, 2 * GIB);
+}
+
 static bool help_has(const char *help, const char *name, const char *value)
 {
     char begin[OPTION_TEXT_MAX + 64];
@@ -419,6 +447,7 @@ int main(void)
         option_test(test_empty_configurations),
         option_test(test_several_options_at_once),
         option_test(test_the_last_of_equal_keys_wins),
+        option_test(test_a_limit_may_be_in_percent),
         option_test(test_help_shows_every_option_and_its_value),
         option_test(test_help_shows_ranges),
     };

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: MIT */
+#include "pressure/pressure.h"
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "conf/options.h"
+#include "heap/heap.h"
+#include "mem/arena.h"
+#include "objects/registry.h"
+#include "os/clock.h"
+#include "os/panic.h"
+#include "os/process.h"
+#include "os/sys.h"
+#include "pressure/cgroup.h"
+#include "pressure/watch.h"
+
+#include <errno.h>
+
+enum {
+    POLL_MS = 100,           /* the descriptor is asked no more often */
+    READ_MS = 1000,          /* nor limits read */
+    HOLD_MS = 3000,          /* what was heard counts for so long */
+    REFUSALS_AWAIT_MS = 100, /* another's subscribers are waited for by who would be refused */
+    TRIES = 10,
+    STEP_SHARE = 32, /* of what is charged: a look at least whenever so much came on top */
+    RESERVE_SHARE = 8,
+};
+
+/* Below this nobody is near any limit but ours. */
+static const size_t first_look_bytes = 8 * MIB;
+
+/* What the limit is and how much of it is used, as of the last reading. [turn] but for the atomic */
+static struct {
+    _Atomic uint64_t limit_bytes; /* 0: unknown */
+    _Atomic uint32_t source;      /* enum pressure_source */
+    uint64_t measured_bytes;      /* used, when so much was charged: */
+    uint64_t charged_bytes;
+    uint64_t read_ms; /* when; 0: never */
+} known;
+
+static struct {
+    _Atomic uint32_t process; /* that watches; 0: none does */
+    _Atomic uint32_t level;   /* enum pressure_level */
+    _Atomic uint64_t used_bytes;
+    uint64_t polled_ms;                /* [turn] */
+    _Atomic uint64_t heard_ms;         /* of the kernel; 0: never */
+    _Atomic uint64_t refused_ms;       /* 0: never */
+    _Atomic uint64_t cleaned_up_ms;    /* 0: never */
+    _Atomic bool is_signal_sent;       /* and memory was not found to be normal since */
+    enum pressure_level cleaned_up_at; /* [turn] the level then */
+
+    _Atomic uint64_t n_events;
+    _Atomic uint64_t n_clean_ups;
+    _Atomic uint64_t n_told;
+    _Atomic uint64_t n_refused;
+    _Atomic uint64_t given_back_bytes;
+} state;
+
+pressure_observer_call *pressure_observer;
+
+static size_t charged_bytes(void)
+{
+    return atomic_get_relaxed(&memory_limits.charged_bytes);
+}
+
+/* For times that are put away: never 0. */
+static uint64_t now_ms(void)
+{
+    return os_clock_ms() + 1;
+}
+
+static bool is_within(_Atomic uint64_t *since_ms, uint64_t now, uint64_t ms)
+{
+    uint64_t since = atomic_get_relaxed(since_ms);
+    return since != 0 && now - since < ms;
+}
+
+/* ---- the limit ---- */
+
+static bool is_ours(enum pressure_source source)
+{
+    return source == PRESSURE_OF_OPTION || source == PRESSURE_OF_PROGRAM;
+}
+
+static void limit_know(enum pressure_source source, uint64_t bytes)
+{
+    atomic_put_relaxed(&known.source, source);
+    atomic_put_relaxed(&known.limit_bytes, bytes);
+}
+
+/* What others set: a control group, or the machine. */
+static void limit_find(void)
+{
+    uint64_t bytes = cgroup_limit();
+    uint64_t machine_bytes = sys_memory_bytes();
+    bool is_group = bytes != CGROUP_NO_LIMIT && (machine_bytes == 0 || bytes <= machine_bytes);
+    if (is_group)
+        limit_know(PRESSURE_OF_CGROUP, bytes);
+    else
+        limit_know(machine_bytes > 0 ? PRESSURE_OF_MACHINE : PRESSURE_OF_NOTHING, machine_bytes);
+}
+
+static void limit_enforce(size_t bytes)
+{
+    size_t reserve = min_size(options.limit_reserve, bytes / RESERVE_SHARE);
+    atomic_put_relaxed(&memory_limits.reserve_bytes, reserve);
+    atomic_put_relaxed(&memory_limits.hard_bytes, bytes);
+}
+
+static void limit_set_option(uint64_t bytes)
+{
+    limit_know(PRESSURE_OF_OPTION, bytes);
+    if (options.limit_action != LIMIT_WATCH)
+        limit_enforce(bytes);
+}
+
+/* A limit in percent follows what it is a share of. */
+static void limit_read(void)
+{
+    if (atomic_get_relaxed(&known.source) == PRESSURE_OF_PROGRAM)
+        return;
+    if (options.limit > PERCENT_MAX) {
+        limit_set_option(options.limit);
+        return;
+    }
+    limit_find();
+    uint64_t bytes = atomic_get_relaxed(&known.limit_bytes);
+    if (options.limit > 0 && bytes > 0)
+        limit_set_option(max_size(bytes / 100 * options.limit, 1));
+}
+
+static uint64_t measure(enum pressure_source source)
+{
+    uint64_t bytes = 0;
+    if (source == PRESSURE_OF_CGROUP)
+        bytes = cgroup_used();
+    else if (source == PRESSURE_OF_MACHINE)
+        bytes = process_resident();
+    return bytes > 0 ? bytes : charged_bytes();
+}
+
+static void read_all(uint64_t now)
+{
+    known.read_ms = now;
+    limit_read();
+    known.charged_bytes = charged_bytes();
+    known.measured_bytes = measure(atomic_get_relaxed(&known.source));
+}
+
+/* ---- how much of it is used ---- */
+
+/* How much may be charged for `bytes` of the limit to be used; 0 at least. */
+static uint64_t charge_for(uint64_t bytes)
+{
+    if (is_ours(atomic_get_relaxed(&known.source)))
+        return bytes;
+    uint64_t charged = known.charged_bytes + bytes;
+    return charged > known.measured_bytes ? charged - known.measured_bytes : 0;
+}
+
+static uint64_t used_bytes(void)
+{
+    if (is_ours(atomic_get_relaxed(&known.source)))
+        return charged_bytes();
+    uint64_t used = known.measured_bytes + charged_bytes();
+    return used > known.charged_bytes ? used - known.charged_bytes : 0;
+}
+
+/* ---- levels ---- */
+
+/* Where levels begin, and where they end on the way down. */
+struct marks {
+    uint64_t elevated;
+    uint64_t elevated_end;
+    uint64_t critical;
+    uint64_t critical_end;
+};
+
+static struct marks marks_of(uint64_t limit_bytes)
+{
+    uint64_t elevated = limit_bytes / 100 * options.pressure_percent;
+    uint64_t rest = limit_bytes - elevated;
+    return (struct marks){
+        .elevated = elevated,
+        .elevated_end = elevated - elevated / 16,
+        .critical = elevated + rest / 4 * 3,
+        .critical_end = elevated + rest / 2,
+    };
+}
+
+static enum pressure_level level_of_use(uint64_t used, enum pressure_level level)
+{
+    struct marks marks = marks_of(atomic_get_relaxed(&known.limit_bytes));
+    if (atomic_get_relaxed(&known.limit_bytes) == 0)
+        return PRESSURE_NORMAL;
+    if (used >= (level == PRESSURE_CRITICAL ? marks.critical_end : marks.critical))
+        return PRESSURE_CRITICAL;
+    if (used >= (level >= PRESSURE_ELEVATED ? marks.elevated_end : marks.elevated))
+        return PRESSURE_ELEVATED;
+    return PRESSURE_NORMAL;
+}
+
+static enum pressure_level level_now(uint64_t now)
+{
+    if (is_within(&state.refused_ms, now, HOLD_MS))
+        return PRESSURE_CRITICAL;
+    enum pressure_level level =
+        level_of_use(used_bytes(), (enum pressure_level)atomic_get_relaxed(&state.level));
+    if (level == PRESSURE_NORMAL && is_within(&state.heard_ms, now, HOLD_MS))
+        return PRESSURE_ELEVATED;
+    return level;
+}
+
+/* ---- giving back ---- */
+
+static uint64_t purged_bytes(void)
+{
+    struct arena_stats stats;
+    arena_get_stats(&stats);
+    return stats.purged_bytes;
+}
+
+/* All that can be had without asking other threads. */
+static uint64_t tidy(void)
+{
+    uint64_t trimmed = registry_trim();
+    if (!heap_enter())
+        return trimmed;
+    uint64_t before = purged_bytes();
+    heap_flush_all();
+    (void)arena_purge_all();
+    uint64_t purged = purged_bytes() - before;
+    heap_leave();
+    return trimmed + purged;
+}
+
+size_t pressure_purge(void)
+{
+    int saved_errno = errno;
+    heap_shrink_all();
+    size_t bytes = tidy();
+    errno = saved_errno;
+    return bytes;
+}
+
+static void clean_up(uint64_t now, enum pressure_level level)
+{
+    heap_shrink_all();
+    (void)atomic_add_relaxed(&state.given_back_bytes, tidy());
+    (void)atomic_add_relaxed(&state.n_clean_ups, 1);
+    atomic_put_relaxed(&state.cleaned_up_ms, now);
+    state.cleaned_up_at = level;
+}
+
+static void tell(enum pressure_level level, size_t wanted_bytes)
+{
+    (void)atomic_add_relaxed(&state.n_told, subscribers_tell(level, wanted_bytes));
+}
+
+/* What would have to go for memory not to be short. */
+static size_t wanted_bytes(void)
+{
+    uint64_t end = marks_of(atomic_get_relaxed(&known.limit_bytes)).elevated_end;
+    uint64_t used = used_bytes();
+    return end > 0 && used > end ? used - end : 0;
+}
+
+/* One that comes too soon after the one before is made only if things have got worse since. */
+static bool is_clean_up_due(uint64_t now, enum pressure_level level)
+{
+    return level > PRESSURE_NORMAL &&
+           (!is_within(&state.cleaned_up_ms, now, options.pressure_every_ms) ||
+            level > state.cleaned_up_at);
+}
+
+/* ---- a look ---- */
+
+/* Up to which charge the arena may hold free memory back. While memory is short it is so little that
+ * this does not keep the level up. */
+static void soft_limit_set(uint64_t now, struct marks marks)
+{
+    size_t soft = LIMIT_NONE;
+    if (is_within(&state.heard_ms, now, HOLD_MS))
+        soft = 0;
+    else if (marks.elevated > 0 && atomic_get_relaxed(&state.level) == PRESSURE_NORMAL)
+        soft = charge_for(marks.elevated);
+    else if (marks.elevated > 0)
+        soft = charge_for(marks.elevated_end - marks.elevated_end / 8);
+    atomic_put_relaxed(&memory_limits.soft_bytes, soft);
+}
+
+/* When the arena is to call again: where a level may begin, or some way up. */
+static void next_look_set(struct marks marks)
+{
+    size_t charged = charged_bytes();
+    size_t look = charged + max_size(charged / STEP_SHARE, MIB);
+    size_t elevated = charge_for(marks.elevated);
+    size_t critical = charge_for(marks.critical);
+    if (charged < elevated)
+        look = min_size(look, elevated);
+    else if (charged < critical)
+        look = min_size(look, critical);
+    atomic_put_relaxed(&memory_limits.look_bytes, look);
+}
+
+/* A program with more rights than its caller opens no file that it was not made to. */
+static void listen(uint64_t now)
+{
+    if (options.pressure == PRESSURE_OFF || os_is_privileged())
+        return;
+    if (state.polled_ms != 0 && now - state.polled_ms < POLL_MS)
+        return;
+    state.polled_ms = now;
+    watch_open();
+    if (watch_poll()) {
+        (void)atomic_add_relaxed(&state.n_events, 1);
+        atomic_put_relaxed(&state.heard_ms, now);
+    }
+}
+
+static void level_change(enum pressure_level level)
+{
+    atomic_put_relaxed(&state.level, level);
+    heap_caches_set_short(level > PRESSURE_NORMAL);
+    if (level == PRESSURE_NORMAL) {
+        atomic_put_relaxed(&state.is_signal_sent, false);
+        state.cleaned_up_at = PRESSURE_NORMAL;
+    }
+}
+
+static void react(uint64_t now)
+{
+    enum pressure_level before = atomic_get_relaxed(&state.level);
+    enum pressure_level level = level_now(now);
+    bool is_due = is_clean_up_due(now, level);
+    if (level != before)
+        level_change(level);
+    if (is_due)
+        clean_up(now, level);
+    if (level != before || is_due)
+        tell(level, wanted_bytes());
+    if (level != before && pressure_observer != NULL)
+        pressure_observer();
+}
+
+static bool watches_here(void)
+{
+    uint32_t process = atomic_get_relaxed(&state.process);
+    return process != 0 && process == (uint32_t)sys_getpid();
+}
+
+/* With the turn. */
+static void look_in_turn(void)
+{
+    uint64_t now = now_ms();
+    atomic_put_relaxed(&memory_limits.is_look_due, false);
+    atomic_put_relaxed(&memory_limits.looked_ms, (uint32_t)now);
+    if (known.read_ms == 0 || now - known.read_ms >= READ_MS)
+        read_all(now);
+    listen(now);
+    react(now);
+    atomic_put_relaxed(&state.used_bytes, used_bytes());
+    struct marks marks = marks_of(atomic_get_relaxed(&known.limit_bytes));
+    soft_limit_set(now, marks);
+    next_look_set(marks);
+}
+
+/* A child of vfork works with its parent's memory, but has another number: it does not look. */
+static void look(void)
+{
+    int saved_errno = errno;
+    if (turn_take()) {
+        if (watches_here())
+            look_in_turn();
+        else
+            atomic_put_relaxed(&memory_limits.is_look_due, false);
+        turn_give();
+    }
+    errno = saved_errno;
+}
+
+/* ---- refusals ---- */
+
+static void signal_once(void)
+{
+    if (atomic_swap_acquire(&state.is_signal_sent, true))
+        return;
+    (void)sys_signal_process((int)options.limit_signal);
+}
+
+/* More than that there never is. */
+static bool can_ever_fit(size_t bytes)
+{
+    uint64_t known_bytes = atomic_get_relaxed(&known.limit_bytes);
+    return bytes <= limit_of_large() && (known_bytes == 0 || bytes <= known_bytes);
+}
+
+static bool is_by_limit(size_t bytes)
+{
+    bool is_small = bytes <= CLASS_MAX_BYTES;
+    return arena_refuses(is_small ? SPAN_SLAB : SPAN_LARGE, is_small ? UNIT_BYTES : bytes);
+}
+
+/* Nothing helps. */
+static void refuse(size_t bytes)
+{
+    (void)atomic_add_relaxed(&state.n_refused, 1);
+    if (can_ever_fit(bytes)) {
+        atomic_put_relaxed(&state.refused_ms, now_ms());
+        atomic_put_relaxed(&memory_limits.is_look_due, true);
+    }
+    if (!is_by_limit(bytes))
+        return;
+    atomic_put_relaxed(&memory_limits.reserve_is_open, true);
+    if (options.limit_action == LIMIT_ABORT)
+        panic("out of memory: the limit is reached", NULL, 0);
+    if (options.limit_action == LIMIT_SIGNAL)
+        signal_once();
+}
+
+/* With the turn. False: nothing came of it. */
+static bool tell_and_collect(size_t bytes)
+{
+    uint64_t n_given = atomic_get_relaxed(&memory_limits.n_given);
+    tell(PRESSURE_CRITICAL, bytes);
+    (void)tidy();
+    return n_given != atomic_get_relaxed(&memory_limits.n_given);
+}
+
+/* Subscribers are told, and what they free is collected. Who had to wait for another thread that did so
+ * looks first whether that was enough. False: nothing came of it, or this thread is telling them
+ * already. */
+static bool ask_subscribers(size_t bytes)
+{
+    if (turn_is_mine())
+        return false;
+    bool is_at_once = turn_take();
+    if (!is_at_once && !turn_take_within(REFUSALS_AWAIT_MS))
+        return true;
+    bool is_enough = !is_at_once && !is_by_limit(bytes);
+    bool goes = is_enough || tell_and_collect(bytes);
+    turn_give();
+    return goes;
+}
+
+/* First what threads have set aside is collected; then the subscribers are asked, more than once as
+ * other threads may take what they give. */
+static bool refused(size_t bytes, unsigned n)
+{
+    int saved_errno = errno;
+    bool again = false;
+    if (bytes > PTRDIFF_MAX)
+        return false;
+    if (n == 0 && can_ever_fit(bytes)) {
+        (void)tidy();
+        again = true;
+    } else if (n < TRIES && can_ever_fit(bytes)) {
+        again = subscribers_any() && (ask_subscribers(bytes) || n == 1);
+    }
+    if (!again)
+        refuse(bytes);
+    errno = saved_errno;
+    return again;
+}
+
+/* ---- start ---- */
+
+static void forked(void)
+{
+    turn_forked();
+    watch_forget();
+    if (atomic_get_relaxed(&state.process) != 0)
+        atomic_put_relaxed(&state.process, (uint32_t)sys_getpid());
+}
+
+static const struct heap_pressure_hooks hooks = {
+    .look = look,
+    .refused = refused,
+    .forked = forked,
+    .sleep_ms = watch_wait,
+};
+
+/* The first look is when there is something to look at. */
+static void start(void)
+{
+    uint32_t none = 0;
+    if (!atomic_try_acq_rel(&state.process, &none, (uint32_t)sys_getpid()))
+        return;
+    atomic_put_release(&heap_pressure, &hooks);
+    uint64_t limit_bytes = atomic_get_relaxed(&known.limit_bytes);
+    size_t first = first_look_bytes;
+    if (limit_bytes > 0)
+        first = min_size(first, marks_of(limit_bytes).elevated);
+    atomic_put_relaxed(&memory_limits.look_bytes, first);
+    atomic_put_relaxed(&memory_limits.look_every_ms, POLL_MS);
+}
+
+void pressure_start(void)
+{
+    start();
+}
+
+void pressure_init(const char *watch, const char *words)
+{
+    bool is_asked = options.pressure != PRESSURE_OFF && watch_init(watch, words);
+    if (options.limit > 0)
+        limit_read(); /* before anything is allocated */
+    if (options.limit > 0 || options.pressure == PRESSURE_ON || is_asked)
+        start();
+}
+
+/* ---- for the program ---- */
+
+void pressure_set_limit(size_t bytes)
+{
+    start();
+    bool taken = turn_take_surely();
+    limit_know(bytes > 0 ? PRESSURE_OF_PROGRAM : PRESSURE_OF_NOTHING, bytes);
+    limit_enforce(bytes > 0 ? bytes : LIMIT_NONE);
+    known.read_ms = 0;
+    if (taken)
+        turn_give();
+    atomic_put_relaxed(&memory_limits.is_look_due, true);
+}
+
+void pressure_read(struct pressure *pressure)
+{
+    uint64_t limit_bytes = atomic_get_relaxed(&known.limit_bytes);
+    uint64_t cleaned_up_ms = atomic_get_relaxed(&state.cleaned_up_ms);
+    *pressure = (struct pressure){
+        .limit_bytes = limit_bytes,
+        .threshold_bytes = marks_of(limit_bytes).elevated,
+        .used_bytes = atomic_get_relaxed(&state.used_bytes),
+        .charged_bytes = charged_bytes(),
+        .charged_peak_bytes = atomic_get_relaxed(&memory_limits.charged_peak_bytes),
+        .since_clean_up_ms = cleaned_up_ms != 0 ? now_ms() - cleaned_up_ms : UINT64_MAX,
+        .n_events = atomic_get_relaxed(&state.n_events),
+        .n_clean_ups = atomic_get_relaxed(&state.n_clean_ups),
+        .n_told = atomic_get_relaxed(&state.n_told),
+        .n_refused = atomic_get_relaxed(&state.n_refused),
+        .given_back_bytes = atomic_get_relaxed(&state.given_back_bytes),
+        .level = atomic_get_relaxed(&state.level),
+        .source = atomic_get_relaxed(&known.source),
+        .is_hard = atomic_get_relaxed(&memory_limits.hard_bytes) != LIMIT_NONE,
+    };
+}
+
+void pressure_get(struct pressure *pressure)
+{
+    pressure_start();
+    look();
+    pressure_read(pressure);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#include "pressure/watch.h"
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "os/clock.h"
+#include "os/sys.h"
+#include "os/text.h"
+#include "pressure/cgroup.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { NAME_BYTES = 256, WORDS_BYTES = 512, NO_FD = -1, READS_MAX = 64 };
+
+/* Some 10 % of two seconds lost for want of memory. The kernel wants unprivileged programs to ask for
+ * windows of whole two seconds. */
+static const char trigger[] = "some 200000 2000000";
+
+/* What the variables ask for. */
+static struct {
+    bool is_off;
+    char path[NAME_BYTES]; /* empty: nothing */
+    char words[WORDS_BYTES];
+    size_t n_words;
+} wanted;
+
+static struct {
+    bool is_opened; /* or was tried to be */
+    enum sys_file_kind kind;
+    uint64_t device;
+    uint64_t inode;
+    _Atomic int fd;
+} watch = {.fd = NO_FD};
+
+/* watch_wait() has taken it in. */
+static _Atomic bool is_heard;
+
+/* ---- the variables ---- */
+
+/* 64: it is no digit. */
+static unsigned digit_of(char c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = memchr(digits, c, sizeof digits - 1);
+    return at != NULL ? (unsigned)(at - digits) : 64;
+}
+
+/* False: it is not base 64, or too long. */
+static bool decode(const char *from)
+{
+    uint32_t bits = 0;
+    unsigned n_bits = 0;
+    wanted.n_words = 0;
+    for (; *from != '\0' && *from != '='; from++) {
+        unsigned digit = digit_of(*from);
+        if (digit == 64 || wanted.n_words == sizeof wanted.words)
+            return false;
+        bits = bits << 6 | digit;
+        n_bits += 6;
+        if (n_bits >= 8) {
+            n_bits -= 8;
+            wanted.words[wanted.n_words++] = (char)(bits >> n_bits);
+        }
+    }
+    return from[strspn(from, "=")] == '\0';
+}
+
+bool watch_init(const char *path, const char *base64)
+{
+    if (path == NULL || *path == '\0')
+        return false;
+    if (strcmp(path, "/dev/null") == 0) {
+        wanted.is_off = true;
+        return false;
+    }
+    if (path[0] != '/' || strlen(path) >= sizeof wanted.path ||
+        (base64 != NULL && !decode(base64))) {
+        text_warn("MEMORY_PRESSURE_WATCH, MEMORY_PRESSURE_WRITE: bad value, ignored", NULL, NULL);
+        return false;
+    }
+    memcpy(wanted.path, path, strlen(path) + 1);
+    return true;
+}
+
+/* ---- opening ---- */
+
+static long open_wanted(void)
+{
+    long fd = sys_open_both(wanted.path);
+    if (fd == -EACCES || fd == -EPERM || fd == -EROFS)
+        fd = sys_open_read(wanted.path);
+    if (fd == -ENXIO) /* open(2) says so of a socket */
+        fd = sys_connect(wanted.path);
+    return fd;
+}
+
+static bool say(int fd, const char *words, size_t n)
+{
+    if (n == 0)
+        return true;
+    if (sys_file_kind(fd) == SYS_FILE_SOCKET)
+        return sys_send(fd, words, n) == (long)n;
+    return sys_write(fd, words, n) == (long)n;
+}
+
+static long open_and_say(void)
+{
+    bool is_asked = wanted.path[0] != '\0';
+    long fd = is_asked ? open_wanted() : cgroup_open_pressure();
+    if (fd < 0)
+        return fd;
+    /* The kernel wants the zero byte as well. */
+    if (is_asked ? say((int)fd, wanted.words, wanted.n_words)
+                 : say((int)fd, trigger, sizeof trigger))
+        return fd;
+    (void)sys_close((int)fd);
+    return -EIO;
+}
+
+void watch_open(void)
+{
+    if (watch.is_opened || wanted.is_off)
+        return;
+    watch.is_opened = true;
+    long low = open_and_say();
+    if (low < 0)
+        return;
+    long fd = sys_duplicate_high((int)low);
+    (void)sys_close((int)low);
+    if (fd < 0)
+        return;
+    watch.kind = sys_file_kind((int)fd);
+    if (watch.kind == SYS_FILE_OTHER ||
+        sys_file_identity((int)fd, &watch.device, &watch.inode) < 0) {
+        (void)sys_close((int)fd);
+        return;
+    }
+    atomic_put_release(&watch.fd, (int)fd);
+}
+
+/* ---- asking ---- */
+
+/* A file of the kernel's says it by being urgent, and is never read. */
+static short event_wanted(void)
+{
+    return watch.kind == SYS_FILE_REGULAR ? POLLPRI : POLLIN;
+}
+
+static bool is_ours(int fd)
+{
+    return sys_is_same_file(fd, watch.device, watch.inode) == 1;
+}
+
+static void let_go(int fd)
+{
+    atomic_put_relaxed(&watch.fd, NO_FD);
+    if (is_ours(fd))
+        (void)sys_close(fd);
+}
+
+/* Reads away what was said. False: nobody is there to say more. */
+static bool drain(int fd)
+{
+    char words[256];
+    long n = 1;
+    for (int i = 0; i < READS_MAX && n > 0; i++)
+        n = sys_read(fd, words, sizeof words);
+    return n > 0 || n == -EAGAIN || n == -EINTR;
+}
+
+/* What there is at the moment. */
+static bool poll_now(int fd)
+{
+    struct pollfd polled = {.fd = fd, .events = event_wanted()};
+    if (sys_poll(&polled, 1, 0) <= 0)
+        return false;
+    bool is_said = (polled.revents & polled.events) != 0;
+    bool is_over = (polled.revents & (POLLERR | POLLNVAL)) != 0 ||
+                   (watch.kind != SYS_FILE_REGULAR && !drain(fd));
+    if (is_over)
+        let_go(fd);
+    /* A group that has gone, or a file without a trigger, is in error and urgent. */
+    return is_said && (polled.revents & POLLERR) == 0;
+}
+
+bool watch_poll(void)
+{
+    int fd = atomic_get_relaxed(&watch.fd);
+    bool is_said = atomic_swap_acquire(&is_heard, false);
+    if (fd == NO_FD)
+        return is_said;
+    if (!is_ours(fd)) {
+        atomic_put_relaxed(&watch.fd, NO_FD);
+        return is_said;
+    }
+    return poll_now(fd) || is_said;
+}
+
+/* The descriptor may become another's meanwhile: then we wake for nothing, once, as the next
+ * watch_poll() lets go of it. */
+void watch_wait(uint32_t ms)
+{
+    int fd = atomic_get_acquire(&watch.fd);
+    if (fd == NO_FD || !is_ours(fd)) {
+        os_sleep_ms(ms);
+        return;
+    }
+    struct pollfd polled = {.fd = fd, .events = event_wanted()};
+    if (sys_poll(&polled, 1, ms) > 0 && (polled.revents & POLLERR) == 0)
+        atomic_put_relaxed(&is_heard, true);
+}
+
+/* The parent's trigger tells one of the two, so the child lets go of it. */
+void watch_forget(void)
+{
+    int fd = atomic_get_relaxed(&watch.fd);
+    if (fd != NO_FD)
+        let_go(fd);
+    watch.is_opened = false;
+    atomic_put_relaxed(&is_heard, false);
+}

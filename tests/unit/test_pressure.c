@@ -1,0 +1,713 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Limits: what they refuse, what is done before, and that all works again afterwards; levels as
+ * memory is used and time goes by.
+ */
+#include "conf/options.h"
+#include "fake_sys.h"
+#include "mem/arena.h"
+#include "model.h"
+#include "pressure/pressure.h"
+#include "pressure/subscribers.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+enum { LARGE = MIB, N_MAX = 512 };
+
+static struct pressure now_is(void)
+{
+    struct pressure pressure;
+    pressure_get(&pressure);
+    return pressure;
+}
+
+/* More than a look, a reading, and what was heard count for. */
+static void time_goes_by(void)
+{
+    fake_clock_add(10000);
+}
+
+static void begin(size_t limit_bytes)
+{
+    fake_root("/nonexistent");
+    fake_clock_set(1000000);
+    options.limit = limit_bytes;
+    pressure_init(NULL, NULL);
+    attach();
+}
+
+static size_t fill(void **blocks, size_t bytes)
+{
+    size_t n = 0;
+    for (; n < N_MAX; n++) {
+        errno = 0;
+        blocks[n] = heap_alloc(bytes);
+        if (blocks[n] == NULL)
+            break;
+        memset(blocks[n], 1, bytes);
+    }
+    check(n < N_MAX && errno == ENOMEM);
+    return n;
+}
+
+static void drop(void **blocks, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        heap_free(blocks[i]);
+}
+
+/* ---- the hard limit ---- */
+
+static void body_hard(void *argument)
+{
+    size_t bytes = *(const size_t *)argument;
+    void *blocks[N_MAX];
+    begin(64 * MIB);
+    size_t most = 64 * MIB - MIB; /* the reserve is not for them */
+    for (int round = 0; round < 3; round++) {
+        size_t n = fill(blocks, bytes);
+        check(n * bytes <= most && (n + 1) * bytes > most - MIB);
+        struct pressure pressure = now_is();
+        check(pressure.is_hard && pressure.limit_bytes == 64 * MIB);
+        check(pressure.charged_peak_bytes <= 64 * MIB);
+        check(pressure.n_refused > 0);
+        check(pressure.level == PRESSURE_CRITICAL);
+        void *small[1000];
+        for (size_t i = 0; i < ARRAY_LEN(small); i++)
+            check((small[i] = heap_alloc(100)) != NULL);
+        drop(small, ARRAY_LEN(small));
+        drop(blocks, n);
+        time_goes_by();
+        check(now_is().level == PRESSURE_NORMAL);
+    }
+    heap_check(my_heap());
+    arena_check();
+}
+
+static void test_what_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {200 * KIB, MIB, 5 * MIB, 20 * MIB};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        child_passes(body_hard, (void *)&sizes[i]);
+}
+
+/* What is free does not stand in the way of what is asked for. */
+static void body_reuse(void *argument)
+{
+    (void)argument;
+    void *blocks[N_MAX];
+    begin(64 * MIB);
+    for (size_t bytes = 50 * MIB; bytes > 100 * KIB; bytes /= 2) {
+        void *p = heap_alloc(50 * MIB);
+        check(p != NULL);
+        memset(p, 1, 50 * MIB);
+        heap_free(p);
+        size_t n = fill(blocks, bytes);
+        check(n * bytes >= 48 * MIB || bytes > 24 * MIB);
+        drop(blocks, n);
+    }
+    check(now_is().charged_peak_bytes <= 64 * MIB);
+}
+
+static void test_free_memory_makes_room(void **state)
+{
+    (void)state;
+    child_passes(body_reuse, NULL);
+}
+
+static void body_small(void *argument)
+{
+    (void)argument;
+    static void *blocks[1000000];
+    begin(16 * MIB);
+    size_t n = 0;
+    while (n < ARRAY_LEN(blocks) && (blocks[n] = heap_alloc(100)) != NULL)
+        n++;
+    check(n < ARRAY_LEN(blocks) && n * 112 > 14 * MIB);
+    /* Now there is the reserve, until that is used up too. */
+    size_t n_more = 0;
+    while (n + n_more < ARRAY_LEN(blocks) && (blocks[n + n_more] = heap_alloc(100)) != NULL)
+        n_more++;
+    check(n_more * 112 >= MIB - 4 * UNIT_BYTES && n_more * 112 <= MIB);
+    check(now_is().charged_peak_bytes <= 16 * MIB);
+    check(heap_alloc(100) == NULL);
+    for (size_t i = 0; i < n + n_more; i++)
+        heap_free(blocks[i]);
+    check((blocks[0] = heap_alloc(8 * MIB)) != NULL);
+    check(!atomic_get_relaxed(&memory_limits.reserve_is_open));
+    heap_free(blocks[0]);
+}
+
+static void test_small_blocks_have_a_reserve(void **state)
+{
+    (void)state;
+    child_passes(body_small, NULL);
+}
+
+static void body_realloc(void *argument)
+{
+    (void)argument;
+    begin(64 * MIB);
+    size_t bytes = 40 * MIB;
+    char *p = heap_alloc(bytes);
+    check(p != NULL);
+    pattern_fill(p, bytes, 5);
+    errno = 0;
+    check(heap_realloc(p, 100 * MIB) == NULL && errno == ENOMEM);
+    check(pattern_holds(p, bytes, 5));
+    char *q = heap_realloc(p, 60 * MIB); /* where it is, or moved without a copy */
+    check(q != NULL && pattern_holds(q, bytes, 5));
+    check(now_is().charged_peak_bytes <= 64 * MIB);
+    q = heap_realloc(q, 2 * MIB);
+    check(q != NULL && pattern_holds(q, 2 * MIB, 5) == pattern_holds(q, 2 * MIB, 5));
+    p = heap_alloc(50 * MIB);
+    check(p != NULL);
+    heap_free(p);
+    heap_free(q);
+    check(heap_alloc_zeroed(100 * MIB) == NULL && heap_alloc_aligned(MIB, 100 * MIB) == NULL);
+}
+
+static void test_what_grows_is_charged(void **state)
+{
+    (void)state;
+    child_passes(body_realloc, NULL);
+}
+
+static void body_failing_map(void *argument)
+{
+    (void)argument;
+    begin(256 * MIB);
+    options.direct_bytes = MIB;
+    size_t before = now_is().charged_bytes;
+    char *p = heap_alloc(40 * MIB);
+    check(p != NULL);
+    fake_fail_from(FAKE_RESIZE, 1, ENOMEM);
+    fake_fail_from(FAKE_MAP, 1, ENOMEM);
+    check(heap_realloc(p, 80 * MIB) == NULL);
+    fake_fail_none();
+    heap_free(p);
+    (void)arena_purge_all();
+    check(now_is().charged_bytes <= before + MIB);
+}
+
+static void test_what_could_not_grow_is_not_charged(void **state)
+{
+    (void)state;
+    child_passes(body_failing_map, NULL);
+}
+
+static void body_lowered(void *argument)
+{
+    (void)argument;
+    begin(0);
+    void *blocks[N_MAX];
+    for (size_t i = 0; i < 60; i++)
+        blocks[i] = heap_alloc(LARGE);
+    pressure_set_limit(30 * MIB);
+    check(heap_alloc(LARGE) == NULL);
+    check(now_is().source == PRESSURE_OF_PROGRAM);
+    drop(blocks, 40);
+    check((blocks[0] = heap_alloc(LARGE)) != NULL);
+    pressure_set_limit(0);
+    check((blocks[1] = heap_alloc(100 * MIB)) != NULL);
+    check(!now_is().is_hard);
+}
+
+static void test_a_program_may_set_its_limit(void **state)
+{
+    (void)state;
+    child_passes(body_lowered, NULL);
+}
+
+static void body_locked_memory(void *argument)
+{
+    (void)argument;
+    begin(64 * MIB);
+    char *p = heap_alloc(30 * MIB);
+    heap_free(p);
+    fake_fail_from(FAKE_DISCARD, 1, EINVAL);
+    void *blocks[N_MAX];
+    size_t n = fill(blocks, LARGE);
+    check(n > 50);
+    drop(blocks, n);
+    fake_fail_none();
+}
+
+static void test_memory_that_cannot_be_given_back_is_used_again(void **state)
+{
+    (void)state;
+    child_passes(body_locked_memory, NULL);
+}
+
+/* ---- actions ---- */
+
+static void body_abort(void *argument)
+{
+    (void)argument;
+    options.limit_action = LIMIT_ABORT;
+    begin(16 * MIB);
+    (void)heap_alloc(10 * MIB);
+    (void)heap_alloc(10 * MIB);
+}
+
+static void test_a_program_may_be_ended_at_the_limit(void **state)
+{
+    (void)state;
+    child_aborts(body_abort, NULL,
+                 "poolalloc: fatal: out of memory: the limit is reached: 0x0, class none\n");
+}
+
+static void body_signal(void *argument)
+{
+    (void)argument;
+    options.limit_action = LIMIT_SIGNAL;
+    begin(16 * MIB);
+    void *p = heap_alloc(10 * MIB);
+    check_equal(fake_signals(), 0);
+    check(heap_alloc(10 * MIB) == NULL);
+    check(heap_alloc(10 * MIB) == NULL);
+    check_equal(fake_signals(), 1);
+    heap_free(p);
+    time_goes_by();
+    check(now_is().level == PRESSURE_NORMAL);
+    p = heap_alloc(10 * MIB);
+    check(heap_alloc(10 * MIB) == NULL);
+    check_equal(fake_signals(), 2);
+}
+
+static void test_a_program_may_be_sent_a_signal_once(void **state)
+{
+    (void)state;
+    child_passes(body_signal, NULL);
+}
+
+static void body_watch_only(void *argument)
+{
+    (void)argument;
+    options.limit_action = LIMIT_WATCH;
+    begin(16 * MIB);
+    void *p = heap_alloc(30 * MIB);
+    check(p != NULL);
+    struct pressure pressure = now_is();
+    check(pressure.level == PRESSURE_CRITICAL && !pressure.is_hard);
+    check(pressure.used_bytes > 30 * MIB && pressure.limit_bytes == 16 * MIB);
+}
+
+static void test_a_limit_may_be_for_looking_only(void **state)
+{
+    (void)state;
+    child_passes(body_watch_only, NULL);
+}
+
+/* ---- subscribers ---- */
+
+static void *kept[N_MAX];
+static size_t n_kept;
+static size_t n_told;
+static size_t n_recovered;
+static bool is_told;
+
+static void give_up(int level, size_t wanted, void *context)
+{
+    check(!is_told);
+    is_told = true;
+    (void)context;
+    n_told++;
+    n_recovered += level == PRESSURE_NORMAL;
+    for (size_t freed = 0; level != PRESSURE_NORMAL && n_kept > 0 && freed < wanted; freed += LARGE)
+        heap_free(kept[--n_kept]);
+    void *p = heap_alloc(5000); /* it may allocate */
+    check(p != NULL);
+    heap_free(p);
+    errno = EDOM;
+    is_told = false;
+}
+
+static void body_subscriber(void *argument)
+{
+    (void)argument;
+    begin(64 * MIB);
+    check(subscriber_add(give_up, NULL));
+    for (int i = 0; i < 1000; i++) {
+        errno = 0;
+        void *p = heap_alloc(LARGE);
+        check(p != NULL && errno == 0);
+        check(n_kept < N_MAX);
+        kept[n_kept++] = p;
+        fake_clock_add(1);
+    }
+    struct pressure pressure = now_is();
+    check_equal(pressure.n_refused, 0);
+    check(n_told > 0 && pressure.n_told == n_told);
+    check(pressure.charged_peak_bytes <= 64 * MIB);
+    drop(kept, n_kept);
+    n_kept = 0;
+    time_goes_by();
+    check(now_is().level == PRESSURE_NORMAL);
+    check(n_recovered > 0);
+    check(subscriber_remove(give_up, NULL));
+}
+
+static void test_subscribers_make_room(void **state)
+{
+    (void)state;
+    child_passes(body_subscriber, NULL);
+}
+
+static size_t n_inner;
+
+static void wants_too_much(int level, size_t wanted, void *context)
+{
+    (void)level;
+    (void)wanted;
+    (void)context;
+    n_inner++;
+    check(heap_alloc(60 * MIB) == NULL); /* is not told of its own need */
+    pressure_set_limit(64 * MIB);
+    (void)pressure_purge();
+    (void)now_is();
+}
+
+static void body_re_entry(void *argument)
+{
+    (void)argument;
+    begin(64 * MIB);
+    void *p = heap_alloc(40 * MIB);
+    check(p != NULL);
+    check(subscriber_add(wants_too_much, NULL));
+    check(heap_alloc(50 * MIB) == NULL);
+    check(n_inner >= 1 && n_inner <= 4);
+    heap_free(p);
+}
+
+static void test_a_subscriber_in_need_is_not_called_again(void **state)
+{
+    (void)state;
+    child_passes(body_re_entry, NULL);
+}
+
+/* ---- levels ---- */
+
+static void body_levels(void *argument)
+{
+    (void)argument;
+    void *blocks[N_MAX];
+    size_t n = 0;
+    enum pressure_level last = PRESSURE_NORMAL;
+    begin(100 * MIB);
+    for (; n < 97; n++) {
+        check((blocks[n] = heap_alloc(LARGE)) != NULL);
+        enum pressure_level level = now_is().level;
+        check(level >= last);
+        check(level == PRESSURE_NORMAL || n >= 78);
+        check(level != PRESSURE_NORMAL || n <= 80);
+        check(level != PRESSURE_CRITICAL || n >= 93);
+        last = level;
+    }
+    check(last == PRESSURE_CRITICAL);
+    check_equal(now_is().n_clean_ups, 2); /* on the way to each */
+    while (n > 0) {
+        heap_free(blocks[--n]);
+        enum pressure_level level = now_is().level;
+        check(level <= last);
+        check(level != PRESSURE_CRITICAL || n >= 88);
+        check(level == PRESSURE_CRITICAL || n <= 90);
+        check(level != PRESSURE_ELEVATED || n >= 72);
+        last = level;
+    }
+    check(last == PRESSURE_NORMAL);
+    check_equal(now_is().n_clean_ups, 2);
+}
+
+static void test_levels_rise_and_fall_with_some_play(void **state)
+{
+    (void)state;
+    child_passes(body_levels, NULL);
+}
+
+static void body_intervals(void *argument)
+{
+    (void)argument;
+    begin(100 * MIB);
+    check(now_is().since_clean_up_ms == UINT64_MAX);
+    void *p = heap_alloc(85 * MIB);
+    check_equal(now_is().n_clean_ups, 1);
+    for (int i = 0; i < 49; i++) {
+        fake_clock_add(100);
+        check_equal(now_is().n_clean_ups, 1);
+    }
+    check_equal(now_is().since_clean_up_ms, 4900);
+    fake_clock_add(100);
+    struct pressure pressure = now_is();
+    check_equal(pressure.n_clean_ups, 2);
+    check_equal(pressure.since_clean_up_ms, 0);
+    heap_free(p);
+}
+
+static void test_clean_ups_are_so_far_apart(void **state)
+{
+    (void)state;
+    child_passes(body_intervals, NULL);
+}
+
+/* Free memory stays with us below the threshold, and goes above it. */
+static void body_soft(void *argument)
+{
+    (void)argument;
+    begin(100 * MIB);
+    options.dirty_percent = 1000;
+    options.dirty_bytes = GIB;
+    void *blocks[N_MAX];
+    for (size_t i = 0; i < 60; i++)
+        check((blocks[i] = heap_alloc(LARGE)) != NULL);
+    (void)now_is();
+    drop(blocks, 30);
+    check(arena_is_dirty() && now_is().charged_bytes >= 60 * MIB);
+    for (size_t i = 0; i < 40; i++)
+        check((blocks[i] = heap_alloc(LARGE)) != NULL);
+    drop(blocks, 40);
+    for (size_t i = 0; i < 55; i++)
+        check((blocks[i] = heap_alloc(LARGE)) != NULL);
+    check(now_is().charged_bytes >= 80 * MIB);
+    drop(blocks, 5);
+    check(now_is().charged_bytes <= 81 * MIB);
+}
+
+static void test_above_the_threshold_nothing_is_held_back(void **state)
+{
+    (void)state;
+    child_passes(body_soft, NULL);
+}
+
+static void body_heard(void *argument)
+{
+    (void)argument;
+    options.pressure = PRESSURE_ON;
+    begin(0);
+    fake_root(NULL);
+    (void)now_is();
+    time_goes_by();
+    struct pressure pressure = now_is();
+    check(pressure.level == PRESSURE_NORMAL && pressure.n_events == 0);
+    void *p = heap_alloc(20 * MIB);
+    memset(p, 1, 20 * MIB);
+    heap_free(p);
+    time_goes_by();
+    fake_poll_once(POLLPRI);
+    pressure = now_is();
+    if (pressure.n_events == 0)
+        return; /* this machine does not know of pressure */
+    check(pressure.level == PRESSURE_ELEVATED);
+    check(pressure.n_clean_ups == 1 && pressure.given_back_bytes > 0);
+    check(!arena_is_dirty());
+    time_goes_by();
+    check(now_is().level == PRESSURE_NORMAL);
+}
+
+static void test_the_kernel_is_heard(void **state)
+{
+    (void)state;
+    child_passes(body_heard, NULL);
+}
+
+static void body_machine(void *argument)
+{
+    (void)argument;
+    fake_memory_bytes(100 * MIB);
+    options.pressure = PRESSURE_ON;
+    begin(0);
+    struct pressure pressure = now_is();
+    check(pressure.source == PRESSURE_OF_MACHINE && pressure.limit_bytes == 100 * MIB);
+    void *p = heap_alloc(90 * MIB);
+    pressure = now_is();
+    check(!pressure.is_hard && pressure.level == PRESSURE_ELEVATED);
+    void *q = heap_alloc(30 * MIB);
+    check(q != NULL && now_is().level == PRESSURE_CRITICAL);
+    fake_memory_bytes(1000 * MIB);
+    time_goes_by();
+    check(now_is().level == PRESSURE_NORMAL && now_is().limit_bytes == 1000 * MIB);
+    heap_free(p);
+    heap_free(q);
+}
+
+static void test_the_machine_has_a_limit(void **state)
+{
+    (void)state;
+    child_passes(body_machine, NULL);
+}
+
+static void body_percent(void *argument)
+{
+    (void)argument;
+    fake_memory_bytes(100 * MIB);
+    begin(50);
+    check_equal(now_is().limit_bytes, 50 * MIB);
+    check(heap_alloc(60 * MIB) == NULL);
+    fake_memory_bytes(200 * MIB);
+    time_goes_by();
+    check_equal(now_is().limit_bytes, 100 * MIB);
+    check(heap_alloc(60 * MIB) != NULL);
+}
+
+static void test_a_limit_in_percent_follows_the_machine(void **state)
+{
+    (void)state;
+    child_passes(body_percent, NULL);
+}
+
+/* ---- nobody asks ---- */
+
+static void body_unasked(void *argument)
+{
+    (void)argument;
+    options.pressure = *(const uint64_t *)argument;
+    begin(0);
+    void *p = heap_alloc(100 * MIB);
+    heap_free(p);
+    check(!atomic_get_relaxed(&memory_limits.is_look_due));
+    check(atomic_get_relaxed(&heap_pressure) == NULL);
+    struct pressure pressure;
+    pressure_read(&pressure);
+    check(pressure.limit_bytes == 0 && pressure.source == PRESSURE_OF_NOTHING);
+    check(pressure.charged_peak_bytes >= 100 * MIB);
+}
+
+static void test_nobody_looks_unless_asked(void **state)
+{
+    (void)state;
+    static const uint64_t ways[] = {PRESSURE_AUTO, PRESSURE_OFF};
+    child_passes(body_unasked, (void *)&ways[0]);
+    child_passes(body_unasked, (void *)&ways[1]);
+}
+
+/* ---- threads ---- */
+
+enum { N_THREADS = 4, N_SHARED = 256, N_STEPS = 3000 };
+
+static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
+static void *shared[N_SHARED]; /* [shared_lock] */
+
+static void *shared_swap(size_t i, void *p)
+{
+    check(pthread_mutex_lock(&shared_lock) == 0);
+    void *before = shared[i];
+    shared[i] = p;
+    check(pthread_mutex_unlock(&shared_lock) == 0);
+    return before;
+}
+
+static void shared_give_up(int level, size_t wanted, void *context)
+{
+    (void)level;
+    (void)context;
+    for (size_t i = wanted % 7; i < N_SHARED; i += 7)
+        heap_free(shared_swap(i, NULL));
+}
+
+/* Whoever puts a block there may free another thread's. */
+static void *take_and_share(void *argument)
+{
+    struct random random = {(uintptr_t)argument};
+    for (size_t i = 0; i < N_STEPS; i++) {
+        void *p = heap_alloc(random_bytes(&random, MIB));
+        if (p != NULL)
+            memset(p, 1, 8);
+        heap_free(shared_swap(random_below(&random, N_SHARED), p));
+        if (i % 500 == 0)
+            pressure_set_limit((24 + random_below(&random, 8)) * MIB);
+        if (i % 300 == 0)
+            (void)now_is();
+        if (i % 700 == 0)
+            (void)pressure_purge();
+        fake_clock_add(1);
+    }
+    return NULL;
+}
+
+static void body_threads(void *argument)
+{
+    pthread_t threads[N_THREADS];
+    (void)argument;
+    options.guest_calls = 10;
+    begin(32 * MIB);
+    check(subscriber_add(shared_give_up, NULL));
+    for (size_t i = 0; i < N_THREADS; i++)
+        threads[i] = thread_start(take_and_share, (void *)(uintptr_t)(i + 1));
+    for (size_t i = 0; i < N_THREADS; i++)
+        thread_join(threads[i]);
+    for (size_t i = 0; i < N_SHARED; i++)
+        heap_free(shared_swap(i, NULL));
+    check(now_is().n_told > 0);
+    check(now_is().charged_peak_bytes <= 32 * MIB);
+    heap_check(my_heap());
+    arena_check();
+}
+
+static void test_threads_share_a_limit(void **state)
+{
+    (void)state;
+    child_passes(body_threads, NULL);
+}
+
+/* ---- threads' caches ---- */
+
+enum { N_CACHED = 2000 };
+
+static void body_caches(void *argument)
+{
+    (void)argument;
+    static void *blocks[N_CACHED];
+    begin(100 * MIB);
+    for (int round = 0; round < 20; round++) {
+        for (size_t i = 0; i < N_CACHED; i++)
+            blocks[i] = heap_alloc(1024);
+        drop(blocks, N_CACHED);
+    }
+    struct heap *heap = my_heap();
+    check(heap->shelves[class_of(1024)].cap > heap_cap_first(class_of(1024)));
+    size_t before = arena_bytes_in_use();
+    (void)pressure_purge();
+    void *p = heap_alloc(6000); /* the owner's next slow path */
+    heap_free(p);
+    check_equal(heap->shelves[class_of(1024)].cap, heap_cap_first(class_of(1024)));
+    check(arena_bytes_in_use() < before || before <= 4 * UNIT_BYTES);
+    check(!arena_is_dirty() || arena_bytes_in_use() <= 4 * UNIT_BYTES);
+    heap_check(heap);
+}
+
+static void test_caches_are_given_up(void **state)
+{
+    (void)state;
+    child_passes(body_caches, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_does_not_fit_is_refused),
+        cmocka_unit_test(test_free_memory_makes_room),
+        cmocka_unit_test(test_small_blocks_have_a_reserve),
+        cmocka_unit_test(test_what_grows_is_charged),
+        cmocka_unit_test(test_what_could_not_grow_is_not_charged),
+        cmocka_unit_test(test_a_program_may_set_its_limit),
+        cmocka_unit_test(test_memory_that_cannot_be_given_back_is_used_again),
+        cmocka_unit_test(test_a_program_may_be_ended_at_the_limit),
+        cmocka_unit_test(test_a_program_may_be_sent_a_signal_once),
+        cmocka_unit_test(test_a_limit_may_be_for_looking_only),
+        cmocka_unit_test(test_subscribers_make_room),
+        cmocka_unit_test(test_a_subscriber_in_need_is_not_called_again),
+        cmocka_unit_test(test_levels_rise_and_fall_with_some_play),
+        cmocka_unit_test(test_clean_ups_are_so_far_apart),
+        cmocka_unit_test(test_above_the_threshold_nothing_is_held_back),
+        cmocka_unit_test(test_the_kernel_is_heard),
+        cmocka_unit_test(test_the_machine_has_a_limit),
+        cmocka_unit_test(test_a_limit_in_percent_follows_the_machine),
+        cmocka_unit_test(test_nobody_looks_unless_asked),
+        cmocka_unit_test(test_threads_share_a_limit),
+        cmocka_unit_test(test_caches_are_given_up),
+    };
+    return cmocka_run_group_tests_name("pressure", tests, NULL, NULL);
+}
