@@ -323,7 +323,7 @@ void sample_init(void)
     }
     (void)sites_init(); /* without memory for them all sites are unknown */
     atomic_put_relaxed(&sampler.random, os_random_bits());
-    sampler.buckets = is_profiled ? meta_take(N_BUCKETS * sizeof *sampler.buckets) : NULL;
+    sampler.buckets = is_profiled ? meta_take(N_BUCKETS * sizeof(void *)) : NULL;
     sampler.counts = is_profiled
                          ? meta_take(round_up((SITES_MAX + 1) * sizeof *sampler.counts, META_ALIGN))
                          : NULL;

@@ -62,7 +62,7 @@ static bool own_text_find(void)
 static size_t unwind(void **addresses, int max)
 {
     is_unwinding = true;
-    int n = backtrace(addresses, max);
+    int n = backtrace != NULL ? backtrace(addresses, max) : 0;
     is_unwinding = false;
     return n > 0 ? (size_t)n : 0;
 }
@@ -70,7 +70,7 @@ static size_t unwind(void **addresses, int max)
 static bool make_ready(void)
 {
     void *addresses[OWN_FRAMES_MAX];
-    return backtrace != NULL && own_text_find() && unwind(addresses, OWN_FRAMES_MAX) > 0;
+    return own_text_find() && unwind(addresses, OWN_FRAMES_MAX) > 0;
 }
 
 static void init(void)

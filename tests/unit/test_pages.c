@@ -2,6 +2,7 @@
 #include "os/pages.h"
 
 #include "os/calls.h"
+#include "os/sys.h"
 
 #include "fake_sys.h"
 #include "unit.h"
@@ -175,6 +176,22 @@ static void test_calls_are_counted(void **state)
 
 #define pages_test(f) cmocka_unit_test_teardown(f, reset)
 
+/* The program's other threads may write to fd 2, closed or not. */
+static void open_where_all_are_closed(void *argument)
+{
+    (void)argument;
+    for (int fd = 0; fd < 3; fd++)
+        (void)sys_close(fd);
+    check(sys_open_read("/proc/self/maps") > 2);
+    check(sys_open_read("/") > 2 && sys_close(0) == -EBADF);
+}
+
+static void test_files_are_out_of_the_way(void **state)
+{
+    (void)state;
+    child_passes(open_where_all_are_closed, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +206,7 @@ int main(void)
         pages_test(test_moving_onto_another_mapping),
         pages_test(test_a_failed_guard_does_no_harm),
         pages_test(test_calls_are_counted),
+        cmocka_unit_test(test_files_are_out_of_the_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
