@@ -50,17 +50,17 @@ struct options {
     uint64_t quarantine_large_bytes; /* the same of large ones */
     uint64_t track;                  /* who allocated what: heap/checked.h */
     uint64_t on_fault;               /* enum fault_action */
-    uint64_t limit;              /* bytes; up to PERCENT_MAX percent of what there is; 0: none */
-    uint64_t limit_action;       /* enum limit_action */
-    uint64_t limit_signal;       /* its number */
-    uint64_t limit_reserve;      /* of the limit, for small blocks after a refusal */
-    uint64_t pressure;           /* enum pressure_watch */
-    uint64_t pressure_percent;   /* of the limit: from then on memory is short */
-    uint64_t pressure_every_ms;  /* clean-ups are so far apart */
-    char dump[OPTION_TEXT_MAX];      /* where dumps go; empty: there are none */
-    char profile[OPTION_TEXT_MAX];   /* where heap profiles go; empty: there are none */
-    uint64_t dump_exit;              /* enum dump_exit */
-    uint64_t dump_signal;            /* its number, or 0 */
+    uint64_t limit;                /* bytes; up to PERCENT_MAX percent of what there is; 0: none */
+    uint64_t limit_action;         /* enum limit_action */
+    uint64_t limit_signal;         /* its number */
+    uint64_t limit_reserve;        /* of the limit, for small blocks after a refusal */
+    uint64_t pressure;             /* enum pressure_watch */
+    uint64_t pressure_percent;     /* of the limit: from then on memory is short */
+    uint64_t pressure_every_ms;    /* clean-ups are so far apart */
+    char dump[OPTION_TEXT_MAX];    /* where dumps go; empty: there are none */
+    char profile[OPTION_TEXT_MAX]; /* where heap profiles go; empty: there are none */
+    uint64_t dump_exit;            /* enum dump_exit */
+    uint64_t dump_signal;          /* its number, or 0 */
     uint64_t dump_every_ms;
     uint64_t dump_live_bytes; /* when so much is live for the first time */
     uint64_t dump_fatal;      /* when the heap is found to be broken */

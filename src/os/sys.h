@@ -72,7 +72,7 @@ uint64_t sys_signals_pending(void);
 long sys_signal_take(uint64_t signals, void *info);
 /* Sends a siginfo_t as it is, to this thread. */
 long sys_signal_self(int signal, const void *info);
-void sys_trap(void);           /* SIGTRAP to this thread */
+void sys_trap(void); /* SIGTRAP to this thread */
 /* To this process, whichever thread takes it. */
 long sys_signal_process(int signal);
 uint64_t sys_memory_bytes(void); /* of the machine; 0: unknown */

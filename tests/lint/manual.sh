@@ -4,8 +4,8 @@
 # under its own name, and of each option of the command.
 . "$(dirname "$0")/lib.sh"
 
-functions=packaging/man/poolalloc.3
-command=packaging/man/poolalloc.1
+functions=src/packaging/man/poolalloc.3
+command=src/packaging/man/poolalloc.1
 map=src/api/exports.map
 for file in $functions $command $map; do
     [ -f "$file" ] || {

@@ -6,7 +6,7 @@
 
 options=src/conf/options.c
 readme=README.md
-manual=packaging/man/poolalloc.7
+manual=src/packaging/man/poolalloc.7
 [ -f "$options" ] && [ -f "$readme" ] && [ -f "$manual" ] || {
     fault "there is no $options, no $readme or no $manual"
     verdict options 0

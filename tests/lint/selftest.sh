@@ -67,14 +67,14 @@ static const struct option table[] = {
 | another | table |
 |---|---|
 | `of` | other things |'
-    write packaging/man/poolalloc.7 '\fBdump\fR = none
+    write src/packaging/man/poolalloc.7 '\fBdump\fR = none
 \fBmode\fR = \fBslow\fR
 \fBpercent\fR = 0
 \fBsize\fR = 2 MiB'
     write src/api/exports.map '{ global: malloc; poolalloc_version; poolalloc_dump; };'
-    write packaging/man/poolalloc.3 'const char *\fBpoolalloc_version\fR(void);
+    write src/packaging/man/poolalloc.3 'const char *\fBpoolalloc_version\fR(void);
 int \fBpoolalloc_dump\fR(int fd);'
-    write packaging/man/poolalloc.1 '.TP
+    write src/packaging/man/poolalloc.1 '.TP
 \fB\-a\fR, \fB\-\-all\fR
 all of it'
     write src/obs/counters.h '/* clang-format off */
@@ -234,23 +234,23 @@ edit src/conf/options.c '/\.mode = /d'
 finds options 'README.md has no row: `mode` `fast`'
 edit src/conf/options.c 's/    \.size/    .percent = 7,\n    .size/'
 finds options 'README.md has no row: `percent` 7'
-edit packaging/man/poolalloc.7 '/percent/d'
+edit src/packaging/man/poolalloc.7 '/percent/d'
 finds options 'poolalloc.7 has no row: `percent` 0'
-edit packaging/man/poolalloc.7 's/slow/fast/'
+edit src/packaging/man/poolalloc.7 's/slow/fast/'
 finds options 'poolalloc.7 has a row for no option or default: `mode` `fast`'
 rm "$tree/README.md"
-finds options 'there is no src/conf/options.c, no README.md or no packaging/man/poolalloc.7'
+finds options 'there is no src/conf/options.c, no README.md or no src/packaging/man/poolalloc.7'
 
-edit packaging/man/poolalloc.3 '/dump/d'
+edit src/packaging/man/poolalloc.3 '/dump/d'
 finds manual 'poolalloc.3 lacks poolalloc_dump'
 edit src/api/exports.map 's/poolalloc_dump//'
 finds manual 'poolalloc.3 has poolalloc_dump, which src/api/exports.map has not'
-edit packaging/man/poolalloc.1 's/all/every/'
+edit src/packaging/man/poolalloc.1 's/all/every/'
 finds manual 'poolalloc.1 lacks -a, --all'
 edit src/cli/main.c 's/--all/--every/'
 finds manual 'poolalloc.1 has -a, --all, which the command has not'
-rm "$tree/packaging/man/poolalloc.1"
-finds manual 'there is no packaging/man/poolalloc.1'
+rm "$tree/src/packaging/man/poolalloc.1"
+finds manual 'there is no src/packaging/man/poolalloc.1'
 
 edit LD_PRELOAD.md '/`allocs`/d'
 finds figures 'LD_PRELOAD.md lacks: TOTALS: allocs | counter | blocks | taken: all'

@@ -11,8 +11,8 @@ scratch=$2/tarball.scratch
 git -C "$source" rev-parse HEAD >/dev/null 2>&1 || { echo "skipped: not in git"; exit 77; }
 rm -rf "$scratch"
 mkdir -p "$scratch/a" "$scratch/b"
-a=$(cd "$scratch" && "$source/packaging/tarball.sh" HEAD a)
-b=$(cd / && umask 077 && TZ=Asia/Tokyo "$source/packaging/tarball.sh" HEAD "$scratch/b")
+a=$(cd "$scratch" && "$source/src/packaging/tarball.sh" HEAD a)
+b=$(cd / && umask 077 && TZ=Asia/Tokyo "$source/src/packaging/tarball.sh" HEAD "$scratch/b")
 cmp "$a" "$b"
 name=$(basename "$a" .tar.gz)
 tar -tzf "$a" >"$scratch/list"

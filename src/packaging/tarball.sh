@@ -9,7 +9,7 @@
 set -eu
 commit=${1:-HEAD}
 directory=$(cd "${2:-.}" && pwd)
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 version=$(git show "$commit:CMakeLists.txt" | sed -n 's/^project(poolalloc VERSION \([0-9.]*\).*/\1/p')
 [ -n "$version" ] || { echo "$0: no version in CMakeLists.txt of $commit" >&2; exit 1; }
