@@ -480,6 +480,8 @@ bool checked_knows(void *p)
 size_t checked_usable_size(void *p)
 {
     struct subject subject = subject_at(p);
+    if (UNLIKELY(subject.p == NULL))
+        return 0;
     struct entry_view view = entry_view(atomic_get_acquire(&subject.entry->what));
     return view.state == ENTRY_LIVE ? view.bytes : 0;
 }
@@ -538,6 +540,10 @@ void *checked_realloc(void *p, size_t bytes)
 {
     uint32_t site = call_site();
     struct subject subject = subject_at(p);
+    if (UNLIKELY(subject.p == NULL)) { /* somebody has freed it since it was looked at */
+        errno = ENOMEM;
+        return NULL;
+    }
     uint64_t word = atomic_get_acquire(&subject.entry->what);
     struct entry_view view = entry_view(word);
     if (UNLIKELY(view.state == ENTRY_FRESH))

@@ -24,7 +24,7 @@
  * What is found damaged is not handed out again where on_fault lets the program go on.
  *
  * Any thread, no lock held; inside for most of the time, like every slow path.
- * Tests: tests/checked.
+ * Tests: tests/checked/misuse.cpp, tests/checked/leaks.c.
  */
 #ifndef POOLALLOC_HEAP_CHECKED_H
 #define POOLALLOC_HEAP_CHECKED_H

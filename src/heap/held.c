@@ -19,6 +19,7 @@ struct held_list {
     size_t max;
     size_t n;
     size_t bytes;
+    size_t victim; /* that leaves next; below n unless that is 0 */
 };
 
 struct held {
@@ -50,10 +51,13 @@ uint64_t held_random(struct heap *heap)
 
 static void leave(struct heap *heap, struct held_list *list, struct held_out *out)
 {
-    struct held_item *item = &list->items[held_random(heap) % list->n];
+    struct held_item *item = &list->items[list->victim];
     out->blocks[out->n++] = item->block;
     list->bytes -= item->bytes;
     *item = list->items[--list->n];
+    /* The next is chosen now, so that it is at hand when it leaves. */
+    list->victim = list->n > 0 ? held_random(heap) % list->n : 0;
+    __builtin_prefetch(list->items[list->victim].block);
 }
 
 static void put(struct heap *heap, struct held_list *list, struct held_item item, size_t max_bytes,

@@ -7,36 +7,33 @@
 
 #include <link.h>
 
-/* Says by where it lies which of the loaded objects is ours. Not zero, or it would be elsewhere. */
-static volatile int fixed FIXED = 1;
+/* The linker's: the header of the object that we are linked into. Not dl_iterate_phdr, which a program
+ * with a sanitizer has one of its own of, that does not work before its constructors. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((weak, visibility("hidden")));
 
 struct range {
     uintptr_t begin;
     uintptr_t end;
 };
 
-/* The loader rounds both ends down. */
-static int find(struct dl_phdr_info *object, size_t bytes, void *argument)
-{
-    struct range *range = argument;
-    (void)bytes;
-    for (size_t i = 0; i < object->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &object->dlpi_phdr[i];
-        uintptr_t begin = object->dlpi_addr + header->p_vaddr;
-        if (header->p_type != PT_GNU_RELRO || (uintptr_t)&fixed - begin >= header->p_memsz)
-            continue;
-        range->begin = round_down(begin, os_page_bytes());
-        range->end = round_down(begin + header->p_memsz, os_page_bytes());
-        return 1;
-    }
-    return 0;
-}
-
-/* None: nothing has made it read-only. */
+/* What the loader has made read-only, both ends rounded down as it does; empty: nothing. */
 static struct range range_find(void)
 {
     struct range range = {0, 0};
-    (void)dl_iterate_phdr(find, &range);
+    uintptr_t header_at = (uintptr_t)&__ehdr_start;
+    if (header_at == 0)
+        return range;
+    const ElfW(Phdr) *headers = (const void *)(header_at + __ehdr_start.e_phoff);
+    uintptr_t bias = 0;
+    for (size_t i = 0; i < __ehdr_start.e_phnum; i++) {
+        uintptr_t begin = bias + headers[i].p_vaddr;
+        if (headers[i].p_type == PT_LOAD && headers[i].p_offset == 0)
+            bias = header_at - headers[i].p_vaddr;
+        if (headers[i].p_type != PT_GNU_RELRO)
+            continue;
+        range.begin = round_down(begin, os_page_bytes());
+        range.end = round_down(begin + headers[i].p_memsz, os_page_bytes());
+    }
     return range;
 }
 

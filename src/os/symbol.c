@@ -168,6 +168,7 @@ static const ElfW(Sym) * symbol_at(const struct symbols *symbols, ElfW(Addr) off
 
 /* Since glibc 2.35: takes no lock, which dladdr does. */
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
+/* NOLINTNEXTLINE(readability-redundant-declaration): it is weak here */
 extern __typeof__(_dl_find_object) _dl_find_object __attribute__((weak));
 
 static const struct link_map *object_at(uintptr_t address)
