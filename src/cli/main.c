@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct command {
     const char *name;
@@ -48,16 +49,21 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+/* Leaves by _exit: `poolalloc options` has the library preloaded here, and wants no dump of it. */
+_Noreturn static void show_version(void)
+{
+    (void)puts("poolalloc " POOLALLOC_VERSION_TEXT);
+    _exit(fflush(stdout) == 0 ? 0 : STATUS_REFUSED);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2)
         usage_of_all(STATUS_USAGE);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
         usage_of_all(0);
-    if (strcmp(argv[1], "--version") == 0) {
-        (void)puts("poolalloc " POOLALLOC_VERSION_TEXT);
-        return 0;
-    }
+    if (strcmp(argv[1], "--version") == 0)
+        show_version();
     const struct command *command = find(argv[1]);
     if (command == NULL) {
         note("there is no command %s", argv[1]);

@@ -261,6 +261,8 @@ def case_options():
     equal(run("options", "purge_ms", env=environment(POOLALLOC_CONF="purge_ms=7")).stdout,
           "purge_ms=7\n    free memory older than this goes back to the kernel\n"
           "    0 to 3600000 milliseconds\n", "one option")
+    run("options", env=environment(POOLALLOC_CONF="dump=left"))
+    equal(os.listdir("."), [], "files that are left")
     refused("options", "none", says="there is no such option")
 
 
