@@ -2,6 +2,7 @@
 #include "heap/heap.h"
 
 #include "base/check.h"
+#include "mem/arena.h"
 #include "mem/meta.h"
 #include "mem/slab.h"
 
@@ -42,6 +43,10 @@ COLD void heap_look(void)
 struct heap *heap_new(uint32_t number)
 {
     struct heap *heap = meta_take(sizeof *heap);
+    if (UNLIKELY(heap == NULL)) { /* the address space may be what is lacking, and is free */
+        arena_unmap_free();
+        heap = meta_take(sizeof *heap);
+    }
     if (heap == NULL)
         return NULL;
     heap->front.words = map_first_leaf.slab_words;
