@@ -129,7 +129,7 @@ COLD static void *alloc_again(size_t bytes)
     for (unsigned n = 0; p == NULL && try_again(bytes, n); n++)
         p = alloc_inside(bytes);
     if (UNLIKELY(sample_is_on))
-        p = sample_finish(p, bytes, BLOCK_ALIGN);
+        p = sample_finish(p, bytes, BLOCK_ALIGN, NULL);
     return or_no_memory(p);
 }
 
@@ -141,7 +141,7 @@ NOINLINE void *alloc_slow(size_t bytes)
         return or_no_memory(emergency_alloc(bytes, 1));
     void *p = alloc_inside(bytes);
     if (UNLIKELY(sample_is_on))
-        p = sample_finish(p, bytes, BLOCK_ALIGN);
+        p = sample_finish(p, bytes, BLOCK_ALIGN, __builtin_return_address(0));
     return LIKELY(p != NULL) ? p : alloc_again(bytes);
 }
 
@@ -185,7 +185,7 @@ static void *alloc_class_zeroed(size_t bytes)
 COLD static void *finish_zeroed(void *p, size_t bytes)
 {
     bool was_wanted = sample_is_wanted(p);
-    p = sample_finish(p, bytes, BLOCK_ALIGN);
+    p = sample_finish(p, bytes, BLOCK_ALIGN, NULL);
     return was_wanted && p != NULL ? memset(p, 0, bytes) : p;
 }
 
@@ -277,7 +277,7 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
     for (unsigned n = 0; UNLIKELY(p == NULL) && try_again(max_size(bytes, align), n); n++)
         p = alloc_aligned_inside(align, bytes);
     if (UNLIKELY(sample_is_on))
-        p = sample_finish(p, bytes, align);
+        p = sample_finish(p, bytes, align, NULL);
     return or_no_memory(p);
 }
 

@@ -288,9 +288,11 @@ void sample_large(const void *p, size_t bytes)
         add(p, bytes);
 }
 
-void *sample_finish(void *p, size_t bytes, size_t align)
+void *sample_finish(void *p, size_t bytes, size_t align, const void *caller)
 {
     os_stack_init();
+    if (UNLIKELY(os_stack_is_unwinder(caller)))
+        return sample_is_wanted(p) ? heap_alloc_unprofiled(align, bytes) : p;
     if (sample_is_wanted(p))
         return alloc_wanted((unsigned)((char *)p - sample_wanted_marks), bytes, align);
     if (p != NULL && max_size(bytes, align) > CLASS_MAX_BYTES)

@@ -57,8 +57,9 @@ ALWAYS_INLINE bool sample_is_wanted(const void *p)
     return (uintptr_t)p - (uintptr_t)sample_wanted_marks <= MARKS;
 }
 
-/* What a slow path has answered, or what a sampled call gets instead. Not inside. */
-void *sample_finish(void *p, size_t bytes, size_t align);
+/* What a slow path has answered, or what a sampled call gets instead. The caller is who called
+ * malloc, or NULL. Not inside. */
+void *sample_finish(void *p, size_t bytes, size_t align, const void *caller);
 
 /* The block goes: before it is freed or resized. Inside. */
 void sample_forget(const void *p);

@@ -51,6 +51,34 @@ static int find_own(struct dl_phdr_info *object, size_t bytes, void *argument)
     return 0;
 }
 
+/* The unwinder's code. */
+static struct {
+    uintptr_t begin;
+    uintptr_t end;
+} unwinder;
+
+static int find_unwinder(struct dl_phdr_info *object, size_t bytes, void *argument)
+{
+    (void)bytes;
+    (void)argument;
+    if (object->dlpi_name == NULL || strstr(object->dlpi_name, "/libgcc_s.so") == NULL)
+        return 0;
+    for (size_t i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &object->dlpi_phdr[i];
+        if (header->p_type != PT_LOAD || (header->p_flags & PF_X) == 0)
+            continue;
+        unwinder.begin = object->dlpi_addr + header->p_vaddr;
+        unwinder.end = unwinder.begin + header->p_memsz;
+    }
+    return 1;
+}
+
+bool os_stack_is_unwinder(const void *address)
+{
+    return atomic_get_acquire(&state) == READY &&
+           (uintptr_t)address - unwinder.begin < unwinder.end - unwinder.begin;
+}
+
 static bool own_text_find(void)
 {
     own.begin = (uintptr_t)own_text_begin;
@@ -70,7 +98,10 @@ static size_t unwind(void **addresses, int max)
 static bool make_ready(void)
 {
     void *addresses[OWN_FRAMES_MAX];
-    return own_text_find() && unwind(addresses, OWN_FRAMES_MAX) > 0;
+    if (!own_text_find() || unwind(addresses, OWN_FRAMES_MAX) == 0)
+        return false;
+    (void)dl_iterate_phdr(find_unwinder, NULL);
+    return true;
 }
 
 static void init(void)

@@ -25,6 +25,10 @@ bool os_stack_is_there(void);
  * static programs. Not to be called with a lock held. */
 size_t os_stack_take(uintptr_t *frames, size_t max);
 
+/* Code of the unwinder's. What it allocates it may allocate under a lock that it takes to unwind: no
+ * stack may be taken in such a call. */
+bool os_stack_is_unwinder(const void *address);
+
 /* What is known of a code address without taking a lock: the object's file, the exported symbol that
  * it lies in, how far. */
 struct os_symbol {
