@@ -221,10 +221,22 @@ static void add_locked(const void *p, size_t bytes, uint32_t site)
     (void)atomic_add_release(&counts->blocks, 1); /* who sees it sees the site's stack */
 }
 
+/* Readers scale what they find at a site by its average size, so sizes that differ much are different
+ * sites: the outermost frame is the size's. */
+static uint32_t site_of(size_t bytes)
+{
+    uintptr_t frames[SITE_FRAMES_MAX];
+    size_t n = os_stack_take(frames, SITE_FRAMES_MAX - 1);
+    if (n == 0)
+        return 0;
+    frames[n] = bytes <= CLASS_MAX_BYTES ? class_of(bytes) : N_CLASSES + log2_floor(bytes);
+    return sites_note(frames, n + 1);
+}
+
 /* Not inside: it may take the loader's lock. */
 NOINLINE static void add(const void *p, size_t bytes)
 {
-    uint32_t site = sites_here();
+    uint32_t site = site_of(bytes);
     if (!heap_enter())
         return;
     lock_take(&sampler.lock);

@@ -70,7 +70,7 @@ void sample_large(const void *p, size_t bytes);
 /* One allocation of so many bytes is in the profile; 0: none. */
 uint64_t sample_profile_bytes(void);
 
-/* What the profile knows of one site. */
+/* What the profile knows of one site (heap/sites.h), whose outermost frame stands for a size. */
 struct sample_counts {
     _Atomic uint64_t live_blocks;
     _Atomic uint64_t live_bytes;

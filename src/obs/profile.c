@@ -67,7 +67,7 @@ static void write_site(struct out *out, uint32_t number)
     if (counts.blocks == 0)
         return;
     add_counts(text, &counts);
-    for (size_t i = 0; i < site.n; i++) {
+    for (size_t i = 0; i + 1 < site.n; i++) { /* the last is no address */
         text_add(text, " ");
         text_add_address(text, (const void *)site.frames[i]);
     }

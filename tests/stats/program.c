@@ -340,6 +340,7 @@ static void run_doors(const char *path)
 
 enum { N_SMALL = 400000, N_PAIRS = 200000, N_BATCH = 200, N_BATCHES = 300, N_ZEROED = 2000 };
 enum { N_LARGE = 300, N_ALIGNED = 20000, N_PASSED = 100000, N_GROWN = 40 };
+enum { N_MIXED = 5000 };
 
 static void **kept;
 
@@ -359,6 +360,7 @@ SITE(zeroed, calloc(1, 5000))
 SITE(large, malloc(100000))
 SITE(aligned, aligned_alloc(64, 640))
 SITE(passed, malloc(500))
+SITE(mixed, malloc(p != NULL ? 16 : 8000))
 SITE(grown, realloc(p, p == NULL ? 200000 : 1000000))
 
 static void tell_site(const char *name, void *site, size_t live_bytes, size_t bytes)
@@ -391,6 +393,10 @@ static void keep_all(void)
     for (size_t i = 0; i < N_ALIGNED; i++) {
         kept[i] = site_aligned(NULL);
         must((size_t)kept[i] % 64 == 0, "alignment");
+    }
+    for (size_t i = 0; i < N_MIXED; i++) {
+        kept[i] = site_mixed(kept);
+        kept[N_MIXED + i] = site_mixed(NULL);
     }
     for (size_t i = 0; i < N_GROWN; i++)
         kept[i] = site_grown(site_grown(NULL));
@@ -425,6 +431,7 @@ static void run_profile(const char *path)
     tell_site("large", (void *)site_large, N_LARGE * 100000, N_LARGE * 100000);
     tell_site("aligned", (void *)site_aligned, N_ALIGNED * 640, N_ALIGNED * 640);
     tell_site("passed", (void *)site_passed, 0, (size_t)N_PASSED * 500);
+    tell_site("mixed", (void *)site_mixed, N_MIXED * 8016, N_MIXED * 8016);
     tell_site("grown", (void *)site_grown, N_GROWN * 1000000, N_GROWN * 1200000);
     fflush(stdout);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);

@@ -460,7 +460,7 @@ def jumped():
 
 def check_sites(sites, interval, entries):
     """Six standard deviations, of a sum of independent samples."""
-    must(len(sites) == 8, "the program has said where")
+    must(len(sites) == 9, "the program has said where")
     starts = [int(site[1]) for site in sites]
     for name, address, live, every in sites:
         mine = [entry for entry in entries
