@@ -12,15 +12,22 @@
 #include <errno.h>
 #include <signal.h>
 
-static struct sample_counts sum_counts(void)
+struct counts {
+    uint64_t live_blocks;
+    uint64_t live_bytes;
+    uint64_t blocks;
+    uint64_t bytes;
+};
+
+static struct counts sum_counts(void)
 {
-    struct sample_counts sum = {0};
+    struct counts sum = {0, 0, 0, 0};
     for (uint32_t site = 0; site <= sites_count(); site++) {
         const struct sample_counts *counts = sample_counts_of(site);
-        atomic_add_relaxed(&sum.live_blocks, atomic_get_relaxed(&counts->live_blocks));
-        atomic_add_relaxed(&sum.live_bytes, atomic_get_relaxed(&counts->live_bytes));
-        atomic_add_relaxed(&sum.blocks, atomic_get_relaxed(&counts->blocks));
-        atomic_add_relaxed(&sum.bytes, atomic_get_relaxed(&counts->bytes));
+        sum.live_blocks += atomic_get_relaxed(&counts->live_blocks);
+        sum.live_bytes += atomic_get_relaxed(&counts->live_bytes);
+        sum.blocks += atomic_get_relaxed(&counts->blocks);
+        sum.bytes += atomic_get_relaxed(&counts->bytes);
     }
     return sum;
 }
@@ -105,7 +112,7 @@ static void count_in_step(void *argument)
         heap_free(p);
         heap_free(q);
     }
-    struct sample_counts sum = sum_counts();
+    struct counts sum = sum_counts();
     uint64_t n_large = sum.bytes - sum.blocks * small;
     check_rate(n_large, (double)N * (double)large / 100000);
     check_rate(sum.blocks - n_large, (double)N * (double)small / 100000);
