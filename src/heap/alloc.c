@@ -247,8 +247,9 @@ size_t heap_choose_aligned(size_t align, size_t bytes, unsigned *class)
 static void *alloc_aligned(size_t align, size_t bytes, size_t sampled_bytes)
 {
     unsigned class;
-    size_t large_bytes = heap_choose_aligned(align, bytes, &class);
-    return large_bytes > 0 ? large_alloc(large_bytes, align) : heap_take(class, sampled_bytes);
+    size_t bytes_if_large = heap_choose_aligned(align, bytes, &class);
+    return bytes_if_large > 0 ? large_alloc(bytes_if_large, align)
+                              : heap_take(class, sampled_bytes);
 }
 
 void *heap_alloc_aligned_of(size_t align, size_t bytes, unsigned family)

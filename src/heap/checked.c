@@ -469,7 +469,9 @@ static struct subject subject_at(void *p)
         return (struct subject){.p = NULL};
     enum entry_state state = entry_view(atomic_get_acquire(&subject.entry->what)).state;
     bool is_unknown = state == ENTRY_OLD || (state == ENTRY_FRESH && span != NULL);
-    return is_unknown ? (struct subject){.p = NULL} : subject;
+    if (is_unknown)
+        subject.p = NULL;
+    return subject;
 }
 
 bool checked_knows(void *p)

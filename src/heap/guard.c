@@ -234,7 +234,7 @@ static struct room *room_take_locked(void)
     return room;
 }
 
-static void room_give_locked(struct room *room)
+static void room_give_locked(const struct room *room)
 {
     area.free[(area.first_free + area.n_free++) % N_ROOMS] = (uint16_t)(room - area.rooms);
 }

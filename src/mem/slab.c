@@ -123,8 +123,7 @@ size_t slab_touched_pages(const struct span *slab)
 
 void slab_delete(struct span *slab)
 {
-    struct slab_part *part = &slab->slab;
-    ASSERT(part->n_out == 0 && part->list == SLAB_ALONE);
+    ASSERT(slab->slab.n_out == 0 && slab->slab.list == SLAB_ALONE);
     if (UNLIKELY(options.huge == HUGE_ON) && !slab_has_fresh(slab))
         count_not_full(slab);
     bitmap_drop(slab);

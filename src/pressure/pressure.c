@@ -293,14 +293,14 @@ static void soft_limit_set(uint64_t now, struct marks marks)
 static void next_look_set(struct marks marks)
 {
     size_t charged = charged_bytes();
-    size_t look = charged + max_size(charged / STEP_SHARE, MIB);
+    size_t at = charged + max_size(charged / STEP_SHARE, MIB);
     size_t elevated = charge_for(marks.elevated);
     size_t critical = charge_for(marks.critical);
     if (charged < elevated)
-        look = min_size(look, elevated);
+        at = min_size(at, elevated);
     else if (charged < critical)
-        look = min_size(look, critical);
-    atomic_put_relaxed(&memory_limits.look_bytes, look);
+        at = min_size(at, critical);
+    atomic_put_relaxed(&memory_limits.look_bytes, at);
 }
 
 /* A program with more rights than its caller opens no file that it was not made to. */
