@@ -255,8 +255,18 @@ static bool set_number(const struct option *option, struct part value)
     return true;
 }
 
+/* Switches may be given as numbers, too. */
+static struct part switch_name(struct part value)
+{
+    if (part_is(value, "0"))
+        return (struct part){"off", 3};
+    return part_is(value, "1") ? (struct part){"on", 2} : value;
+}
+
 static bool set_choice(const struct option *option, struct part value)
 {
+    if (option->choices == switch_choices)
+        value = switch_name(value);
     for (uint64_t i = 0; option->choices[i] != NULL; i++) {
         if (part_is(value, option->choices[i])) {
             *number_field(option) = i;

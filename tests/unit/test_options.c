@@ -261,12 +261,16 @@ static void test_choices(void **state)
             check_equal(*choices[i].value, n);
         }
     }
+    (void)parse("verbose=1");
+    check_equal(options.verbose, 1);
+    (void)parse("verbose=0");
+    check_equal(options.verbose, 0);
     options = defaults;
     check_bad_value("verbose=yes");
     check_bad_value("verbose=ON");
     check_bad_value("verbose=o");
     check_bad_value("verbose=onn");
-    check_bad_value("verbose=1");
+    check_bad_value("verbose=2");
     check_bad_value("verbose=");
     check_bad_value("foreign=ab");
     check_bad_value("foreign=abort ");
