@@ -11,19 +11,25 @@ uint64_t count_from(double n)
     return n < 18446744073709551615.0 ? (uint64_t)n : UINT64_MAX;
 }
 
-struct figure_text as_bytes(uint64_t n)
+/* In the first unit in which it does not show as `step` or more: 1023.96 KiB would be 1024.0. */
+static struct figure_text in_units(uint64_t n, double step, const char *const *units,
+                                   size_t n_units)
 {
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     struct figure_text text;
     double value = (double)n;
     size_t unit = 0;
-    /* 1023.96 KiB would be shown as 1024.0. */
-    while (value >= 1023.95 && unit + 1 < sizeof units / sizeof units[0]) {
-        value /= 1024;
+    while (value >= step - 0.05 && unit + 1 < n_units) {
+        value /= step;
         unit++;
     }
     (void)snprintf(text.at, sizeof text.at, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
     return text;
+}
+
+struct figure_text as_bytes(uint64_t n)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    return in_units(n, 1024, units, sizeof units / sizeof units[0]);
 }
 
 struct figure_text as_bytes_brief(uint64_t n)
@@ -38,15 +44,7 @@ struct figure_text as_bytes_brief(uint64_t n)
 struct figure_text as_time(uint64_t ns)
 {
     static const char *const units[] = {"ns", "us", "ms", "s"};
-    struct figure_text text;
-    double value = (double)ns;
-    size_t unit = 0;
-    while (value >= 999.95 && unit + 1 < sizeof units / sizeof units[0]) {
-        value /= 1000;
-        unit++;
-    }
-    (void)snprintf(text.at, sizeof text.at, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-    return text;
+    return in_units(ns, 1000, units, sizeof units / sizeof units[0]);
 }
 
 struct figure_text as_number(uint64_t n)

@@ -145,10 +145,7 @@ static bool is_within_bounds(const struct subject *subject, size_t bytes)
 
 static uint32_t call_site(void)
 {
-    uintptr_t frames[SITE_FRAMES_MAX];
-    if (LIKELY(!options.track))
-        return 0;
-    return sites_note(frames, os_stack_take(frames, SITE_FRAMES_MAX));
+    return UNLIKELY(options.track) ? sites_here() : 0;
 }
 
 static uint32_t thread_number(void)
