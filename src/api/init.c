@@ -8,18 +8,19 @@
 #include "heap/checked.h"
 #include "heap/sample.h"
 #include "obs/dump.h"
+#include "os/log.h"
 #include "os/process.h"
-#include "os/text.h"
 #include "pressure/pressure.h"
 
 /* And what follows from them at once. */
 static void take_options(const char *conf, bool is_bypassed)
 {
     if (!os_fixed_open()) {
-        text_warn("POOLALLOC_CONF: cannot be taken in", NULL, NULL);
+        log_warn("POOLALLOC_CONF: cannot be taken in", NULL, NULL);
         return;
     }
     options_parse(conf);
+    log_open(options.log);
     if (!is_bypassed) {
         checked_start();
         if (cxx_checked_start != NULL)
@@ -44,8 +45,8 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
         take_options(conf, is_bypassed);
     if (is_bypassed) {
         if (options.verbose)
-            text_warn("the program has a malloc of its own, which serves instead of this one", NULL,
-                      NULL);
+            log_warn("the program has a malloc of its own, which serves instead of this one", NULL,
+                     NULL);
         return;
     }
     pressure_init(os_env(envp, "MEMORY_PRESSURE_WATCH"), os_env(envp, "MEMORY_PRESSURE_WRITE"));

@@ -2,6 +2,7 @@
 #include "conf/options.h"
 
 #include "base/bits.h"
+#include "os/log.h"
 #include "os/text.h"
 
 #include <signal.h>
@@ -81,6 +82,8 @@ static const struct name signal_names[] = {
 static const struct option table[] = {
     {FIELD(verbose), .type = OPTION_CHOICE, .choices = switch_choices,
      .help = "say at start which options are in effect"},
+    {FIELD(log), .type = OPTION_TEXT, .unit = "a file name; %p process id, %e program",
+     .help = "what is reported goes to the end of that file as well"},
     {FIELD(dump), .type = OPTION_TEXT,
      .unit = "stderr or a file name; %p process id, %e program, %n number of the dump",
      .help = "write dumps of the heap there"},
@@ -307,7 +310,7 @@ static void warn_about(const char *what, struct part item)
     text_init(&text, word, sizeof word - 1);
     text_add_span(&text, item.at, item.n);
     *text.at = '\0';
-    text_warn("POOLALLOC_CONF: ", what, word);
+    log_warn("POOLALLOC_CONF: ", what, word);
 }
 
 static void parse_item(struct part item)
@@ -415,6 +418,6 @@ void options_print_help(void)
         text_add(&text, "): ");
         text_add(&text, table[i].help);
         text_add(&text, "\n");
-        (void)text_write(&text, 2);
+        log_text(&text);
     }
 }

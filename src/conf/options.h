@@ -57,6 +57,7 @@ struct options {
     uint64_t pressure;             /* enum pressure_watch */
     uint64_t pressure_percent;     /* of the limit: from then on memory is short */
     uint64_t pressure_every_ms;    /* clean-ups are so far apart */
+    char log[OPTION_TEXT_MAX];     /* where reports go besides fd 2; empty: nowhere */
     char dump[OPTION_TEXT_MAX];    /* where dumps go; empty: there are none */
     char profile[OPTION_TEXT_MAX]; /* where heap profiles go; empty: there are none */
     uint64_t dump_exit;            /* enum dump_exit */

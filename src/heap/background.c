@@ -12,8 +12,8 @@
 #include "heap/heap.h"
 #include "mem/arena.h"
 #include "os/clock.h"
+#include "os/log.h"
 #include "os/process.h"
-#include "os/text.h"
 
 enum { SLEEP_MIN_MS = 50, SLEEP_MAX_MS = 4000 };
 
@@ -54,5 +54,5 @@ static void *run(void *unused)
 void heap_background_start(void)
 {
     if (options.background && !os_thread_start(run, "poolalloc"))
-        text_warn("cannot start the background thread", NULL, NULL);
+        log_warn("cannot start the background thread", NULL, NULL);
 }

@@ -9,8 +9,8 @@
 #include "heap/sites.h"
 #include "mem/arena.h"
 #include "mem/large.h"
+#include "os/log.h"
 #include "os/sys.h"
-#include "os/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -607,7 +607,7 @@ static bool start_tracking(void)
 {
     if (os_stack_is_there() && sites_init() && live_init())
         return true;
-    text_warn("track: no stacks are to be had here", NULL, NULL);
+    log_warn("track: no stacks are to be had here", NULL, NULL);
     return false;
 }
 
@@ -637,6 +637,6 @@ void checked_start(void)
         level = CHECK_FREES;
     if (level == CHECK_OFF || start_checking(level))
         return;
-    text_warn("check: cannot begin now, blocks are not checked", NULL, NULL);
+    log_warn("check: cannot begin now, blocks are not checked", NULL, NULL);
     options.track = 0;
 }

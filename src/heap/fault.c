@@ -2,43 +2,12 @@
 #include "heap/fault.h"
 
 #include "conf/options.h"
-#include "heap/sites.h"
+#include "heap/tell.h"
 #include "mem/span.h"
 #include "os/maps.h"
 #include "os/panic.h"
 #include "os/sys.h"
 #include "os/text.h"
-
-enum { LINE_BYTES = 512 };
-
-/* ---- lines ---- */
-
-struct line {
-    struct text text;
-    char buffer[LINE_BYTES];
-};
-
-static struct text *line_begin(struct line *line, const char *words)
-{
-    text_init(&line->text, line->buffer, sizeof line->buffer - 1);
-    text_add(&line->text, "poolalloc:   ");
-    text_add(&line->text, words);
-    return &line->text;
-}
-
-static void line_end(struct line *line)
-{
-    line->text.end++;
-    text_add(&line->text, "\n");
-    (void)text_write(&line->text, 2);
-}
-
-static void say(const char *words)
-{
-    struct line line;
-    (void)line_begin(&line, words);
-    line_end(&line);
-}
 
 static const char *family_name(unsigned family)
 {
@@ -59,38 +28,6 @@ static const char *aligned(unsigned family)
 
 /* ---- what is known ---- */
 
-static void say_frame(uintptr_t address)
-{
-    struct line line;
-    struct text *text = line_begin(&line, "    ");
-    struct os_symbol symbol = os_symbol_at(address - 1); /* the call, not what comes after it */
-    text_add_address(text, (const void *)address);
-    text_add(text, " ");
-    if (symbol.name != NULL)
-        text_add(text, symbol.name);
-    text_add(text, "+");
-    text_add_address(text, (const void *)(symbol.offset + 1));
-    text_add(text, " ");
-    text_add(text, symbol.object);
-    line_end(&line);
-}
-
-static void say_site(const char *words, uint32_t thread, uint32_t number)
-{
-    struct line line;
-    struct site site = sites_get(number);
-    if (thread == 0 && site.n == 0)
-        return;
-    struct text *text = line_begin(&line, words);
-    if (thread != 0) {
-        text_add(text, " by thread ");
-        text_add_number(text, thread);
-    }
-    line_end(&line);
-    for (size_t i = 0; i < site.n; i++)
-        say_frame(site.frames[i]);
-}
-
 static const char *state_words(enum entry_state state)
 {
     static const char *const words[] = {
@@ -106,10 +43,10 @@ static const char *state_words(enum entry_state state)
 
 static void say_entry(const struct entry *entry)
 {
-    struct line line;
+    struct told line;
     struct entry_view view = entry_view(atomic_get_relaxed(&entry->what));
     struct entry_people people = entry_people(atomic_get_relaxed(&entry->who));
-    struct text *text = line_begin(&line, "the block: ");
+    struct text *text = tell_begin(&line, "the block: ");
     text_add(text, state_words(view.state));
     if (view.state >= ENTRY_LIVE) {
         text_add(text, ", ");
@@ -118,59 +55,59 @@ static void say_entry(const struct entry *entry)
         text_add(text, family_name(view.family));
         text_add(text, aligned(view.family));
     }
-    line_end(&line);
+    tell_end(&line);
     if (view.state < ENTRY_LIVE)
         return;
-    say_site("allocated", people.allocated_by, view.site);
+    tell_site("allocated", people.allocated_by, view.site);
     if (view.state > ENTRY_LIVE)
-        say_site("freed", people.freed_by, people.freed_at);
+        tell_site("freed", people.freed_by, people.freed_at);
 }
 
 static void say_offset(const struct fault *fault)
 {
-    struct line line;
-    struct text *text = line_begin(&line, "found written: byte ");
+    struct told line;
+    struct text *text = tell_begin(&line, "found written: byte ");
     text_add_number(text, fault->offset);
-    line_end(&line);
+    tell_end(&line);
 }
 
 static void say_family(unsigned family)
 {
-    struct line line;
-    struct text *text = line_begin(&line, "given to ");
+    struct told line;
+    struct text *text = tell_begin(&line, "given to ");
     text_add(text, freeing_name(family));
     text_add(text, aligned(family));
-    line_end(&line);
+    tell_end(&line);
 }
 
 static void say_mapping(const void *p)
 {
-    char found[LINE_BYTES / 2];
-    struct line line;
-    struct text *text = line_begin(&line, "mapping: ");
+    char found[256];
+    struct told line;
+    struct text *text = tell_begin(&line, "mapping: ");
     text_add(text, os_maps_line(p, found, sizeof found) ? found : "none");
-    line_end(&line);
+    tell_end(&line);
 }
 
 static void say_option(void)
 {
     if (options.check < CHECK_WRITES)
-        say("POOLALLOC_CONF=check=3,track=on would find more, and tell who did it");
+        tell("POOLALLOC_CONF=check=3,track=on would find more, and tell who did it");
     else if (!options.track)
-        say("POOLALLOC_CONF=track=on would tell who allocated and freed it");
+        tell("POOLALLOC_CONF=track=on would tell who allocated and freed it");
 }
 
 /* Where in its block the address lies, if it is not the start. */
 static void say_inside(const void *p)
 {
-    struct line line;
+    struct told line;
     struct place place = map_place((uintptr_t)p);
     size_t inside = place.is_slab ? place.offset % class_bytes(place.class) : 0;
     if (inside == 0)
         return;
-    struct text *text = line_begin(&line, "inside of a block: byte ");
+    struct text *text = tell_begin(&line, "inside of a block: byte ");
     text_add_number(text, inside);
-    line_end(&line);
+    tell_end(&line);
 }
 
 static void describe(const struct fault *fault)
@@ -182,7 +119,7 @@ static void describe(const struct fault *fault)
         say_entry(fault->entry);
     if (fault->family != FAMILY_UNKNOWN)
         say_family(fault->family);
-    say_site("this call", 0, fault->site);
+    tell_site("this call", 0, fault->site);
     say_mapping(fault->p);
     say_option();
 }

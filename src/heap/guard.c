@@ -5,13 +5,13 @@
 #include "conf/options.h"
 #include "heap/heap.h"
 #include "heap/sites.h"
+#include "heap/tell.h"
 #include "os/clock.h"
 #include "os/pages.h"
 #include "os/panic.h"
 #include "os/process.h"
 #include "os/stack.h"
 #include "os/sys.h"
-#include "os/text.h"
 
 #include <string.h>
 
@@ -69,75 +69,26 @@ static struct room *room_of(uintptr_t address)
 
 /* ---- reports ---- */
 
-static void say_line(const char *line)
+static void say_where(const struct room *room, uintptr_t address)
 {
-    struct text text;
-    char copy[64];
-    text_init(&text, copy, sizeof copy);
-    text_add(&text, line);
-    (void)text_write(&text, 2);
-}
-
-static void say_frame(uintptr_t address)
-{
-    struct os_symbol symbol = os_symbol_at(address);
-    char line[512];
-    struct text text;
-    text_init(&text, line, sizeof line - 1);
-    text_add(&text, "    ");
-    text_add_address(&text, (const void *)address);
-    text_add(&text, " ");
-    text_add(&text, symbol.name != NULL ? symbol.name : "?");
-    text_add(&text, "+");
-    text_add_number(&text, symbol.offset);
-    text_add(&text, " (");
-    text_add(&text, symbol.object);
-    text_add(&text, ")");
-    text.end++;
-    text_add(&text, "\n");
-    (void)text_write(&text, 2);
-}
-
-static void say_stack(const uintptr_t *frames, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        say_frame(frames[i]);
+    struct told line;
+    struct text *text = tell_begin(&line, "");
+    bool is_before = address < room->block;
+    uintptr_t end = room->block + room->bytes;
+    text_add_number(text, is_before ? room->block - address
+                                    : address - (address < end ? room->block : end));
+    text_add(text, is_before ? " bytes before" : address < end ? " bytes into" : " bytes behind");
+    text_add(text, " a block of ");
+    text_add_number(text, room->bytes);
+    text_add(text, " bytes at ");
+    text_add_address(text, (const void *)room->block);
+    tell_end(&line);
 }
 
 static void say_deed(const char *what, const struct deed *deed)
 {
-    struct site site = sites_get(deed->site);
-    char line[128];
-    struct text text;
-    if (site.n == 0)
-        return;
-    text_init(&text, line, sizeof line);
-    text_add(&text, "  ");
-    text_add(&text, what);
-    text_add(&text, " by thread ");
-    text_add_number(&text, deed->thread);
-    text_add(&text, ":\n");
-    (void)text_write(&text, 2);
-    say_stack(site.frames, site.n);
-}
-
-static void say_where(const struct room *room, uintptr_t address)
-{
-    char line[192];
-    struct text text;
-    bool is_before = address < room->block;
-    uintptr_t end = room->block + room->bytes;
-    text_init(&text, line, sizeof line);
-    text_add(&text, "  ");
-    text_add_number(&text, is_before ? room->block - address
-                                     : address - (address < end ? room->block : end));
-    text_add(&text, is_before ? " bytes before" : address < end ? " bytes into" : " bytes behind");
-    text_add(&text, " a block of ");
-    text_add_number(&text, room->bytes);
-    text_add(&text, " bytes at ");
-    text_add_address(&text, (const void *)room->block);
-    text_add(&text, "\n");
-    (void)text_write(&text, 2);
+    if (deed->site != 0)
+        tell_site(what, deed->thread, deed->site);
 }
 
 static void report(const char *fault, const struct room *room, uintptr_t address)
@@ -147,8 +98,8 @@ static void report(const char *fault, const struct room *room, uintptr_t address
     say_where(room, address);
     say_deed("allocated", &room->allocated);
     say_deed("freed", &room->freed);
-    say_line("  found here:\n");
-    say_stack(frames, os_stack_take(frames, SITE_FRAMES_MAX));
+    tell("found here:");
+    tell_frames(frames, os_stack_take(frames, SITE_FRAMES_MAX));
 }
 
 NORETURN static void fail(const char *fault, const struct room *room, const void *p)

@@ -8,9 +8,9 @@
 #include "heap/sites.h"
 #include "mem/large.h"
 #include "mem/meta.h"
+#include "os/log.h"
 #include "os/process.h"
 #include "os/stack.h"
-#include "os/text.h"
 
 #include <string.h>
 
@@ -332,7 +332,7 @@ void sample_init(void)
     if (!is_profiled && !is_guarded)
         return;
     if (options.check) {
-        text_warn("profile and guard_every mean nothing together with check or track", NULL, NULL);
+        log_warn("profile and guard_every mean nothing together with check or track", NULL, NULL);
         return;
     }
     (void)sites_init(); /* without memory for them all sites are unknown */

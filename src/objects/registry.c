@@ -2,6 +2,7 @@
 #include "objects/registry.h"
 
 #include "heap/heap.h"
+#include "os/log.h"
 #include "os/text.h"
 
 #include <string.h>
@@ -43,7 +44,7 @@ void object_report(const struct object *object, const char *fault, const void *p
     text_add(&text, ": ");
     text_add_address(&text, p);
     text_add(&text, "\n");
-    text_write(&text, 2);
+    log_text(&text);
 }
 
 /* ---- the list ---- */

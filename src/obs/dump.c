@@ -6,7 +6,9 @@
 #include "obs/profile.h"
 #include "obs/report.h"
 #include "os/clock.h"
+#include "os/log.h"
 #include "os/panic.h"
+#include "os/path.h"
 #include "os/process.h"
 #include "os/sys.h"
 #include "pressure/pressure.h"
@@ -14,7 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { PATH_BYTES = 512, NAME_BYTES = 64, PEAK_SHARE = 32 };
+enum { PEAK_SHARE = 32 };
 
 /* What fd 2 was at start, and a copy of it: many programs close fd 2 on their way out. Neither is
  * written to unless it is still that file: a program may have opened another in its place. */
@@ -111,45 +113,6 @@ static void write_to_stderr(struct report *report)
 
 /* ---- files ---- */
 
-static void add_of_process(struct text *text, char letter, uint64_t number)
-{
-    char name[NAME_BYTES];
-    switch (letter) {
-    case 'p':
-        text_add_number(text, process_id());
-        break;
-    case 'n':
-        text_add_number(text, number);
-        break;
-    case 'e':
-        os_program_name(name, sizeof name);
-        text_add(text, name);
-        break;
-    default:
-        text_add(text, "%");
-        text_add_span(text, &letter, 1);
-    }
-}
-
-struct path {
-    char name[PATH_BYTES];
-};
-
-/* An option's file name with what is after each % in place. False: too long. */
-static bool path_expand(struct path *path, const char *pattern, uint64_t number)
-{
-    struct text text;
-    text_init(&text, path->name, sizeof path->name - 1);
-    for (const char *from = pattern; *from != '\0'; from++) {
-        if (from[0] == '%' && from[1] != '\0')
-            add_of_process(&text, *++from, number);
-        else
-            text_add_span(&text, from, 1);
-    }
-    *text.at = '\0';
-    return text.at < text.end;
-}
-
 /* Beside the file, and nobody else's. */
 static bool path_aside(struct path *aside, const struct path *path, uint64_t number)
 {
@@ -203,7 +166,7 @@ static void write_to_file(struct report *report, const char *pattern, write_call
             (void)sys_unlink(aside.name);
     }
     if (!done && options.verbose && is_stderr_of_start(2))
-        text_warn("cannot write the dump to a new file ", path.name, NULL);
+        log_warn("cannot write the dump to a new file ", path.name, NULL);
 }
 
 /* ---- when ---- */

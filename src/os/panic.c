@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/panic.h"
 
+#include "os/log.h"
 #include "os/text.h"
 
 #include <stdlib.h>
@@ -40,7 +41,7 @@ void panic_line(const char *word, const char *fault, const void *p, size_t class
     else
         text_add(&text, "none");
     text_add(&text, "\n");
-    (void)text_write(&text, 2);
+    log_text(&text);
 }
 
 void panic(const char *fault, const void *p, size_t class_bytes)

@@ -113,6 +113,13 @@ long sys_open_new(const char *path)
                               O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644));
 }
 
+long sys_open_end(const char *path)
+{
+    return out_of_the_way(RAW(SYS_openat, AT_FDCWD, path,
+                              O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                              0644));
+}
+
 long sys_open_read(const char *path)
 {
     return out_of_the_way(

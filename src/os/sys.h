@@ -30,6 +30,7 @@ long sys_resize(void *p, size_t old_bytes, size_t new_bytes); /* mremap that sta
 long sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long sys_write(int fd, const void *text, size_t bytes);
 long sys_open_new(const char *path); /* create, exclusive, for writing, close on exec */
+long sys_open_end(const char *path); /* the same of a file that may be there, to write at its end */
 /* For reading, or for both; without waiting for anybody at the other end; closed on exec. */
 long sys_open_read(const char *path);
 long sys_open_both(const char *path);

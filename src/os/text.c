@@ -233,19 +233,3 @@ bool text_write(const struct text *text, int fd)
     (void)sys_signals_set(before);
     return code == 0;
 }
-
-void text_warn(const char *a, const char *b, const char *c)
-{
-    char line[256];
-    struct text text;
-    text_init(&text, line, sizeof line - 1);
-    text_add(&text, "poolalloc: ");
-    text_add(&text, a);
-    if (b != NULL)
-        text_add(&text, b);
-    if (c != NULL)
-        text_add(&text, c);
-    text.end++;
-    text_add(&text, "\n");
-    (void)text_write(&text, 2);
-}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text without allocation: a line buffer on the caller's stack, and what is written to fd 2.
+ * Text without allocation: a line buffer on the caller's stack.
  */
 #ifndef POOLALLOC_OS_TEXT_H
 #define POOLALLOC_OS_TEXT_H
@@ -43,8 +43,5 @@ void text_add_shown(struct text *text, const char *string, int width);
 
 /* Writes all of it, whatever it takes. False: some of it could not be. */
 bool text_write(const struct text *text, int fd);
-
-/* "poolalloc: <a><b><c>\n" on fd 2. NULL parts are left out. */
-void text_warn(const char *a, const char *b, const char *c);
 
 #endif

@@ -4,8 +4,8 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "os/clock.h"
+#include "os/log.h"
 #include "os/sys.h"
-#include "os/text.h"
 #include "pressure/cgroup.h"
 
 #include <errno.h>
@@ -76,7 +76,7 @@ bool watch_init(const char *path, const char *base64)
     }
     if (path[0] != '/' || strlen(path) >= sizeof wanted.path ||
         (base64 != NULL && !decode(base64))) {
-        text_warn("MEMORY_PRESSURE_WATCH, MEMORY_PRESSURE_WRITE: bad value, ignored", NULL, NULL);
+        log_warn("MEMORY_PRESSURE_WATCH, MEMORY_PRESSURE_WRITE: bad value, ignored", NULL, NULL);
         return false;
     }
     memcpy(wanted.path, path, strlen(path) + 1);

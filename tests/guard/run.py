@@ -4,10 +4,12 @@
     run.py PROGRAM CASE
 """
 import os
+import pathlib
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 
 PROGRAM = sys.argv[1]
 CASE = sys.argv[2]
@@ -44,18 +46,29 @@ def run(conf):
 
 def check_report(lines, fault, address, place, freed):
     must(lines[0] == f"poolalloc: fatal: {fault}: {address}, class none", f"line: {lines[0]}")
-    must(re.match(f"  {place} a block of 40 bytes at 0x[0-9a-f]+$", lines[1]), f"line: {lines[1]}")
-    text = "\n".join(lines)
-    allocated = re.search(r"^  allocated by thread \d+:\n((?:    .*\n)+)", text, re.M)
+    must(all(line.startswith("poolalloc: ") for line in lines), f"whose lines: {lines}")
+    must(re.fullmatch(f"poolalloc:   {place} a block of 40 bytes at 0x[0-9a-f]+", lines[1]),
+         f"line: {lines[1]}")
+    text = "\n".join(line.removeprefix("poolalloc: ") for line in lines)
+    allocated = re.search(r"^  allocated by thread \d+\n((?:    .*\n)+)", text, re.M)
     must(allocated and "take_guarded+" in allocated[1].splitlines()[0], f"allocated: {text}")
-    by = re.search(r"^  freed by thread \d+:\n((?:    .*\n)+)", text, re.M)
+    by = re.search(r"^  freed by thread \d+\n((?:    .*\n)+)", text, re.M)
     must(bool(by) == freed, f"freed: {text}")
     must(not by or "give_guarded+" in by[1].splitlines()[0], f"freed: {text}")
     must(re.search(r"^  found here:\n    ", text, re.M), f"found here: {text}")
 
 
+def check_log(done, folder):
+    logs = list(pathlib.Path(folder).iterdir())
+    must([log.name for log in logs] == ["program.log"], f"logs: {logs}")
+    must(logs[0].read_text() == done.stderr, f"the log: {logs[0].read_text()}")
+
+
 def main():
-    done = run("guard_every=1")
+    with tempfile.TemporaryDirectory() as folder:
+        done = run(f"guard_every=1,log={folder}/program.log")
+        if done.stderr:
+            check_log(done, folder)
     if CASE in FAULTS:
         fault, ending, place, freed = FAULTS[CASE]
         must(done.returncode == -ending, f"ends by {ending}, not {done.returncode}: {done.stderr}")

@@ -71,7 +71,7 @@ static const struct choice_row choices[] = {
     {"dump_replace", &options.dump_replace, {"off", "on", NULL}},
 };
 
-enum { N_TEXT_OPTIONS = 2, N_OPTIONS = ARRAY_LEN(numbers) + ARRAY_LEN(choices) + N_TEXT_OPTIONS };
+enum { N_TEXT_OPTIONS = 3, N_OPTIONS = ARRAY_LEN(numbers) + ARRAY_LEN(choices) + N_TEXT_OPTIONS };
 
 static struct options defaults;
 
@@ -281,6 +281,8 @@ static void test_texts(void **state)
     (void)state;
     check(*parse("dump=/some/where/%p.txt") == '\0');
     check(strcmp(options.dump, "/some/where/%p.txt") == 0);
+    check(*parse("log=/var/log/%e") == '\0');
+    check(strcmp(options.log, "/var/log/%e") == 0);
     check(*parse("profile=%n.heap") == '\0');
     check(strcmp(options.profile, "%n.heap") == 0);
     check(*parse("dump=a=b") == '\0');

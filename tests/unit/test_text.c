@@ -292,30 +292,6 @@ static void test_errno_is_left_alone(void **state)
     check_equal((unsigned)errno, EXDEV);
 }
 
-static void test_warnings(void **state)
-{
-    (void)state;
-    fake_capture_begin(SIZE_MAX);
-    text_warn("a", "b", "c");
-    text_warn("only", NULL, NULL);
-    text_warn("a", NULL, "c");
-    check(strcmp(fake_capture_end(), "poolalloc: abc\npoolalloc: only\npoolalloc: ac\n") == 0);
-}
-
-static void test_a_long_warning_is_one_whole_line(void **state)
-{
-    (void)state;
-    char word[400];
-    memset(word, 'x', sizeof word - 1);
-    word[sizeof word - 1] = '\0';
-    fake_capture_begin(SIZE_MAX);
-    text_warn(word, word, word);
-    const char *line = fake_capture_end();
-    check_equal(strlen(line), 256);
-    check(line[255] == '\n');
-    check(strchr(line, '\n') == line + 255);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,8 +311,6 @@ int main(void)
         cmocka_unit_test(test_writing_goes_on_after_a_signal),
         cmocka_unit_test(test_writing_ends_with_an_error),
         cmocka_unit_test(test_errno_is_left_alone),
-        cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_a_long_warning_is_one_whole_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

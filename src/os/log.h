@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the library has to say goes to fd 2 and, if there is one, to the end of a log file. That is opened
+ * for each line: a program closes and renames what it likes. Takes no memory and no lock.
+ */
+#ifndef POOLALLOC_OS_LOG_H
+#define POOLALLOC_OS_LOG_H
+
+#include "os/text.h"
+
+/* From now on, unless it is "". `pattern` is kept; see os/path.h. */
+void log_open(const char *pattern);
+
+void log_text(const struct text *text);
+
+/* "poolalloc: <a><b><c>\n". NULL parts are left out. */
+void log_warn(const char *a, const char *b, const char *c);
+
+#endif

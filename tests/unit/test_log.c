@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "unit.h"
+
+#include "fake_sys.h"
+#include "os/log.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/poolalloc-log-XXXXXX";
+static char file[sizeof folder + 32];
+static char pattern[sizeof folder + 32];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    check(mkdtemp(folder) != NULL);
+    (void)snprintf(pattern, sizeof pattern, "%s/%%p.log", folder);
+    (void)snprintf(file, sizeof file, "%s/%d.log", folder, getpid());
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    (void)unlink(file);
+    return rmdir(folder);
+}
+
+static int no_log(void **state)
+{
+    (void)state;
+    log_open("");
+    return 0;
+}
+
+static const char *in_file(void)
+{
+    static char content[1024];
+    int fd = open(file, O_RDONLY);
+    ssize_t n = fd >= 0 ? read(fd, content, sizeof content - 1) : 0;
+    content[n] = '\0';
+    if (fd >= 0)
+        (void)close(fd);
+    return content;
+}
+
+static void test_warnings(void **state)
+{
+    (void)state;
+    fake_capture_begin(SIZE_MAX);
+    log_warn("a", "b", "c");
+    log_warn("only", NULL, NULL);
+    log_warn("a", NULL, "c");
+    check(strcmp(fake_capture_end(), "poolalloc: abc\npoolalloc: only\npoolalloc: ac\n") == 0);
+}
+
+static void test_a_long_warning_is_one_whole_line(void **state)
+{
+    (void)state;
+    char word[400];
+    memset(word, 'x', sizeof word - 1);
+    word[sizeof word - 1] = '\0';
+    fake_capture_begin(SIZE_MAX);
+    log_warn(word, word, word);
+    const char *line = fake_capture_end();
+    check_equal(strlen(line), 256);
+    check(line[255] == '\n');
+    check(strchr(line, '\n') == line + 255);
+}
+
+static void test_lines_go_to_both(void **state)
+{
+    (void)state;
+    log_open(pattern);
+    fake_capture_begin(SIZE_MAX);
+    log_warn("one", NULL, NULL);
+    log_warn("two", NULL, NULL);
+    check(strcmp(fake_capture_end(), "poolalloc: one\npoolalloc: two\n") == 0);
+    check(strcmp(in_file(), "poolalloc: one\npoolalloc: two\n") == 0);
+}
+
+static void test_a_file_that_is_there_is_written_on(void **state)
+{
+    (void)state;
+    check(strcmp(in_file(), "poolalloc: one\npoolalloc: two\n") == 0);
+    log_open(pattern);
+    fake_capture_begin(SIZE_MAX);
+    log_warn("three", NULL, NULL);
+    (void)fake_capture_end();
+    check(strcmp(in_file(), "poolalloc: one\npoolalloc: two\npoolalloc: three\n") == 0);
+}
+
+static void test_a_file_that_is_moved_is_begun_anew(void **state)
+{
+    (void)state;
+    check(unlink(file) == 0);
+    log_open(pattern);
+    fake_capture_begin(SIZE_MAX);
+    log_warn("four", NULL, NULL);
+    (void)fake_capture_end();
+    check(strcmp(in_file(), "poolalloc: four\n") == 0);
+}
+
+/* Nobody reads from it: neither waits for anybody nor fails. */
+static void test_a_pipe_without_a_reader(void **state)
+{
+    (void)state;
+    check(unlink(file) == 0 && mkfifo(file, 0600) == 0);
+    log_open(pattern);
+    fake_capture_begin(SIZE_MAX);
+    log_warn("five", NULL, NULL);
+    check(strcmp(fake_capture_end(), "poolalloc: five\n") == 0);
+}
+
+static void test_what_cannot_be_opened_is_left_out(void **state)
+{
+    (void)state;
+    log_open("/nowhere/at/all/%p");
+    fake_capture_begin(SIZE_MAX);
+    log_warn("six", NULL, NULL);
+    check(strcmp(fake_capture_end(), "poolalloc: six\n") == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_a_long_warning_is_one_whole_line),
+        cmocka_unit_test_teardown(test_lines_go_to_both, no_log),
+        cmocka_unit_test_teardown(test_a_file_that_is_there_is_written_on, no_log),
+        cmocka_unit_test_teardown(test_a_file_that_is_moved_is_begun_anew, no_log),
+        cmocka_unit_test_teardown(test_a_pipe_without_a_reader, no_log),
+        cmocka_unit_test_teardown(test_what_cannot_be_opened_is_left_out, no_log),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
