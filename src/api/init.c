@@ -29,6 +29,9 @@ static void take_options(const char *conf, bool is_bypassed)
     os_fixed_close();
 }
 
+static READ_BY_ALL const char conf_name[] = "POOLALLOC_CONF";
+static READ_BY_ALL const char watch_name[] = "MEMORY_PRESSURE_WATCH";
+
 /* glibc passes main's arguments to constructors. */
 __attribute__((constructor(101))) static void init(int argc, const char *const *argv,
                                                    const char *const *envp)
@@ -38,7 +41,7 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
     heap_fork_init();
     os_foreign_init();
     bool is_bypassed = os_is_bypassed(); /* looks once, while there is one thread */
-    const char *conf = os_env(envp, "POOLALLOC_CONF");
+    const char *conf = os_env(envp, conf_name);
     if (os_is_privileged())
         return;
     if (conf != NULL)
@@ -49,7 +52,9 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
                      NULL);
         return;
     }
-    pressure_init(os_env(envp, "MEMORY_PRESSURE_WATCH"), os_env(envp, "MEMORY_PRESSURE_WRITE"));
+    const char *watch = os_env(envp, watch_name);
+    if (watch != NULL || conf != NULL)
+        pressure_init(watch, os_env(envp, "MEMORY_PRESSURE_WRITE"));
     if (conf == NULL)
         return;
     sample_init();

@@ -6,7 +6,7 @@
 #include "conf/classes.h"
 
 /* clang-format off */
-const uint16_t class_bytes_table[N_CLASSES] = {
+READ_BY_ALL const uint16_t class_bytes_table[N_CLASSES] = {
     16, 32, 48, 64, 80, 96, 112, 128,
     144, 160, 176, 192, 208, 224, 240, 256,
     288, 320, 352, 384, 416, 448, 480, 512,
@@ -19,7 +19,7 @@ const uint16_t class_bytes_table[N_CLASSES] = {
 };
 
 #define R(bytes) (uint32_t)((UINT64_C(0x100000000) + (bytes) - 1) / (bytes))
-const uint32_t class_reciprocal_table[N_CLASSES] = {
+READ_BY_ALL const uint32_t class_reciprocal_table[N_CLASSES] = {
     R(16), R(32), R(48), R(64), R(80), R(96),
     R(112), R(128), R(144), R(160), R(176), R(192),
     R(208), R(224), R(240), R(256), R(288), R(320),
@@ -35,7 +35,7 @@ const uint32_t class_reciprocal_table[N_CLASSES] = {
 };
 
 #define S(class) ((class) * CLASS_SCALE)
-const uint16_t class_scaled_table[CLASS_TABLE_MAX_BYTES / BLOCK_ALIGN + 1] = {
+READ_BY_ALL const uint16_t class_scaled_table[CLASS_TABLE_MAX_BYTES / BLOCK_ALIGN + 1] = {
     S(0), S(0), S(1), S(2), S(3), S(4), S(5), S(6), S(7), S(8), S(9), S(10), S(11), S(12), S(13), S(14),
     S(15), S(16), S(16), S(17), S(17), S(18), S(18), S(19), S(19), S(20), S(20), S(21), S(21), S(22), S(22), S(23),
     S(23), S(24), S(24), S(24), S(24), S(25), S(25), S(25), S(25), S(26), S(26), S(26), S(26), S(27), S(27), S(27),

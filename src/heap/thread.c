@@ -46,17 +46,19 @@ enum end_hook { HOOK_NONE, HOOK_FAILED, HOOK_READY };
 
 static struct {
     struct lock lock;
-    bool initialised;                        /* [lock] */
-    struct heap *parked;                     /* [lock] by next_parked, parked last first */
-    _Atomic uint32_t n_parked;               /* changes under the lock */
-    struct heap *vacant;                     /* [lock] heaps for groups, by next_parked */
-    _Atomic uint32_t n_numbers;              /* changes under the lock: numbers given out */
-    _Atomic uint32_t n_for_threads;          /* changes under the lock: of these, not for groups */
-    _Atomic uint16_t for_threads[HEAPS_MAX]; /* set before they are counted: which */
-    _Atomic uint64_t n_adopted;              /* change under the lock */
+    bool initialised;               /* [lock] */
+    struct heap *parked;            /* [lock] by next_parked, parked last first */
+    _Atomic uint32_t n_parked;      /* changes under the lock */
+    struct heap *vacant;            /* [lock] heaps for groups, by next_parked */
+    _Atomic uint32_t n_numbers;     /* changes under the lock: numbers given out */
+    _Atomic uint32_t n_for_threads; /* changes under the lock: of these, not for groups */
+    _Atomic uint64_t n_adopted;     /* change under the lock */
     _Atomic uint64_t n_abandoned;
     _Atomic uint32_t end_hook; /* enum end_hook, leaves HOOK_NONE once: see thread_hook */
 } threads = {.lock = LOCK_INIT(LOCK_THREADS)};
+
+/* Which, set before they are counted. */
+static _Atomic uint16_t for_threads[HEAPS_MAX];
 
 static THREAD_LOCAL bool thread_is_hooked;
 
@@ -116,7 +118,7 @@ static struct heap *heap_make_for_thread_locked(void)
         return NULL;
     uint32_t n = atomic_get_relaxed(&threads.n_for_threads);
     uint32_t number = atomic_get_relaxed(&threads.n_numbers);
-    atomic_put_relaxed(&threads.for_threads[n], (uint16_t)number);
+    atomic_put_relaxed(&for_threads[n], (uint16_t)number);
     atomic_put_release(&threads.n_for_threads, n + 1);
     return heap;
 }
@@ -128,7 +130,7 @@ uint32_t heap_for_threads_count(void)
 
 struct heap *heap_for_threads_at(uint32_t i)
 {
-    return heap_by_number(atomic_get_relaxed(&threads.for_threads[i]));
+    return heap_by_number(atomic_get_relaxed(&for_threads[i]));
 }
 
 /* ---- parked heaps ---- */

@@ -3,7 +3,7 @@
 
 #include "os/panic.h"
 
-const ALIGNED(CACHE_LINE_BYTES) struct block block_end;
+READ_BY_ALL ALIGNED(CACHE_LINE_BYTES) const struct block block_end = {0};
 
 uintptr_t block_secret;
 

@@ -20,14 +20,15 @@ static struct {
     struct lock lock;
     char *at; /* [lock] the unused rest of the newest chunk */
     char *end;
-    size_t bytes;                 /* [lock] of all chunks */
-    struct record *free[N_LISTS]; /* [lock] by size / META_ALIGN - 1 */
+    size_t bytes; /* [lock] of all chunks */
 } meta = {
     .lock = LOCK_INIT(LOCK_META),
     .at = first_chunk,
     .end = first_chunk + FIRST_CHUNK_BYTES,
     .bytes = FIRST_CHUNK_BYTES,
 };
+
+static struct record *free_records[N_LISTS]; /* [lock] by size / META_ALIGN - 1 */
 
 _Atomic size_t meta_used_bytes;
 
@@ -47,7 +48,7 @@ static bool chunk_new(size_t bytes)
 static void *take_locked(size_t bytes)
 {
     if (bytes <= META_REUSE_MAX_BYTES) {
-        struct record **list = &meta.free[bytes / META_ALIGN - 1];
+        struct record **list = &free_records[bytes / META_ALIGN - 1];
         struct record *record = *list;
         if (record != NULL) {
             *list = record->next;
@@ -73,7 +74,7 @@ void *meta_take(size_t bytes)
 void meta_give(void *p, size_t bytes)
 {
     struct record *record = p;
-    struct record **list = &meta.free[round_up(bytes, META_ALIGN) / META_ALIGN - 1];
+    struct record **list = &free_records[round_up(bytes, META_ALIGN) / META_ALIGN - 1];
     lock_take(&meta.lock);
     record->next = *list;
     *list = record;
@@ -111,7 +112,7 @@ void meta_fork_unnoticed(void)
         meta.at = NULL;
         meta.end = NULL;
         for (size_t i = 0; i < N_LISTS; i++)
-            meta.free[i] = NULL;
+            free_records[i] = NULL;
     }
     meta_fork_child();
 }

@@ -106,9 +106,14 @@ bool os_is_single_threaded(void)
     return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
 }
 
+/* What pthread_atfork calls; that is a piece of libc that is linked into each library, and lies there
+ * where nothing else is needed at start. We are never unloaded: the handlers belong to nobody. */
+/* NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso);
+
 bool os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
-    return pthread_atfork(prepare, parent, child) == 0;
+    return __register_atfork(prepare, parent, child, NULL) == 0;
 }
 
 bool os_at_exit(void (*function)(void))
@@ -137,11 +142,12 @@ void os_program_name(char *name, size_t bytes)
 
 int os_next_sigaction(int signal, const struct sigaction *act, struct sigaction *old)
 {
+    static READ_BY_ALL const char name[] = "sigaction";
     static _Atomic(void *) known;
     __typeof__(sigaction) *next;
     *(void **)&next = atomic_get_relaxed(&known);
     if (UNLIKELY(next == NULL)) {
-        *(void **)&next = os_next_function("sigaction");
+        *(void **)&next = os_next_function(name);
         atomic_put_relaxed(&known, *(void **)&next);
     }
     if (next != NULL)

@@ -62,6 +62,9 @@ void *os_next_definition(const char *name);
  * It must not be one that is chosen when it is bound (an ifunc). */
 void *os_next_function(const char *name);
 
+/* A function that the kernel has put into the process (the vDSO), or NULL. */
+void *os_kernel_function(const char *name);
+
 /* The program's own image defines a malloc, which the loader finds before ours. Then we stay out of
  * it: what little reaches us goes on to where it would go without us. */
 bool os_is_bypassed(void);

@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 struct search {
     const char *name;
@@ -22,7 +23,8 @@ struct search {
 struct symbols {
     const ElfW(Sym) * table;
     const char *names;
-    const uint32_t *hash; /* GNU's */
+    const uint32_t *hash;   /* GNU's */
+    const uint32_t *chains; /* the old hash table: how many buckets, how many symbols */
     const uint16_t *versions;
 };
 
@@ -46,7 +48,7 @@ static const void *pointer_of(ElfW(Addr) base, const ElfW(Dyn) * entry)
 /* Of the object at `base` whose dynamic section begins with `entry`, or is not there. */
 static struct symbols symbols_in(ElfW(Addr) base, const ElfW(Dyn) * entry)
 {
-    struct symbols symbols = {NULL, NULL, NULL, NULL};
+    struct symbols symbols = {NULL, NULL, NULL, NULL, NULL};
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
         if (entry->d_tag == DT_SYMTAB)
             symbols.table = pointer_of(base, entry);
@@ -54,6 +56,8 @@ static struct symbols symbols_in(ElfW(Addr) base, const ElfW(Dyn) * entry)
             symbols.names = pointer_of(base, entry);
         else if (entry->d_tag == DT_GNU_HASH)
             symbols.hash = pointer_of(base, entry);
+        else if (entry->d_tag == DT_HASH)
+            symbols.chains = pointer_of(base, entry);
         else if (entry->d_tag == DT_VERSYM)
             symbols.versions = pointer_of(base, entry);
     }
@@ -164,6 +168,40 @@ static const ElfW(Sym) * symbol_at(const struct symbols *symbols, ElfW(Addr) off
             return symbol;
     }
     return NULL;
+}
+
+/* The kernel's object is small and may have either table. */
+static void *find_in_kernel_object(const struct symbols *symbols, ElfW(Addr) base, const char *name)
+{
+    if (symbols->table == NULL || symbols->names == NULL ||
+        (symbols->hash == NULL && symbols->chains == NULL))
+        return NULL;
+    uint32_t end = symbols->hash != NULL ? symbols_end(symbols) : symbols->chains[1];
+    for (uint32_t i = 1; i < end; i++) {
+        if (is_match(symbols, i, name))
+            return (void *)(base + symbols->table[i].st_value);
+    }
+    return NULL;
+}
+
+void *os_kernel_function(const char *name)
+{
+    const ElfW(Ehdr) *file = (const void *)getauxval(AT_SYSINFO_EHDR);
+    const ElfW(Dyn) *dynamic = NULL;
+    ElfW(Addr) base = 0;
+    if (file == NULL)
+        return NULL;
+    const ElfW(Phdr) *headers = (const void *)((const char *)file + file->e_phoff);
+    for (size_t i = file->e_phnum;
+         i-- > 0;) { /* the first segment that is loaded has the last word */
+        const ElfW(Phdr) *header = &headers[i];
+        if (header->p_type == PT_LOAD)
+            base = (ElfW(Addr))file + header->p_offset - header->p_vaddr;
+        else if (header->p_type == PT_DYNAMIC)
+            dynamic = (const void *)((const char *)file + header->p_offset);
+    }
+    const struct symbols symbols = symbols_in(base, dynamic);
+    return find_in_kernel_object(&symbols, base, name);
 }
 
 /* Since glibc 2.35: takes no lock, which dladdr does. */

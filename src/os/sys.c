@@ -299,6 +299,11 @@ long sys_sleep_ms(uint32_t ms)
     return RAW(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &timeout, NULL, 0);
 }
 
+long sys_clock(clockid_t clock, struct timespec *now)
+{
+    return RAW(SYS_clock_gettime, clock, now, 0, 0, 0, 0);
+}
+
 long sys_signals_block(uint64_t signals, uint64_t *before)
 {
     return RAW(SYS_rt_sigprocmask, SIG_BLOCK, &signals, before, sizeof signals);

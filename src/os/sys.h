@@ -62,6 +62,7 @@ long sys_futex_wait_ms(const void *word, uint32_t expected, unsigned ms);
 long sys_is_same_file(int fd, uint64_t device, uint64_t inode); /* 1, 0 or negative errno */
 long sys_file_identity(int fd, uint64_t *device, uint64_t *inode);
 long sys_sleep_ms(uint32_t ms);
+long sys_clock(clockid_t clock, struct timespec *now); /* clock_gettime */
 /* For this thread; signals are a SIGNAL_BIT each. */
 #define SIGNAL_BIT(signal) (UINT64_C(1) << ((signal)-1))
 long sys_signals_block(uint64_t signals, uint64_t *before);
