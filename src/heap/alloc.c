@@ -435,10 +435,28 @@ void free_slow_as(void *p, const struct freeing *freeing)
         heap_free_put_off();
 }
 
+/* What most slow frees are, of threads that pass blocks on: of another heap's block, by a thread that has
+ * a heap and is not inside, while nothing is checked. False: it is something else. */
+ALWAYS_INLINE bool free_remote(void *p)
+{
+    struct front *front = atomic_get_relaxed(&front_mine);
+    struct place place = map_place((uintptr_t)p);
+    if (front == &front_empty || front == &front_inside || !place.is_slab ||
+        place.owner == heap_of(front)->number || !place_is_block(place) || emergency_has_put_off())
+        return false;
+    heap_go_inside();
+    heap_note_active(heap_of(front));
+    heap_shrink_due(heap_of(front));
+    heap_free_remote(heap_of(front), p, place.class, place.owner);
+    heap_finish();
+    return true;
+}
+
 NOINLINE void free_slow(void *p)
 {
-    static const struct freeing freeing = {FAMILY_MALLOC, SIZE_MAX, 1};
-    free_slow_as(p, &freeing);
+    static READ_BY_ALL const struct freeing freeing = {FAMILY_MALLOC, SIZE_MAX, 1};
+    if (!free_remote(p))
+        free_slow_as(p, &freeing);
 }
 
 /* ---- realloc and friends ---- */

@@ -83,7 +83,7 @@ struct shelf {
     /* Counters of the owner's: any thread may read them. */
     _Atomic uint64_t n_refills;      /* calls that found the bin empty */
     _Atomic uint64_t asked_bytes;    /* what these calls asked for: a sample of all */
-    _Atomic uint64_t n_remote_frees; /* of blocks of other heaps */
+    _Atomic uint64_t n_remote_frees; /* of blocks of other heaps; the bin does not count them */
 };
 
 /* Blocks of one class for one other heap, collected until it is worth a push. [owner] */
@@ -226,15 +226,21 @@ ALWAYS_INLINE bool heap_is_inside(void)
     return atomic_get_relaxed(&front_mine) == &front_inside;
 }
 
-/* False: the thread is inside already. */
-ALWAYS_INLINE bool heap_enter(void)
+/* For a thread that is not inside. */
+ALWAYS_INLINE void heap_go_inside(void)
 {
-    if (UNLIKELY(atomic_get_relaxed(&front_mine) == &front_inside))
-        return false;
     atomic_put_relaxed(&front_mine, (struct front *)&front_inside);
     atomic_signal_fence(memory_order_seq_cst);
     if (UNLIKELY(atomic_get_acquire(atomic_get_acquire(&fork_mark)) != FORK_NONE))
         heap_fork_look();
+}
+
+/* False: the thread is inside already. */
+ALWAYS_INLINE bool heap_enter(void)
+{
+    if (UNLIKELY(heap_is_inside()))
+        return false;
+    heap_go_inside();
     return true;
 }
 
@@ -395,6 +401,12 @@ void heap_push(uint32_t owner, unsigned class, const struct chain *chain);
 
 /* Counts up a few times a second, while anything is done at all. */
 extern _Atomic uint32_t idle_epoch;
+
+/* In a slow path of the owner's. */
+ALWAYS_INLINE void heap_note_active(struct heap *heap)
+{
+    atomic_put_relaxed(&heap->active, atomic_get_relaxed(&idle_epoch));
+}
 
 /* A live heap whose owner has been in no slow path for a while. */
 bool heap_is_idle(const struct heap *heap);

@@ -33,7 +33,7 @@ static void push_and_tidy(uint32_t owner, unsigned class, const struct chain *ch
         group_give(&heap->group, chain->n * class_bytes(class), chain->n);
 }
 
-static void outbox_flush(struct heap *heap, struct outbox *outbox)
+NOINLINE static void outbox_flush(struct heap *heap, struct outbox *outbox)
 {
     if (outbox->n == 0)
         return;
@@ -46,44 +46,49 @@ static void outbox_flush(struct heap *heap, struct outbox *outbox)
     outbox->n = 0;
 }
 
-/* A free of this class that did not come into the bin. */
 static void count_free(struct heap *heap, unsigned class)
 {
-    counter_add(&heap->front.bins[class].frees_base, 1);
-    heap->shelves[class].balance--;
     counter_add(&heap->shelves[class].n_remote_frees, 1);
 }
 
-static void outbox_add(struct outbox *outbox, struct block *block)
+static void outbox_add(struct outbox *outbox, struct block *block, uintptr_t secret)
 {
     bool is_first = outbox->n++ == 0;
     if (is_first)
         outbox->tail = block;
-    block_link(block, is_first ? BLOCK_END : outbox->head, block_secret);
+    block_link(block, is_first ? BLOCK_END : outbox->head, secret);
     outbox->head = block;
 }
 
-static void outbox_readdress(struct heap *heap, struct outbox *outbox, uint32_t owner,
-                             unsigned class)
+ALWAYS_INLINE void outbox_put(struct heap *heap, struct outbox *outbox, struct block *block)
+{
+    outbox_add(outbox, block, heap->front.secret);
+    heap->outbox_bytes += class_bytes(outbox->class);
+    if (outbox->n >= outbox->capacity)
+        outbox_flush(heap, outbox);
+    else if (UNLIKELY(heap->outbox_bytes > OUTBOXES_MAX_BYTES))
+        heap_flush_outboxes(heap);
+}
+
+/* What was in it goes out, to make room for another address. */
+NOINLINE static void outbox_put_anew(struct heap *heap, struct outbox *outbox, struct block *block,
+                                     unsigned class, uint32_t owner)
 {
     outbox_flush(heap, outbox);
     outbox->owner = owner;
     outbox->class = (uint8_t) class;
     outbox->capacity = (uint8_t)outbox_capacity(owner, class);
+    outbox_put(heap, outbox, block);
 }
 
 void heap_free_remote(struct heap *heap, struct block *block, unsigned class, uint32_t owner)
 {
     struct outbox *outbox = &heap->outboxes[(owner * OUTBOX_STRIDE + class) % N_OUTBOXES];
-    if (UNLIKELY(outbox->owner != owner || outbox->class != class))
-        outbox_readdress(heap, outbox, owner, class);
-    outbox_add(outbox, block);
-    heap->outbox_bytes += class_bytes(class);
-    if (outbox->n >= outbox->capacity)
-        outbox_flush(heap, outbox);
-    else if (UNLIKELY(heap->outbox_bytes > OUTBOXES_MAX_BYTES))
-        heap_flush_outboxes(heap);
     count_free(heap, class);
+    if (LIKELY(outbox->owner == owner && outbox->class == class))
+        outbox_put(heap, outbox, block);
+    else
+        outbox_put_anew(heap, outbox, block, class, owner);
 }
 
 void heap_free_uncounted(struct block *block, unsigned class, uint32_t owner)

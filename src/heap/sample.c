@@ -107,13 +107,6 @@ void sample_entered(struct heap *heap, unsigned class, size_t n)
     }
 }
 
-/* Frees into the bin, since ever. */
-static uint64_t frees_into(struct heap *heap, unsigned class)
-{
-    return bin_frees(&heap->front.bins[class]) -
-           atomic_get_relaxed(&heap->shelves[class].n_remote_frees);
-}
-
 /* The number of the free that is chosen after so many. */
 static uint64_t choose_free(enum sample_kind kind, unsigned class, uint64_t n_frees)
 {
@@ -123,7 +116,7 @@ static uint64_t choose_free(enum sample_kind kind, unsigned class, uint64_t n_fr
 /* Its block is the bin's head. Frees that were not watched for are passed over. */
 static void sample_freed_for(struct heap *heap, unsigned class, enum sample_kind kind)
 {
-    uint64_t n_frees = frees_into(heap, class);
+    uint64_t n_frees = bin_frees(&heap->front.bins[class]);
     uint64_t *chosen = &heap->shelves[class].sample_free[kind];
     if (*chosen < n_frees)
         *chosen = choose_free(kind, class, n_frees - 1);
@@ -143,7 +136,7 @@ void sample_freed(struct heap *heap, unsigned class)
 
 uint64_t sample_frees_between(struct heap *heap, unsigned class)
 {
-    uint64_t n_frees = frees_into(heap, class);
+    uint64_t n_frees = bin_frees(&heap->front.bins[class]);
     uint64_t between = UINT64_MAX;
     for (enum sample_kind kind = 0; kind < N_SAMPLE_KINDS; kind++) {
         uint64_t *chosen = &heap->shelves[class].sample_free[kind];

@@ -409,18 +409,13 @@ void heap_guest_early(void)
     thread_rounds = THREAD_OVER;
 }
 
-static void note_active(struct heap *heap)
-{
-    atomic_put_relaxed(&heap->active, atomic_get_relaxed(&idle_epoch));
-}
-
 static struct heap *attach_new(void)
 {
     struct heap *heap = heap_for_thread();
     if (heap == NULL)
         return NULL;
     front_own = &heap->front;
-    note_active(heap);
+    heap_note_active(heap);
     return heap;
 }
 
@@ -448,7 +443,7 @@ struct heap *heap_attach(void)
     if (UNLIKELY(front_own == &front_empty))
         return attach_or_visit();
     struct heap *heap = heap_of(front_own);
-    note_active(heap);
+    heap_note_active(heap);
     heap_shrink_due(heap);
     return heap;
 }

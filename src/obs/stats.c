@@ -59,8 +59,12 @@ static void release_heap(struct reading *reading, struct heap *heap)
 
 static void add_frees(struct reading *reading, struct heap *heap)
 {
-    for (unsigned class = 0; class < N_CLASSES; class ++)
-        reading->stats->classes[class].frees += bin_frees(&heap->front.bins[class]);
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
+        struct class_stats *s = &reading->stats->classes[class];
+        uint64_t n_remote = atomic_get_relaxed(&heap->shelves[class].n_remote_frees);
+        s->frees += bin_frees(&heap->front.bins[class]) + n_remote;
+        s->remote_frees += n_remote;
+    }
 }
 
 static void add_allocs(struct reading *reading, struct heap *heap)
@@ -71,7 +75,6 @@ static void add_allocs(struct reading *reading, struct heap *heap)
         s->allocs += atomic_get_relaxed(&heap->front.bins[class].allocs);
         s->refills += atomic_get_relaxed(&shelf->n_refills);
         s->asked_bytes += atomic_get_relaxed(&shelf->asked_bytes);
-        s->remote_frees += atomic_get_relaxed(&shelf->n_remote_frees);
     }
 }
 
