@@ -29,6 +29,7 @@ static const char style[] =
     ".tiles b{display:block;font-size:20px;white-space:nowrap;font-weight:600}.tiles "
     "i{font-style:normal;"
     "color:var(--faint);font-size:13px;display:block}"
+    ".wide{overflow-x:auto}.wide>svg{min-width:760px}"
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}"
     "th,td{padding:3px 10px;text-align:right;border-bottom:1px solid var(--line)}"
     "th:first-child,td:first-child{text-align:left;padding-left:0}th{font-weight:600}"
@@ -127,14 +128,16 @@ void chart_begin(struct chart *chart, const char *title, double room_below)
     if (levels * distance < chart->y_most || levels < 1)
         levels++;
     chart->y_most = levels * distance;
-    bytes_printf(chart->out, "<svg viewBox=\"0 0 %d %.0f\" role=\"img\"><title>%s</title>\n",
-                 CHART_WIDTH, CHART_TOP + chart->height + room_below, title);
+    bytes_printf(
+        chart->out,
+        "<div class=\"wide\"><svg viewBox=\"0 0 %d %.0f\" role=\"img\"><title>%s</title>\n",
+        CHART_WIDTH, CHART_TOP + chart->height + room_below, title);
     add_levels(chart, distance);
 }
 
 void chart_end(struct chart *chart)
 {
-    bytes_add_text(chart->out, "</svg>\n");
+    bytes_add_text(chart->out, "</svg></div>\n");
 }
 
 void chart_time(struct chart *chart, const char *unit)
