@@ -29,6 +29,7 @@ static const char style[] =
     ".tiles b{display:block;font-size:20px;white-space:nowrap;font-weight:600}.tiles "
     "i{font-style:normal;"
     "color:var(--faint);font-size:13px;display:block}"
+    "th.frames,td.frames{text-align:left;padding-left:24px;font-size:13px;white-space:nowrap}"
     ".wide{overflow-x:auto}.wide>svg{min-width:760px}"
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}"
     "th,td{padding:3px 10px;text-align:right;border-bottom:1px solid var(--line)}"

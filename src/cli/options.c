@@ -143,7 +143,7 @@ int command_options(int argc, char **argv)
     }
     library_find(told, &library);
     ask(library.at, told != NULL, &words);
-    if (strstr(bytes_text(&words), "): ") == NULL)
+    if (strstr(bytes_text(&words), "poolalloc: ") == NULL)
         fail(STATUS_REFUSED, "%s does not answer", library.at);
     int n_missing = list_missing(&words, argv + optind);
     list(&words, argv + optind);

@@ -436,7 +436,7 @@ static void add_site(const struct series *series, const struct json_value *site)
 {
     const struct dump *dump = series->fullest;
     struct bytes frames = {0};
-    bytes_printf(series->out, "<tr><td>%s</td><td>%s</td><td>",
+    bytes_printf(series->out, "<tr><td>%s</td><td>%s</td><td class=\"frames\">",
                  as_bytes(json_count(&dump->json, site, "bytes")).at,
                  as_number(json_count(&dump->json, site, "blocks")).at);
     EACH_VALUE(&dump->json, frame, json_member(&dump->json, site, "frames"))
@@ -456,8 +456,10 @@ static void add_sites(const struct series *series)
     size_t n = 0;
     if (json_first(&dump->json, dump->sites) == NULL)
         return;
-    bytes_add_text(series->out, "<h2>Live blocks by who allocated them</h2>\n" TABLE_BEGIN
-                                "<tr><th>bytes</th><th>blocks</th><th>allocated by</th></tr>\n");
+    bytes_add_text(
+        series->out,
+        "<h2>Live blocks by who allocated them</h2>\n" TABLE_BEGIN
+        "<tr><th>bytes</th><th>blocks</th><th class=\"frames\">allocated by</th></tr>\n");
     EACH_VALUE(&dump->json, site, dump->sites)
     {
         if (n++ < SITES_MAX)
