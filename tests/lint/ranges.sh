@@ -98,8 +98,8 @@ for text in "$readme" "$manual"; do
         found = described[name]
         sub(/names as for `dump_signal`/, "`HUP`", found)
         wanted = found ~ /or `HUP`$/ ? substr($0, 1, index($0, "`HUP`") + 4) : $0
-        rest = substr(found, length(wanted) + 1, 1)
-        if (substr(found, 1, length(wanted)) != wanted || (rest != "" && rest !~ /[ ,]/))
+        rest = substr(found, length(wanted) + 1)
+        if (substr(found, 1, length(wanted)) != wanted || rest !~ /^$|^ |^, or /)
             print file ": the range of " name " is " $0
     }' "$scratch/$(basename "$text")" "$scratch/defined" >>"$faults"
 done
