@@ -33,7 +33,8 @@ static const char style[] =
     ".wide{overflow-x:auto}.wide>svg{min-width:760px}"
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}"
     "th,td{padding:3px 10px;text-align:right;border-bottom:1px solid var(--line)}"
-    "th:first-child,td:first-child{text-align:left;padding-left:0}th{font-weight:600}"
+    "td:not(:first-child){white-space:nowrap}th:first-child,td:first-child{text-align:left;padding-"
+    "left:0}th{font-weight:600}"
     "td svg{width:160px;height:12px;display:inline-block;vertical-align:middle}"
     "td svg.key{width:12px;margin-right:6px}"
     "details summary{cursor:pointer;font-size:18px;font-weight:600;margin:40px 0 8px}";

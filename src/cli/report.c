@@ -76,7 +76,7 @@ static struct series choose_series(struct dump *dumps, size_t n)
     if (n_series > 1)
         note("these are of %zu processes; the page is of %s, process %llu, %zu dump%s; for another "
              "give its files alone",
-             n_series, best.dumps->program, (unsigned long long)best.dumps->pid, best.n,
+             n_series, best.dumps[best.n - 1].program, (unsigned long long)best.dumps->pid, best.n,
              best.n == 1 ? "" : "s");
     return best;
 }
