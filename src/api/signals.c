@@ -11,11 +11,14 @@
  * The kernel blocks everything while ours begins; the program's handler then gets the mask that it
  * would have had. SIG_DFL and SIG_IGN go to the kernel as they are, so that a child of vfork that
  * resets its signals changes nothing of its parent's. Not taken over: bare system calls.
+ *
+ * The one signal that the program does not get to see is one that asks for a dump (obs/dump.h).
  */
 #include "base/atomic.h"
 #include "conf/options.h"
 #include "heap/guard.h"
 #include "heap/handler.h"
+#include "obs/dump.h"
 #include "os/process.h"
 #include "os/sys.h"
 
@@ -65,6 +68,12 @@ static void run(const struct slot *slot, int signal, siginfo_t *info, void *cont
     if (is_by_kernel && handler_put_off(signal, info, context))
         return;
     enum handler_state state = handler_begin((uintptr_t)__builtin_frame_address(0), context);
+    if (is_by_kernel && dump_is_asked_for(signal, info)) {
+        dump_now(DUMP_CAUSE_SIGNAL);
+        handler_end(state);
+        errno = saved_errno;
+        return;
+    }
     if (signal == SIGSEGV)
         guard_report_fault(info);
     if ((slot->flags & (int)SA_RESETHAND) != 0)

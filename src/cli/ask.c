@@ -4,7 +4,9 @@
 #include "cli/program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,7 +17,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PROC_BYTES_MAX = 16 * 1024 * 1024, PATIENCE_MS = 5000, LOOK_MS = 10 };
+enum {
+    PROC_BYTES_MAX = 16 * 1024 * 1024,
+    DUMP_BYTES_MAX = 16 * 1024 * 1024,
+    PATIENCE_MS = 5000,
+    LOOK_MS = 10
+};
+
+/* LD_PRELOAD.md, "Dumps": with it the signal is for the library, not for a handler of the program's. */
+enum { ASKED_VALUE = 0x706f6f6c };
 
 /* ---- /proc ---- */
 
@@ -90,13 +100,50 @@ static bool find_status(pid_t pid, const char *name, struct bytes *value)
     return found != NULL;
 }
 
-static bool catches(pid_t pid, int signal)
+static bool is_in_mask(pid_t pid, const char *name, int signal)
 {
     struct bytes mask = {0};
-    bool is_there = find_status(pid, "\nSigCgt", &mask);
+    bool is_there = find_status(pid, name, &mask);
     unsigned long long bits = is_there ? strtoull(mask.at, NULL, 16) : 0;
     bytes_free(&mask);
     return (bits >> (signal - 1) & 1) != 0;
+}
+
+static bool catches(pid_t pid, int signal)
+{
+    return is_in_mask(pid, "\nSigCgt", signal);
+}
+
+/* In all its threads: then it may well take it by sigwait or signalfd. A thread's number will do
+ * for a process's in /proc. */
+static bool blocks(pid_t pid, int signal)
+{
+    glob_t threads;
+    struct bytes pattern = {0};
+    bytes_printf(&pattern, "/proc/%d/task/*", (int)pid);
+    bool is_blocked = glob(pattern.at, GLOB_NOSORT, NULL, &threads) == 0;
+    for (size_t i = 0; is_blocked && i < threads.gl_pathc; i++) {
+        const char *number = strrchr(threads.gl_pathv[i], '/') + 1;
+        is_blocked = is_in_mask((pid_t)strtol(number, NULL, 10), "\nSigBlk", signal);
+    }
+    globfree(&threads);
+    bytes_free(&pattern);
+    return is_blocked;
+}
+
+/* 'R', 'S', 'T' and so on, as ps(1) has it; 0: it isn't there. */
+static char state_of(pid_t pid)
+{
+    struct bytes state = {0};
+    char c = find_status(pid, "\nState", &state) && state.n > 0 ? state.at[0] : '\0';
+    bytes_free(&state);
+    return c;
+}
+
+static bool has_ended(pid_t pid)
+{
+    char state = state_of(pid);
+    return state == '\0' || state == 'Z' || state == 'X';
 }
 
 /* What the process takes for its own number: in a container it is another. */
@@ -120,8 +167,8 @@ static int signal_number(const char *value)
         const char *name;
         int number;
     } names[] = {
-        {"HUP", SIGHUP}, {"QUIT", SIGQUIT},   {"USR1", SIGUSR1}, {"USR2", SIGUSR2},
-        {"URG", SIGURG}, {"WINCH", SIGWINCH}, {"PWR", SIGPWR},
+        {"HUP", SIGHUP},   {"QUIT", SIGQUIT}, {"USR1", SIGUSR1},   {"USR2", SIGUSR2},
+        {"TERM", SIGTERM}, {"URG", SIGURG},   {"WINCH", SIGWINCH}, {"PWR", SIGPWR},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(value, names[i].name) == 0)
@@ -139,14 +186,15 @@ static void add_literally(struct bytes *pattern, char c)
 }
 
 /* The file as seen from here, whatever the process has for its root and directory. */
-static void make_pattern(struct bytes *pattern, pid_t pid, const char *dump)
+static void make_pattern(struct asked *asked, const char *dump)
 {
-    bytes_printf(pattern, "/proc/%d/%s", (int)pid, dump[0] == '/' ? "root" : "cwd/");
+    struct bytes *pattern = &asked->pattern;
+    bytes_printf(pattern, "/proc/%d/%s", (int)asked->pid, dump[0] == '/' ? "root" : "cwd/");
     for (const char *at = dump; *at != '\0'; at++) {
         if (at[0] != '%' || at[1] == '\0')
             add_literally(pattern, *at);
         else if (*++at == 'p')
-            bytes_printf(pattern, "%ld", own_pid(pid));
+            bytes_printf(pattern, "%ld", asked->own_pid);
         else if (*at == 'e')
             bytes_add_text(pattern, "*");
         else if (*at == 'n')
@@ -172,6 +220,8 @@ static void open_process(struct asked *asked)
 #else
     asked->descriptor = -1;
 #endif
+    if (stat(name.at, &status) == 0 && has_ended(asked->pid))
+        fail(STATUS_REFUSED, "process %d has ended", (int)asked->pid);
     if (stat(name.at, &status) != 0)
         fail(STATUS_REFUSED, "there is no process %d", (int)asked->pid);
     asked->owner = status.st_uid;
@@ -183,6 +233,8 @@ static void check_options(struct asked *asked, const struct bytes *conf)
     struct bytes dump = {0};
     struct bytes format = {0};
     struct bytes signal = {0};
+    struct bytes replace = {0};
+    find_option(conf, "dump_replace", &replace);
     find_option(conf, "dump", &dump);
     find_option(conf, "dump_format", &format);
     find_option(conf, "dump_signal", &signal);
@@ -195,10 +247,13 @@ static void check_options(struct asked *asked, const struct bytes *conf)
     asked->signal = signal_number(bytes_text(&signal));
     if (asked->signal == 0)
         lacks(asked->pid, "has no dump_signal=");
-    make_pattern(&asked->pattern, asked->pid, dump.at);
+    asked->replaces =
+        strcmp(bytes_text(&replace), "on") == 0 || strcmp(bytes_text(&replace), "1") == 0;
+    make_pattern(asked, dump.at);
     bytes_free(&dump);
     bytes_free(&format);
     bytes_free(&signal);
+    bytes_free(&replace);
 }
 
 void ask_prepare(struct asked *asked, pid_t pid)
@@ -206,12 +261,15 @@ void ask_prepare(struct asked *asked, pid_t pid)
     struct bytes conf = {0};
     *asked = (struct asked){.pid = pid};
     open_process(asked);
+    asked->own_pid = own_pid(pid);
     find_conf(pid, &conf);
     if (!has_library(pid))
         lacks(pid, "does not run under the library");
     check_options(asked, &conf);
     if (!catches(pid, asked->signal))
         lacks(pid, "does not catch its dump_signal, which would end it");
+    if (blocks(pid, asked->signal))
+        lacks(pid, "blocks its dump_signal, and may take it for something else");
     bytes_free(&conf);
 }
 
@@ -270,34 +328,94 @@ static bool is_same(const struct mark *a, const struct mark *b)
 
 static bool send_signal(const struct asked *asked)
 {
+    siginfo_t info = {.si_signo = asked->signal, .si_code = SI_QUEUE};
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_int = ASKED_VALUE;
 #ifdef SYS_pidfd_send_signal
     if (asked->descriptor >= 0)
-        return syscall(SYS_pidfd_send_signal, asked->descriptor, asked->signal, NULL, 0) == 0;
+        return syscall(SYS_pidfd_send_signal, asked->descriptor, asked->signal, &info, 0) == 0;
 #endif
-    return kill(asked->pid, asked->signal) == 0;
+    return syscall(SYS_rt_sigqueueinfo, asked->pid, asked->signal, &info) == 0;
 }
 
-bool ask_for_dump(struct asked *asked, struct bytes *file, struct bytes *why_not)
+static int64_t now_ms(void)
 {
-    struct mark before;
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* True: the process has ended. */
+static bool pause_or_end(const struct asked *asked)
+{
+    struct pollfd process = {.fd = asked->descriptor, .events = POLLIN};
+    int n = poll(&process, 1, LOOK_MS);
+    return asked->descriptor >= 0 ? n > 0 : has_ended(asked->pid);
+}
+
+/* The owner of the process may have put anything there, also since it was looked at. */
+static bool read_dump(const struct asked *asked, const char *name, struct bytes *text)
+{
+    struct stat status;
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    bytes_clear(text);
+    bool is_read = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+                   status.st_uid == asked->owner && bytes_read(text, fd, DUMP_BYTES_MAX);
+    (void)close(fd);
+    return is_read;
+}
+
+static void say_why_none_came(const struct asked *asked, bool was_there, struct bytes *why_not)
+{
+    char state = state_of(asked->pid);
+    const char *why = "it can't write there";
+    if (state == 'T' || state == 't')
+        why = "it is stopped";
+    else if (was_there && !asked->replaces)
+        why = "without dump_replace=on a file stays that was there before";
+    bytes_printf(why_not, "process %d: no dump came within %d s: %s", (int)asked->pid,
+                 PATIENCE_MS / 1000, why);
+}
+
+/* 1: the dump is there; 0: not within the time; -1: the process has ended; it is so, too, when the
+ * command is to end. */
+static int wait_for_dump(const struct asked *asked, const struct mark *before, struct bytes *text)
+{
     struct mark after;
-    bool was_there = newest(asked, &before, file);
+    struct bytes file = {0};
+    int64_t end = now_ms() + PATIENCE_MS;
+    int outcome = 0;
+    while (outcome == 0 && now_ms() < end) {
+        if (newest(asked, &after, &file) && !is_same(before, &after) &&
+            read_dump(asked, file.at, text))
+            outcome = 1;
+        else if (*asked->is_over != 0 || pause_or_end(asked))
+            outcome = -1;
+    }
+    bytes_free(&file);
+    return outcome;
+}
+
+bool ask_for_dump(const struct asked *asked, struct bytes *text, struct bytes *why_not)
+{
+    struct mark before = {0};
+    struct bytes file = {0};
+    bool was_there = newest(asked, &before, &file);
+    bytes_free(&file);
     if (!send_signal(asked)) {
         bytes_printf(why_not, "process %d: %s", (int)asked->pid,
                      errno == ESRCH ? "has ended" : strerror(errno));
         return false;
     }
-    for (int ms = 0; ms < PATIENCE_MS; ms += LOOK_MS) {
-        if (newest(asked, &after, file) && !(was_there && is_same(&before, &after)))
-            return true;
-        struct timespec moment = {.tv_nsec = LOOK_MS * 1000000L};
-        (void)nanosleep(&moment, NULL);
-    }
-    bytes_printf(why_not, "process %d: no dump came within %d s: ", (int)asked->pid,
-                 PATIENCE_MS / 1000);
-    bytes_add_text(why_not, was_there ? "without dump_replace=on a file stays that was there before"
-                                      : "it can't write there, or is stopped");
-    return false;
+    int outcome = wait_for_dump(asked, &before, text);
+    if (outcome < 0)
+        bytes_printf(why_not, "process %d has ended", (int)asked->pid);
+    else if (outcome == 0)
+        say_why_none_came(asked, was_there, why_not);
+    return outcome > 0;
 }
 
 void ask_end(struct asked *asked)

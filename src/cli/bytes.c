@@ -13,10 +13,18 @@ enum { READ_BYTES = 65536 };
 
 CLI_PRINTF(1, 0) static void say(const char *format, va_list arguments)
 {
+    struct bytes shown = {0};
+    char *line = NULL;
     (void)fflush(stdout);
-    (void)fputs("poolalloc: ", stderr);
-    (void)vfprintf(stderr, format, arguments); /* NOLINT(clang-analyzer-valist.Uninitialized) */
-    (void)fputc('\n', stderr);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
+    if (vasprintf(&line, format, arguments) < 0) {
+        (void)fputs("poolalloc: out of memory\n", stderr);
+        _exit(STATUS_REFUSED);
+    }
+    bytes_add_shown(&shown, line);
+    (void)fprintf(stderr, "poolalloc: %s\n", bytes_text(&shown));
+    bytes_free(&shown);
+    free(line);
 }
 
 void note(const char *format, ...)
@@ -83,22 +91,38 @@ void bytes_printf(struct bytes *bytes, const char *format, ...)
     va_end(arguments);
 }
 
-/* Control characters of ASCII, and the second byte of those that Latin-1 adds (U+0080 to
- * U+009F). */
-static bool is_command(const char *at)
+/* In UTF-8: what Latin-1 adds to ASCII's control characters (U+0080 to U+009F), and what turns the
+ * direction of text or begins a line (U+061C, U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069). */
+static const struct {
+    unsigned char first[2]; /* bytes that it begins with; 0: one only */
+    unsigned char from;     /* the last byte */
+    unsigned char to;
+} commands[] = {
+    {{0xc2}, 0x80, 0x9f},       {{0xd8}, 0x9c, 0x9c},       {{0xe2, 0x80}, 0x8e, 0x8f},
+    {{0xe2, 0x80}, 0xa8, 0xae}, {{0xe2, 0x81}, 0xa6, 0xa9},
+};
+
+/* How many bytes the text begins with that are a command to a terminal; 0: none. */
+static size_t command_bytes(const char *text)
 {
-    unsigned char c = (unsigned char)at[0];
-    return c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)at[1] < 0xa0);
+    const unsigned char *at = (const unsigned char *)text;
+    if (at[0] < 0x20 || at[0] == 0x7f)
+        return 1;
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        size_t n = commands[i].first[1] != 0 ? 2 : 1;
+        if (strncmp(text, (const char *)commands[i].first, n) == 0 && at[n] >= commands[i].from &&
+            at[n] <= commands[i].to)
+            return n + 1;
+    }
+    return 0;
 }
 
 void bytes_add_shown(struct bytes *bytes, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        bool is_bad = is_command(text);
-        bytes_add(bytes, is_bad ? "?" : text, 1);
-        /* Of the two bytes of such a character none is left. */
-        if (is_bad && (unsigned char)*text == 0xc2)
-            text++;
+    while (*text != '\0') {
+        size_t n = command_bytes(text);
+        bytes_add(bytes, n > 0 ? "?" : text, 1);
+        text += n > 0 ? n : 1;
     }
 }
 

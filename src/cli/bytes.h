@@ -14,7 +14,7 @@ enum { STATUS_USAGE = 2, STATUS_REFUSED = 125, STATUS_NOT_RUN = 126, STATUS_NOT_
 
 #define CLI_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 
-/* One line to stderr, "poolalloc: ...". */
+/* One line to stderr, "poolalloc: ...", as bytes_add_shown has it. */
 void note(const char *format, ...) CLI_PRINTF(1, 2);
 _Noreturn void fail(int status, const char *format, ...) CLI_PRINTF(2, 3);
 
@@ -31,7 +31,7 @@ struct bytes {
 void bytes_add(struct bytes *bytes, const void *from, size_t n);
 void bytes_add_text(struct bytes *bytes, const char *text);
 void bytes_printf(struct bytes *bytes, const char *format, ...) CLI_PRINTF(2, 3);
-/* What terminals take for commands becomes '?'. */
+/* What terminals take for commands becomes '?'; a new line, too. */
 void bytes_add_shown(struct bytes *bytes, const char *text);
 void bytes_clear(struct bytes *bytes);
 void bytes_free(struct bytes *bytes);

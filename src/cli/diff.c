@@ -9,7 +9,8 @@ static const char text[] =
     "usage: poolalloc diff [OPTION...] BEFORE AFTER\n"
     "\n"
     "Shows what has grown from one dump to another, most growth first, and then what\n"
-    "has shrunk. Both are files that were written with dump_format=json.\n"
+    "has shrunk. Both are files that were written with dump_format=json. Who\n"
+    "allocated what (track=on) is not compared: poolalloc stat shows it of each.\n"
     "\n"
     "  -a, --all             all classes and objects, not only the largest changes\n"
     "  -h, --help            this\n";

@@ -89,8 +89,8 @@ static void add_large(struct changes *changes, const struct dump *a, const struc
 {
     struct change *change = change_add(changes);
     bytes_add_text(&change->name, "large blocks");
-    change->blocks_before = dump_total(a, "large_allocs") - dump_total(a, "large_frees");
-    change->blocks_after = dump_total(b, "large_allocs") - dump_total(b, "large_frees");
+    change->blocks_before = dump_large_live(a);
+    change->blocks_after = dump_large_live(b);
     change->bytes_before = dump_total(a, "large_live_bytes");
     change->bytes_after = dump_total(b, "large_live_bytes");
 }
@@ -141,7 +141,9 @@ static void find_objects(struct changes *changes, const struct dump *a, const st
 
 static void add_change(struct bytes *out, const struct change *change)
 {
-    bytes_printf(out, "  %-24.24s %12s %12s %12s %12s\n", change->name.at,
+    bytes_add_text(out, "  ");
+    add_fitted(out, bytes_text(&change->name), 24);
+    bytes_printf(out, " %12s %12s %12s %12s\n",
                  as_growth("n", change->blocks_before, change->blocks_after).at,
                  as_growth("bytes", change->bytes_before, change->bytes_after).at,
                  as_bytes(change->bytes_before).at, as_bytes(change->bytes_after).at);
@@ -175,8 +177,9 @@ static void add_totals(struct bytes *out, const struct dump *a, const struct dum
             continue;
         struct bytes name = {0};
         bytes_add_shown(&name, figure->name);
-        bytes_printf(out, "  %-30.30s %13s %12s %12s\n", bytes_text(&name),
-                     as_growth(figure->name, before, figure->count).at,
+        bytes_add_text(out, "  ");
+        add_fitted(out, bytes_text(&name), 30);
+        bytes_printf(out, " %13s %12s %12s\n", as_growth(figure->name, before, figure->count).at,
                      as_named(figure->name, before).at, as_named(figure->name, figure->count).at);
         bytes_free(&name);
     }

@@ -44,6 +44,10 @@ static void find_parts(struct dump *dump)
     dump->why = json_text(&dump->json, root, "why");
     dump->pid = json_count(&dump->json, root, "pid");
     dump->number = json_count(&dump->json, root, "number");
+    uint64_t time_ms = json_count(&dump->json, root, "time_ms");
+    if (time_ms > 0 && time_ms <= INT64_MAX)
+        dump->written_ms = (int64_t)time_ms;
+    dump->sites = part(dump, "sites", JSON_ARRAY);
 }
 
 /* The other formats begin so. */
@@ -53,9 +57,13 @@ static bool is_other_format(const char *text)
            strstr(text, "# TYPE poolalloc_") != NULL;
 }
 
-static bool parse(struct dump *dump, const char *file, struct bytes *why_not)
+bool dump_parse(struct dump *dump, const char *file, struct bytes *why_not)
 {
     struct json_fault fault;
+    if (dump->text.n == 0) {
+        bytes_printf(why_not, "%s: is empty", file);
+        return false;
+    }
     bool is_other = is_other_format(bytes_text(&dump->text));
     if (!json_parse(&dump->json, dump->text.at, dump->text.n, &fault)) {
         if (is_other)
@@ -87,7 +95,7 @@ bool dump_read(struct dump *dump, const char *file, struct bytes *why_not)
                      errno == EFBIG ? "is too large for a dump" : strerror(errno));
         return false;
     }
-    return parse(dump, file, why_not);
+    return dump_parse(dump, file, why_not);
 }
 
 void dump_need(struct dump *dump, const char *file)
@@ -108,6 +116,13 @@ uint64_t dump_total(const struct dump *dump, const char *name)
     return json_count(&dump->json, dump->totals, name);
 }
 
+uint64_t dump_large_live(const struct dump *dump)
+{
+    uint64_t allocs = dump_total(dump, "large_allocs");
+    uint64_t frees = dump_total(dump, "large_frees");
+    return allocs > frees ? allocs - frees : 0;
+}
+
 uint64_t times(uint64_t a, uint64_t b)
 {
     uint64_t product;
@@ -117,6 +132,14 @@ uint64_t times(uint64_t a, uint64_t b)
 uint64_t class_bytes_of(const struct dump *dump, const struct json_value *class, const char *kind)
 {
     return times(json_count(&dump->json, class, kind), json_count(&dump->json, class, "bytes"));
+}
+
+size_t dump_count(const struct dump *dump, const struct json_value *array)
+{
+    size_t n = 0;
+    EACH_VALUE(&dump->json, each, array)
+    n++;
+    return n;
 }
 
 const struct json_value *dump_class(const struct dump *dump, uint64_t bytes)

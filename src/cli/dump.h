@@ -18,26 +18,36 @@ struct dump {
     const struct json_value *spans;
     const struct json_value *objects;
     const struct json_value *advice;
+    const struct json_value *sites; /* with track=on */
     const char *program;
     const char *why;
     uint64_t pid;
     uint64_t number;
-    int64_t written_ms; /* when the file was last written to; 0: it is no file */
+    int64_t
+        written_ms; /* since 1970; what does not say it: when the file was last written to, or 0 */
 };
 
 /* "-" is stdin. False: why_not says why. dump_free in either case. */
 bool dump_read(struct dump *dump, const char *file, struct bytes *why_not);
-/* The same; ends the command if it is no dump. */
+/* Of dump->text, which is there already; `file` is for why_not. */
+bool dump_parse(struct dump *dump, const char *file, struct bytes *why_not);
+/* dump_read, but ends the command if it is no dump. */
 void dump_need(struct dump *dump, const char *file);
 void dump_free(struct dump *dump);
 
 uint64_t dump_total(const struct dump *dump, const char *name);
+
+/* Blocks. */
+uint64_t dump_large_live(const struct dump *dump);
 
 /* a * b, or the most there is. */
 uint64_t times(uint64_t a, uint64_t b);
 
 /* Figures of a class in bytes: its blocks of a kind ("live", "at_hand", "slab_free"). */
 uint64_t class_bytes_of(const struct dump *dump, const struct json_value *class, const char *kind);
+
+/* How many values are in it; it may be NULL. */
+size_t dump_count(const struct dump *dump, const struct json_value *array);
 
 /* The class of the same size, or the object of the same number, kind and name; or NULL. */
 const struct json_value *dump_class(const struct dump *dump, uint64_t bytes);

@@ -29,9 +29,12 @@ static const char style[] =
     ".tiles b{display:block;font-size:20px;white-space:nowrap;font-weight:600}.tiles "
     "i{font-style:normal;"
     "color:var(--faint);font-size:13px;display:block}"
+    "th.frames,td.frames{text-align:left;padding-left:24px;font-size:13px;white-space:nowrap}"
+    ".wide{overflow-x:auto}.wide>svg{min-width:760px}"
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}"
     "th,td{padding:3px 10px;text-align:right;border-bottom:1px solid var(--line)}"
-    "th:first-child,td:first-child{text-align:left;padding-left:0}th{font-weight:600}"
+    "td:not(:first-child){white-space:nowrap}th:first-child,td:first-child{text-align:left;padding-"
+    "left:0}th{font-weight:600}"
     "td svg{width:160px;height:12px;display:inline-block;vertical-align:middle}"
     "td svg.key{width:12px;margin-right:6px}"
     "details summary{cursor:pointer;font-size:18px;font-weight:600;margin:40px 0 8px}";
@@ -127,14 +130,16 @@ void chart_begin(struct chart *chart, const char *title, double room_below)
     if (levels * distance < chart->y_most || levels < 1)
         levels++;
     chart->y_most = levels * distance;
-    bytes_printf(chart->out, "<svg viewBox=\"0 0 %d %.0f\" role=\"img\"><title>%s</title>\n",
-                 CHART_WIDTH, CHART_TOP + chart->height + room_below, title);
+    bytes_printf(
+        chart->out,
+        "<div class=\"wide\"><svg viewBox=\"0 0 %d %.0f\" role=\"img\"><title>%s</title>\n",
+        CHART_WIDTH, CHART_TOP + chart->height + room_below, title);
     add_levels(chart, distance);
 }
 
 void chart_end(struct chart *chart)
 {
-    bytes_add_text(chart->out, "</svg>\n");
+    bytes_add_text(chart->out, "</svg></div>\n");
 }
 
 void chart_time(struct chart *chart, const char *unit)

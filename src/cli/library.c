@@ -67,19 +67,51 @@ void library_find(const char *told, struct bytes *file)
 static void set(const char *name, const char *before, char between, const char *value)
 {
     struct bytes all = {0};
-    if (before != NULL && *before != '\0')
-        bytes_printf(&all, "%s%c", before, between);
+    if (before != NULL)
+        bytes_add_text(&all, before);
+    if (all.n > 0 && *value != '\0')
+        bytes_add(&all, &between, 1);
     bytes_add_text(&all, value);
     if (setenv(name, all.at, 1) != 0)
         fail(STATUS_REFUSED, "%s", strerror(errno));
     bytes_free(&all);
 }
 
-void library_preload(const char *file, const char *conf)
+/* By its name: libpoolalloc.so, or that and a version. */
+static bool is_poolalloc(const char *name)
 {
+    static const char base[] = "libpoolalloc.so";
+    const char *slash = strrchr(name, '/');
+    const char *at = slash != NULL ? slash + 1 : name;
+    return strncmp(at, base, sizeof base - 1) == 0 &&
+           at[sizeof base - 1 + strspn(at + sizeof base - 1, ".0123456789")] == '\0';
+}
+
+/* Without a slash the loader looks for it: who says so will have it installed. */
+static bool may_be_there(const char *name)
+{
+    return strchr(name, '/') == NULL || access(name, R_OK) == 0;
+}
+
+void library_preload(const char *file, bool is_told, const char *conf)
+{
+    struct bytes others = {0};
+    bool is_there = false;
     const char *preload = getenv("LD_PRELOAD");
-    if (preload == NULL || strstr(preload, "libpoolalloc.so") == NULL)
-        set("LD_PRELOAD", preload, ':', file);
+    for (const char *at = preload != NULL ? preload : ""; *at != '\0';) {
+        size_t n = strcspn(at, " :");
+        struct bytes name = {0};
+        bytes_add(&name, at, n);
+        bool is_ours = is_poolalloc(name.at) || strcmp(name.at, file) == 0;
+        bool is_kept = n > 0 && (!is_ours || (!is_told && may_be_there(name.at)));
+        if (is_kept)
+            bytes_printf(&others, "%s%s", others.n > 0 ? ":" : "", name.at);
+        is_there = is_there || (is_ours && is_kept);
+        bytes_free(&name);
+        at += n + (at[n] != '\0');
+    }
+    set("LD_PRELOAD", bytes_text(&others), ':', is_there ? "" : file);
+    bytes_free(&others);
     if (*conf != '\0')
         set("POOLALLOC_CONF", getenv("POOLALLOC_CONF"), ',', conf);
 }

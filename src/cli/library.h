@@ -11,7 +11,8 @@
  * NULL. */
 void library_find(const char *told, struct bytes *file);
 
-/* Puts it behind what LD_PRELOAD holds, and `conf` behind what POOLALLOC_CONF holds. */
-void library_preload(const char *file, const char *conf);
+/* Puts it behind what LD_PRELOAD holds, and `conf` behind what POOLALLOC_CONF holds. If LD_PRELOAD
+ * has it already that stays, but gives way to one that the user has named. */
+void library_preload(const char *file, bool is_told, const char *conf);
 
 #endif

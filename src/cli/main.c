@@ -6,6 +6,7 @@
 #include "cli/bytes.h"
 #include "cli/commands.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,9 @@ enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 void usage(const char *text, int status)
 {
-    (void)fputs(text, status == 0 ? stdout : stderr);
+    bool is_shown = fputs(text, status == 0 ? stdout : stderr) >= 0;
+    if (status == 0 && (!is_shown || fflush(stdout) != 0))
+        fail(STATUS_REFUSED, "can't write: %s", strerror(errno));
     exit(status);
 }
 

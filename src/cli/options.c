@@ -26,9 +26,9 @@ static const char text[] =
 enum { ANSWER_BYTES_MAX = 1024 * 1024 };
 
 /* The version goes where the answer does, which is looked through for what is one. */
-_Noreturn static void answer(const char *library, int to)
+_Noreturn static void answer(const char *library, bool is_told, int to)
 {
-    library_preload(library, "help");
+    library_preload(library, is_told, "help");
     if (dup2(to, STDOUT_FILENO) < 0 || dup2(to, STDERR_FILENO) < 0)
         _exit(STATUS_REFUSED);
     (void)execl("/proc/self/exe", "poolalloc", "--version", (char *)NULL);
@@ -36,7 +36,7 @@ _Noreturn static void answer(const char *library, int to)
 }
 
 /* What POOLALLOC_CONF=help prints. */
-static void ask(const char *library, struct bytes *words)
+static void ask(const char *library, bool is_told, struct bytes *words)
 {
     int ends[2];
     if (pipe(ends) != 0)
@@ -46,7 +46,7 @@ static void ask(const char *library, struct bytes *words)
         fail(STATUS_REFUSED, "%s", strerror(errno));
     if (child == 0) {
         (void)close(ends[0]);
-        answer(library, ends[1]);
+        answer(library, is_told, ends[1]);
     }
     (void)close(ends[1]);
     if (!bytes_read(words, ends[0], ANSWER_BYTES_MAX))
@@ -68,7 +68,7 @@ static bool is_asked_for(const char *name, size_t n, char **wanted)
 }
 
 /* "name  = value  (range): help" */
-static bool add_option(struct bytes *out, const struct screen *screen, const char *line,
+static void add_option(struct bytes *out, const struct screen *screen, const char *line,
                        char **wanted)
 {
     const char *equals = strstr(line, "= ");
@@ -77,30 +77,53 @@ static bool add_option(struct bytes *out, const struct screen *screen, const cha
     size_t n = strcspn(line, " =");
     if (equals == NULL || range == NULL || help == NULL || range < equals || help < range ||
         !is_asked_for(line, n, wanted))
-        return false;
+        return;
     bytes_printf(out, "%s%.*s%s=%.*s\n", screen->is_terminal ? "\033[1m" : "", (int)n, line,
                  screen->is_terminal ? "\033[0m" : "", (int)(range - equals - 2), equals + 2);
     bytes_printf(out, "    %s\n    %.*s\n", help + 3, (int)(help - range - 3), range + 3);
-    return true;
 }
 
-static int list(struct bytes *words, char **wanted)
+static bool is_option(const struct bytes *words, const char *name)
+{
+    struct bytes line = {0};
+    bool is_there = false;
+    bytes_printf(&line, "poolalloc: %s", name);
+    for (const char *at = bytes_text(words); (at = strstr(at, line.at)) != NULL && !is_there;) {
+        at += line.n;
+        is_there = *at == ' ' || *at == '=';
+    }
+    bytes_free(&line);
+    return is_there;
+}
+
+/* Those that are asked for and that there are not; how many. */
+static int list_missing(const struct bytes *words, char **wanted)
+{
+    int n = 0;
+    for (; *wanted != NULL; wanted++) {
+        if (is_option(words, *wanted))
+            continue;
+        note("there is no option %s", *wanted);
+        n++;
+    }
+    return n;
+}
+
+static void list(struct bytes *words, char **wanted)
 {
     static const char prefix[] = "poolalloc: ";
     struct screen screen;
     struct bytes out = {0};
-    int n = 0;
     screen_look(&screen);
     for (char *next, *line = words->at; line != NULL && *line != '\0'; line = next) {
         next = strchr(line, '\n');
         if (next != NULL)
             *next++ = '\0';
         if (strncmp(line, prefix, sizeof prefix - 1) == 0)
-            n += add_option(&out, &screen, line + sizeof prefix - 1, wanted);
+            add_option(&out, &screen, line + sizeof prefix - 1, wanted);
     }
     bytes_show(&out);
     bytes_free(&out);
-    return n;
 }
 
 int command_options(int argc, char **argv)
@@ -119,11 +142,12 @@ int command_options(int argc, char **argv)
         told = optarg;
     }
     library_find(told, &library);
-    ask(library.at, &words);
-    int n = list(&words, argv + optind);
-    if (n == 0 && argv[optind] == NULL)
+    ask(library.at, told != NULL, &words);
+    if (strstr(bytes_text(&words), "poolalloc: ") == NULL)
         fail(STATUS_REFUSED, "%s does not answer", library.at);
-    if (n == 0)
-        fail(STATUS_REFUSED, "there is no such option");
-    return 0;
+    int n_missing = list_missing(&words, argv + optind);
+    list(&words, argv + optind);
+    bytes_free(&words);
+    bytes_free(&library);
+    return n_missing == 0 ? 0 : STATUS_REFUSED;
 }

@@ -3,11 +3,16 @@
 
 #include "cli/figure.h"
 #include "cli/html.h"
+#include "cli/show.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHART_HEIGHT = 240, LABELS_BELOW = 28, NAMES_BELOW = 58, OBJECTS_MAX = 100 };
+enum { CHART_HEIGHT = 240, LABELS_BELOW = 28, NAMES_BELOW = 58, OBJECTS_MAX = 100, SITES_MAX = 50 };
+
+/* Wider than a small screen they are moved by hand. */
+#define TABLE_BEGIN "<div class=\"wide\"><table>\n"
+#define TABLE_END   "</table></div>\n"
 
 /* All dumps, and when they were written: how long after the first; 0, 1, 2 where nobody knows. */
 struct series {
@@ -17,6 +22,7 @@ struct series {
     double *x;
     const char *unit;
     const struct dump *last;
+    const struct dump *fullest; /* with the most live memory: the last may be of the exit */
 };
 
 static bool times_are_known(const struct series *series)
@@ -58,23 +64,26 @@ static void add_tile(const struct series *series, const char *figure, const char
                      const char *peak)
 {
     bytes_printf(series->out, "<div><i>%s</i><b>%s</b>", name,
-                 as_named(figure, dump_total(series->last, figure)).at);
+                 as_named(figure, dump_total(series->fullest, figure)).at);
     if (peak != NULL)
         bytes_printf(series->out, "<i>peak %s</i>",
-                     as_named(peak, dump_total(series->last, peak)).at);
+                     as_named(peak, dump_total(series->fullest, peak)).at);
     bytes_add_text(series->out, "</div>\n");
 }
 
 static void add_head(const struct series *series)
 {
     struct bytes *out = series->out;
-    const struct dump *last = series->last;
+    const struct dump *dump = series->fullest;
     bytes_add_text(out, "<h1>");
-    html_add(out, last->program);
-    bytes_printf(out, "</h1>\n<p>Process %llu, ", (unsigned long long)last->pid);
+    html_add(out, dump->program);
+    bytes_printf(out, "</h1>\n<p>Process %llu, ", (unsigned long long)dump->pid);
     if (series->n > 1)
-        bytes_printf(out, "%zu dumps; the tiles are of the last, written ", series->n);
-    html_add(out, last->why);
+        bytes_printf(
+            out, "%zu dumps. Figures and pictures of one moment are of that when most was live: ",
+            series->n);
+    bytes_printf(out, "dump %llu, written ", (unsigned long long)dump->number);
+    html_add(out, dump->why);
     bytes_add_text(out, ".</p>\n<div class=\"tiles\">\n");
     add_tile(series, "live_bytes", "live", "live_peak_bytes");
     add_tile(series, "resident_bytes", "resident", "resident_peak_bytes");
@@ -87,11 +96,11 @@ static void add_head(const struct series *series)
 
 static void add_advice(const struct series *series)
 {
-    const struct dump *last = series->last;
-    if (json_first(&last->json, last->advice) == NULL)
+    const struct dump *dump = series->fullest;
+    if (json_first(&dump->json, dump->advice) == NULL)
         return;
     bytes_add_text(series->out, "<h2>Advice</h2>\n<ul>\n");
-    EACH_VALUE(&last->json, line, last->advice)
+    EACH_VALUE(&dump->json, line, dump->advice)
     {
         bytes_add_text(series->out, "<li>");
         html_add(series->out, line->kind == JSON_STRING ? line->text : "");
@@ -165,7 +174,7 @@ static void share_legend(const struct series *series)
 {
     struct share shares[N_SHARES];
     struct html_key keys[N_SHARES];
-    dump_shares(series->last, shares);
+    dump_shares(series->fullest, shares);
     for (int i = 0; i < N_SHARES; i++)
         keys[i] = (struct html_key){shares[i].name, i};
     html_legend(series->out, keys, N_SHARES);
@@ -184,15 +193,15 @@ static void add_areas(const struct series *series)
     chart_end(&chart);
 }
 
-/* ---- of the last dump ---- */
+/* ---- of the fullest dump ---- */
 
 static void add_shares(const struct series *series)
 {
     struct bytes *out = series->out;
     struct share shares[N_SHARES];
-    double whole = (double)dump_total(series->last, "resident_bytes");
+    double whole = (double)dump_total(series->fullest, "resident_bytes");
     double x = 0;
-    dump_shares(series->last, shares);
+    dump_shares(series->fullest, shares);
     bytes_add_text(out, "<h2>Where the resident memory is</h2>\n"
                         "<svg viewBox=\"0 0 960 36\" role=\"img\">\n");
     for (int i = 0; i < N_SHARES; i++) {
@@ -203,15 +212,15 @@ static void add_shares(const struct series *series)
                      i, x, width, shares[i].name, as_bytes(shares[i].bytes).at);
         x += width;
     }
-    bytes_add_text(out, "</svg>\n<table>\n");
+    bytes_add_text(out, "</svg>\n" TABLE_BEGIN);
     for (int i = 0; i < N_SHARES; i++)
         bytes_printf(
             out,
             "<tr><td><svg class=\"key\" viewBox=\"0 0 12 12\"><rect class=\"c%d\" rx=\"3\" "
             "width=\"12\" height=\"12\"/></svg>%s, %s</td><td>%s</td><td>%s</td></tr>\n",
             i, shares[i].name, shares[i].meaning, as_bytes(shares[i].bytes).at,
-            as_percent(shares[i].bytes, dump_total(series->last, "resident_bytes")).at);
-    bytes_add_text(out, "</table>\n");
+            as_percent(shares[i].bytes, dump_total(series->fullest, "resident_bytes")).at);
+    bytes_add_text(out, TABLE_END);
 }
 
 /* A column of several parts, one on the other. */
@@ -244,14 +253,6 @@ static void add_name(const struct chart *chart, const struct column *column, con
                  "transform=\"rotate(-60 %.1f "
                  "%.1f)\">%s</text></g>\n",
                  x, y, x, y, name);
-}
-
-static size_t count_of(const struct dump *dump, const struct json_value *array)
-{
-    size_t n = 0;
-    EACH_VALUE(&dump->json, each, array)
-    n++;
-    return n;
 }
 
 static struct column column_of(size_t i, size_t n)
@@ -289,26 +290,26 @@ static void add_class_column(const struct dump *dump, const struct chart *chart,
 static void add_classes(const struct series *series)
 {
     static const struct html_key keys[] = {{"live", 0}, {"at hand", 1}, {"free in slabs", 2}};
-    const struct dump *last = series->last;
+    const struct dump *dump = series->fullest;
     struct chart chart = {series->out, "bytes", 1, 1, CHART_HEIGHT};
-    size_t n = count_of(last, last->classes);
+    size_t n = dump_count(dump, dump->classes);
     size_t i = 0;
     if (n == 0)
         return;
-    EACH_VALUE(&last->json, class, last->classes)
+    EACH_VALUE(&dump->json, class, dump->classes)
     {
-        double sum = class_sum(last, class);
+        double sum = class_sum(dump, class);
         chart.y_most = sum > chart.y_most ? sum : chart.y_most;
     }
     bytes_printf(
         series->out,
         "<h2>Memory by block size</h2>\n<p>Larger blocks are whole pages, and of no class: "
         "%s live.</p>\n",
-        as_bytes(dump_total(last, "large_live_bytes")).at);
+        as_bytes(dump_total(dump, "large_live_bytes")).at);
     html_legend(series->out, keys, N_KINDS);
     chart_begin(&chart, "Memory by block size", NAMES_BELOW);
-    EACH_VALUE(&last->json, class, last->classes)
-    add_class_column(last, &chart, class, column_of(i++, n));
+    EACH_VALUE(&dump->json, class, dump->classes)
+    add_class_column(dump, &chart, class, column_of(i++, n));
     chart_end(&chart);
 }
 
@@ -339,9 +340,9 @@ static void add_filling(const struct dump *dump, const struct chart *chart,
 
 static void add_fillings(const struct series *series)
 {
-    const struct dump *last = series->last;
+    const struct dump *dump = series->fullest;
     struct chart chart = {series->out, "percent", 100, 1, CHART_HEIGHT * 2.0 / 3};
-    size_t n = count_of(last, last->classes);
+    size_t n = dump_count(dump, dump->classes);
     size_t i = 0;
     if (n == 0)
         return;
@@ -351,37 +352,37 @@ static void add_fillings(const struct series *series)
                    "little is out are memory that a few blocks hold on to.</p>\n");
     html_legend(series->out, filling_keys, N_FILLINGS);
     chart_begin(&chart, "How full slabs are", NAMES_BELOW);
-    EACH_VALUE(&last->json, class, last->classes)
-    add_filling(last, &chart, class, column_of(i++, n));
+    EACH_VALUE(&dump->json, class, dump->classes)
+    add_filling(dump, &chart, class, column_of(i++, n));
     chart_end(&chart);
 }
 
 static void add_spans(const struct series *series)
 {
-    const struct dump *last = series->last;
+    const struct dump *dump = series->fullest;
     struct chart chart = {series->out, "spans", 1, 1, CHART_HEIGHT / 2.0};
-    size_t n = count_of(last, last->spans);
+    size_t n = dump_count(dump, dump->spans);
     size_t i = 0;
     if (n == 0)
         return;
-    EACH_VALUE(&last->json, size, last->spans)
+    EACH_VALUE(&dump->json, size, dump->spans)
     {
-        double spans = (double)json_count(&last->json, size, "spans");
+        double spans = (double)json_count(&dump->json, size, "spans");
         chart.y_most = spans > chart.y_most ? spans : chart.y_most;
     }
     bytes_printf(series->out,
                  "<h2>Fragmentation: free runs of pages</h2>\n<p>%s in %s runs by their size, the "
                  "largest %s; of that %s are still in memory.</p>\n",
-                 as_bytes(dump_total(last, "free_bytes")).at,
-                 as_number(dump_total(last, "free_spans")).at,
-                 as_bytes(dump_total(last, "free_largest_bytes")).at,
-                 as_bytes(dump_total(last, "dirty_bytes")).at);
+                 as_bytes(dump_total(dump, "free_bytes")).at,
+                 as_number(dump_total(dump, "free_spans")).at,
+                 as_bytes(dump_total(dump, "free_largest_bytes")).at,
+                 as_bytes(dump_total(dump, "dirty_bytes")).at);
     chart_begin(&chart, "Free runs of pages by size", NAMES_BELOW);
-    EACH_VALUE(&last->json, size, last->spans)
+    EACH_VALUE(&dump->json, size, dump->spans)
     {
-        struct figure_text from = as_bytes_brief(json_count(&last->json, size, "from_bytes"));
+        struct figure_text from = as_bytes_brief(json_count(&dump->json, size, "from_bytes"));
         struct column column = column_of(i++, n);
-        uint64_t spans = json_count(&last->json, size, "spans");
+        uint64_t spans = json_count(&dump->json, size, "spans");
         add_part(&chart, &column, 3, (double)spans, from.at, as_number(spans));
         add_name(&chart, &column, from.at);
     }
@@ -392,7 +393,7 @@ static void add_spans(const struct series *series)
 
 static void add_object(const struct series *series, const struct json_value *object)
 {
-    const struct json *json = &series->last->json;
+    const struct json *json = &series->fullest->json;
     struct bytes *out = series->out;
     uint64_t in_use = json_count(json, object, "in_use");
     uint64_t pieces = json_count(json, object, "pieces");
@@ -413,29 +414,68 @@ static void add_object(const struct series *series, const struct json_value *obj
 
 static void add_objects(const struct series *series)
 {
-    const struct dump *last = series->last;
+    const struct dump *dump = series->fullest;
     size_t n = 0;
-    if (json_first(&last->json, last->objects) == NULL)
+    if (json_first(&dump->json, dump->objects) == NULL)
         return;
     bytes_add_text(
         series->out,
-        "<h2>Pools, arenas and buffers</h2>\n<table>\n<tr><th>object</th><th>in use</th>"
+        "<h2>Pools, arenas and buffers</h2>\n" TABLE_BEGIN "<tr><th>object</th><th>in use</th>"
         "<th>peak</th><th>pieces</th><th>memory</th><th>in use of what there is</th></tr>\n");
-    EACH_VALUE(&last->json, object, last->objects)
+    EACH_VALUE(&dump->json, object, dump->objects)
     {
         if (n++ < OBJECTS_MAX)
             add_object(series, object);
     }
-    bytes_add_text(series->out, "</table>\n");
+    bytes_add_text(series->out, TABLE_END);
     if (n > OBJECTS_MAX)
         bytes_printf(series->out, "<p>And %zu more.</p>\n", n - OBJECTS_MAX);
+}
+
+static void add_site(const struct series *series, const struct json_value *site)
+{
+    const struct dump *dump = series->fullest;
+    struct bytes frames = {0};
+    bytes_printf(series->out, "<tr><td>%s</td><td>%s</td><td class=\"frames\">",
+                 as_bytes(json_count(&dump->json, site, "bytes")).at,
+                 as_number(json_count(&dump->json, site, "blocks")).at);
+    EACH_VALUE(&dump->json, frame, json_member(&dump->json, site, "frames"))
+    {
+        bytes_clear(&frames);
+        add_frame(&frames, dump, frame);
+        html_add(series->out, frames.at);
+        bytes_add_text(series->out, "<br>\n");
+    }
+    bytes_add_text(series->out, "</td></tr>\n");
+    bytes_free(&frames);
+}
+
+static void add_sites(const struct series *series)
+{
+    const struct dump *dump = series->fullest;
+    size_t n = 0;
+    if (json_first(&dump->json, dump->sites) == NULL)
+        return;
+    bytes_add_text(
+        series->out,
+        "<h2>Live blocks by who allocated them</h2>\n" TABLE_BEGIN
+        "<tr><th>bytes</th><th>blocks</th><th class=\"frames\">allocated by</th></tr>\n");
+    EACH_VALUE(&dump->json, site, dump->sites)
+    {
+        if (n++ < SITES_MAX)
+            add_site(series, site);
+    }
+    bytes_add_text(series->out, TABLE_END);
+    if (n > SITES_MAX)
+        bytes_printf(series->out, "<p>And %zu more.</p>\n", n - SITES_MAX);
 }
 
 static void add_figures(const struct series *series)
 {
     struct bytes *out = series->out;
     const struct dump *first = &series->dumps[0];
-    bytes_add_text(out, "<details><summary>All figures</summary>\n<table>\n<tr><th>figure</th>");
+    bytes_add_text(out,
+                   "<details><summary>All figures</summary>\n" TABLE_BEGIN "<tr><th>figure</th>");
     if (series->n > 1)
         bytes_add_text(out, "<th>first</th><th>growth</th>");
     bytes_add_text(out, "<th>last</th></tr>\n");
@@ -450,12 +490,23 @@ static void add_figures(const struct series *series)
                          as_growth(figure->name, before, figure->count).at);
         bytes_printf(out, "<td>%s</td></tr>\n", as_named(figure->name, figure->count).at);
     }
-    bytes_add_text(out, "</table></details>\n");
+    bytes_add_text(out, TABLE_END "</details>\n");
+}
+
+static const struct dump *find_fullest(const struct dump *dumps, size_t n)
+{
+    const struct dump *fullest = dumps;
+    for (size_t i = 1; i < n; i++) {
+        if (dump_total(&dumps[i], "live_bytes") >= dump_total(fullest, "live_bytes"))
+            fullest = &dumps[i];
+    }
+    return fullest;
 }
 
 void page_write(struct bytes *out, const struct dump *dumps, size_t n)
 {
     struct series series = {.out = out, .dumps = dumps, .n = n, .last = &dumps[n - 1]};
+    series.fullest = find_fullest(dumps, n);
     struct bytes title = {0};
     series.x = need(calloc(n, sizeof *series.x));
     find_times(&series);
@@ -472,6 +523,7 @@ void page_write(struct bytes *out, const struct dump *dumps, size_t n)
     add_fillings(&series);
     add_spans(&series);
     add_objects(&series);
+    add_sites(&series);
     add_figures(&series);
     html_end(out);
     bytes_free(&title);

@@ -102,6 +102,25 @@ static bool gains_rights(const struct file *file)
     return getuid() != 0 && getxattr(file->name, "security.capability", NULL, 0) > 0;
 }
 
+/* A library whose name begins so comes before ours. */
+static bool is_preloaded(const char *library)
+{
+    const char *at = getenv("LD_PRELOAD");
+    while (at != NULL && *at != '\0') {
+        size_t n = strcspn(at, " :");
+        const char *slash = memrchr(at, '/', n);
+        if (strncmp(slash != NULL ? slash + 1 : at, library, strlen(library)) == 0)
+            return true;
+        at += n + (at[n] != '\0');
+    }
+    return false;
+}
+
+static bool needs_asan(const struct elf *elf)
+{
+    return elf_needs(elf, "libasan.so") || elf_needs(elf, "libclang_rt.asan");
+}
+
 static const char *const unusable[] = {
     [ELF_32] = "is a 32-bit program; the library is for 64 bits",
     [ELF_MACHINE] = "is for another kind of machine",
@@ -122,7 +141,7 @@ static const char *why_useless(const struct elf *elf, const struct file *file)
         return "is statically linked: nothing can be preloaded. Link it with libpoolalloc.a";
     if (strstr(elf->interpreter, "ld-musl") != NULL)
         return "is for musl, whose libc can't load a library that is made for glibc";
-    if (elf_needs(elf, "libasan.so"))
+    if (needs_asan(elf) && !is_preloaded("libasan.so") && !is_preloaded("libclang_rt.asan"))
         return "has the address sanitizer, which refuses to start with a preloaded malloc and is "
                "itself what finds faults: run it without";
     return NULL;
@@ -133,8 +152,11 @@ static const char *remark_on(const struct elf *elf)
     if (elf_needs(elf, "libtsan.so") || elf_defines(elf, "__tsan_init"))
         return "has the thread sanitizer, which then sees blocks change hands without a cause: "
                "better run it without";
-    if (elf_defines(elf, "__asan_init") || elf_defines(elf, "__msan_init") ||
-        elf_defines(elf, "__hwasan_init"))
+    if (elf_needs(elf, "liblsan.so"))
+        return "has the leak sanitizer, which knows the blocks of its own malloc only and finds no "
+               "leaks then: run it without";
+    if (elf_defines(elf, "__asan_init") || elf_defines(elf, "__lsan_init") ||
+        elf_defines(elf, "__msan_init") || elf_defines(elf, "__hwasan_init"))
         return "has a sanitizer with a malloc of its own: the library stays out";
     if (elf_exports(elf, "malloc"))
         return "has a malloc of its own: the library stays out";

@@ -7,6 +7,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char text[] =
@@ -15,33 +16,77 @@ static const char text[] =
     "Makes one page of HTML with pictures, of dumps that a process has written with\n"
     "dump_format=json. Several dumps show how its memory went over time:\n"
     "\n"
-    "  poolalloc run dump=app.%n.json dump_format=json dump_every_ms=1000 -- app\n"
+    "  poolalloc run dump=app.%p.%n.json dump_format=json dump_every_ms=1000 -- app\n"
     "  poolalloc report app.*.json -o app.html\n"
+    "\n"
+    "Of dumps of several processes, or runs, those of the last one with more than one\n"
+    "dump make the page.\n"
     "\n"
     "  -o, --output PAGE     where to; - is stdout; poolalloc.html if not said\n"
     "  -h, --help            this\n";
 
-static int by_number(const void *a, const void *b)
+/* Those of a process are together then, in the order of their numbers. */
+static int by_process(const void *a, const void *b)
 {
-    uint64_t left = ((const struct dump *)a)->number;
-    uint64_t right = ((const struct dump *)b)->number;
-    return (left > right) - (left < right);
+    const struct dump *left = a;
+    const struct dump *right = b;
+    if (left->pid != right->pid)
+        return left->pid > right->pid ? 1 : -1;
+    return (left->number > right->number) - (left->number < right->number);
 }
 
-static int by_time(const void *a, const void *b)
+/* Dumps of a process. */
+struct series {
+    const struct dump *dumps;
+    size_t n;
+    int64_t latest_ms;
+};
+
+static struct series next_series(const struct dump *dumps, size_t n)
 {
-    int64_t left = ((const struct dump *)a)->written_ms;
-    int64_t right = ((const struct dump *)b)->written_ms;
-    return (left > right) - (left < right);
+    struct series series = {dumps, 0, 0};
+    while (series.n < n && dumps[series.n].pid == dumps[0].pid) {
+        int64_t time_ms = dumps[series.n++].written_ms;
+        series.latest_ms = time_ms > series.latest_ms ? time_ms : series.latest_ms;
+    }
+    return series;
 }
 
-/* A process numbers its dumps; of several only the time tells. */
-static void sort_dumps(struct dump *dumps, size_t n)
+/* The last process that has more than one dump: others are children that came and went, or an
+ * earlier run. */
+static bool is_better(const struct series *a, const struct series *b)
 {
-    bool is_one_process = true;
-    for (size_t i = 1; i < n; i++)
-        is_one_process = is_one_process && dumps[i].pid == dumps[0].pid;
-    qsort(dumps, n, sizeof *dumps, is_one_process ? by_number : by_time);
+    if ((a->n > 1) != (b->n > 1))
+        return a->n > 1;
+    return a->latest_ms > b->latest_ms;
+}
+
+/* A page is of one process. Sorts them. */
+static struct series choose_series(struct dump *dumps, size_t n)
+{
+    struct series best = {0};
+    struct series each;
+    size_t n_series = 0;
+    qsort(dumps, n, sizeof *dumps, by_process);
+    for (size_t i = 0; i < n; i += each.n) {
+        each = next_series(dumps + i, n - i);
+        if (n_series++ == 0 || is_better(&each, &best))
+            best = each;
+    }
+    if (n_series > 1)
+        note("these are of %zu processes; the page is of %s, process %llu, %zu dump%s; for another "
+             "give its files alone",
+             n_series, best.dumps[best.n - 1].program, (unsigned long long)best.dumps->pid, best.n,
+             best.n == 1 ? "" : "s");
+    return best;
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat of_a;
+    struct stat of_b;
+    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
 }
 
 static void write_page(const struct bytes *page, const char *file)
@@ -73,10 +118,13 @@ int command_report(int argc, char **argv)
         usage(text, STATUS_USAGE);
     size_t n = (size_t)(argc - optind);
     struct dump *dumps = need(calloc(n, sizeof *dumps));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         dump_need(&dumps[i], argv[optind + (int)i]);
-    sort_dumps(dumps, n);
-    page_write(&page, dumps, n);
+        if (strcmp(file, "-") != 0 && is_same_file(file, argv[optind + (int)i]))
+            fail(STATUS_USAGE, "%s: is one of the dumps", file);
+    }
+    struct series series = choose_series(dumps, n);
+    page_write(&page, series.dumps, series.n);
     write_page(&page, file);
     bytes_free(&page);
     for (size_t i = 0; i < n; i++)

@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 struct screen {
-    int columns;
+    int columns;      /* that lines are made for, 80 at least */
+    int width;        /* that there are; 0: any number */
     int rows;         /* 0: as many as it takes */
     bool is_terminal; /* colours are fine */
     bool is_utf8;
@@ -24,6 +25,12 @@ void add_heading(struct bytes *out, const struct screen *screen, const char *tex
 /* A bar of `width` columns, filled to part / whole. */
 void add_bar(struct bytes *out, const struct screen *screen, uint64_t part, uint64_t whole,
              int width);
+
+/* As much of a name as fits, and blanks up to `width` columns. */
+void add_fitted(struct bytes *out, const char *name, int width);
+
+/* The first rows of a text, each as far as the screen is wide; all but its last row is used. */
+void add_cut(struct bytes *out, const struct screen *screen, const char *text);
 
 /* A new line, after no blanks. */
 void end_line(struct bytes *out);

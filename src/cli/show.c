@@ -3,6 +3,7 @@
 
 #include "cli/figure.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,10 +16,69 @@ void add_title(struct bytes *out, const struct dump *dump)
     bytes_add_shown(out, *dump->why != '\0' ? dump->why : "when it was asked");
 }
 
+/* ---- what there is room for ---- */
+
+/* Rows of each part; SIZE_MAX: all. */
+struct plan {
+    bool is_small; /* the totals in a few rows, without headings */
+    size_t classes;
+    size_t objects;
+    size_t advice;
+    size_t sites;
+};
+
+enum { TOTALS_ROWS = 21, TOTALS_ROWS_SMALL = 8, TABLES_ROWS = 16, SITES_MAX = 5, FRAMES_MAX = 4 };
+
+static size_t at_most(size_t n, size_t most)
+{
+    return n < most ? n : most;
+}
+
+/* Classes get what the others leave: advice three rows at most, objects a third. Each of these has a
+ * heading, in a large screen below an empty row, and maybe a row about what was left out. */
+static struct plan plan_rows(const struct dump *dump, int rows)
+{
+    struct plan plan = {.is_small = rows < TOTALS_ROWS + TABLES_ROWS};
+    size_t n_objects = dump_count(dump, dump->objects);
+    size_t n_advice = dump_count(dump, dump->advice);
+    int heading = plan.is_small ? 1 : 2;
+    int left = rows - (plan.is_small ? TOTALS_ROWS_SMALL : TOTALS_ROWS);
+    if (n_advice > 0) {
+        plan.advice = at_most(n_advice, 3);
+        left -= heading + (int)plan.advice;
+    }
+    if (n_objects > 0) {
+        plan.objects = at_most(n_objects, left > 12 ? (size_t)left / 3 : 3);
+        left -= heading + (int)plan.objects + (plan.objects < n_objects);
+    }
+    left -= heading + 2;
+    plan.classes = left > 1 ? (size_t)left : 1;
+    return plan;
+}
+
+static struct plan plan_of(const struct dump *dump, const struct showing *how)
+{
+    size_t all = how->rows_max > 0 ? how->rows_max : SIZE_MAX;
+    if (how->rows > 0)
+        return plan_rows(dump, how->rows);
+    return (struct plan){.classes = all,
+                         .objects = all,
+                         .advice = SIZE_MAX,
+                         .sites = how->rows_max > 0 ? SITES_MAX : SIZE_MAX};
+}
+
+static void add_section(struct bytes *out, const struct showing *how, const struct plan *plan,
+                        const char *heading)
+{
+    if (!plan->is_small)
+        bytes_add_text(out, "\n");
+    add_heading(out, &how->screen, heading);
+}
+
 /* ---- memory ---- */
 
 /* Four sizes, each part of the next. */
-static void add_memory(struct bytes *out, const struct dump *dump, const struct showing *how)
+static void add_sizes(struct bytes *out, const struct dump *dump, const struct showing *how)
 {
     static const struct {
         const char *name;
@@ -31,7 +91,6 @@ static void add_memory(struct bytes *out, const struct dump *dump, const struct 
         {"mapped", "mapped_bytes", "mapped_peak_bytes"},
     };
     uint64_t whole = dump_total(dump, "mapped_bytes");
-    add_heading(out, &how->screen, "memory");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint64_t n = dump_total(dump, rows[i].figure);
         bytes_printf(out, "  %-14s %10s         ", rows[i].name, as_bytes(n).at);
@@ -47,13 +106,28 @@ static void add_shares(struct bytes *out, const struct dump *dump, const struct 
     struct share shares[N_SHARES];
     uint64_t whole = dump_total(dump, "resident_bytes");
     dump_shares(dump, shares);
-    add_heading(out, &how->screen, "\nwhere the resident memory is");
     for (int i = 0; i < N_SHARES; i++) {
         bytes_printf(out, "  %-14s %10s  %5s  ", shares[i].name, as_bytes(shares[i].bytes).at,
                      as_percent(shares[i].bytes, whole).at);
         add_bar(out, &how->screen, shares[i].bytes, whole, how->screen.columns - 73);
         bytes_printf(out, "  %s\n", shares[i].meaning);
     }
+}
+
+/* The same in one row, without what is none. */
+static void add_shares_small(struct bytes *out, const struct dump *dump)
+{
+    struct share shares[N_SHARES];
+    uint64_t whole = dump_total(dump, "resident_bytes");
+    const char *before = "  of resident: ";
+    dump_shares(dump, shares);
+    for (int i = 0; i < N_SHARES; i++) {
+        if (shares[i].bytes == 0)
+            continue;
+        bytes_printf(out, "%s%s %s", before, shares[i].name, as_percent(shares[i].bytes, whole).at);
+        before = ", ";
+    }
+    bytes_add_text(out, "\n");
 }
 
 /* ---- calls ---- */
@@ -76,7 +150,6 @@ static void add_rate(struct bytes *out, const struct dump *dump, const struct sh
 
 static void add_calls(struct bytes *out, const struct dump *dump, const struct showing *how)
 {
-    add_heading(out, &how->screen, "\nblocks");
     bytes_printf(out, "  %-14s %10s", "live", as_number(dump_total(dump, "live_blocks")).at);
     bytes_printf(out, "\n  %-14s %10s", "taken", as_number(dump_total(dump, "allocs")).at);
     add_rate(out, dump, how, "allocs");
@@ -87,6 +160,35 @@ static void add_calls(struct bytes *out, const struct dump *dump, const struct s
                  as_time(dump_total(dump, "system_call_ns")).at);
     add_rate(out, dump, how, "system_calls");
     bytes_add_text(out, "\n");
+}
+
+static void add_calls_small(struct bytes *out, const struct dump *dump, const struct showing *how)
+{
+    bytes_printf(out, "  blocks: %s live", as_number(dump_total(dump, "live_blocks")).at);
+    bytes_printf(out, ", %s taken", as_number(dump_total(dump, "allocs")).at);
+    add_rate(out, dump, how, "allocs");
+    bytes_printf(out, ", %s given back", as_number(dump_total(dump, "frees")).at);
+    bytes_printf(out, "\n  system calls: %s in %s", as_number(dump_total(dump, "system_calls")).at,
+                 as_time(dump_total(dump, "system_call_ns")).at);
+    add_rate(out, dump, how, "system_calls");
+    bytes_add_text(out, "\n");
+}
+
+static void add_totals(struct bytes *out, const struct dump *dump, const struct showing *how,
+                       const struct plan *plan)
+{
+    if (plan->is_small) {
+        add_sizes(out, dump, how);
+        add_shares_small(out, dump);
+        add_calls_small(out, dump, how);
+        return;
+    }
+    add_section(out, how, plan, "memory");
+    add_sizes(out, dump, how);
+    add_section(out, how, plan, "where the resident memory is");
+    add_shares(out, dump, how);
+    add_section(out, how, plan, "blocks");
+    add_calls(out, dump, how);
 }
 
 /* ---- classes ---- */
@@ -124,9 +226,7 @@ typedef uint64_t memory_function(const struct dump *dump, const struct json_valu
 static struct row *rows_sorted(const struct dump *dump, const struct json_value *array,
                                memory_function *memory, size_t *n)
 {
-    *n = 0;
-    EACH_VALUE(&dump->json, each, array)
-    ++*n;
+    *n = dump_count(dump, array);
     struct row *rows = need(calloc(*n + 1, sizeof *rows));
     size_t i = 0;
     EACH_VALUE(&dump->json, value, array)
@@ -135,11 +235,6 @@ static struct row *rows_sorted(const struct dump *dump, const struct json_value 
     }
     qsort(rows, *n, sizeof *rows, more_first);
     return rows;
-}
-
-static size_t rows_shown(size_t n, const struct showing *how)
-{
-    return how->rows_max > 0 && how->rows_max < n ? how->rows_max : n;
 }
 
 static void add_rest(struct bytes *out, size_t n, size_t shown, const char *what)
@@ -163,22 +258,21 @@ static void add_class(struct bytes *out, const struct dump *dump, const struct r
     end_line(out);
 }
 
-static void add_classes(struct bytes *out, const struct dump *dump, const struct showing *how)
+static void add_classes(struct bytes *out, const struct dump *dump, const struct showing *how,
+                        const struct plan *plan)
 {
     size_t n;
     struct row *rows = rows_sorted(dump, dump->classes, class_memory, &n);
-    size_t shown = rows_shown(n, how);
+    size_t shown = at_most(n, plan->classes);
     if (dump->classes != NULL)
-        add_heading(out, &how->screen,
-                    "\n   class    live blocks      bytes    at hand    in slabs  slabs  live");
+        add_section(out, how, plan,
+                    "   class    live blocks      bytes    at hand    in slabs  slabs  live");
     for (size_t i = 0; i < shown; i++)
         add_class(out, dump, &rows[i], how);
     add_rest(out, n, shown, "classes");
     if (dump->classes != NULL)
-        bytes_printf(
-            out, "   large %14s %10s\n",
-            as_number(dump_total(dump, "large_allocs") - dump_total(dump, "large_frees")).at,
-            as_bytes(dump_total(dump, "large_live_bytes")).at);
+        bytes_printf(out, "   large %14s %10s\n", as_number(dump_large_live(dump)).at,
+                     as_bytes(dump_total(dump, "large_live_bytes")).at);
     free(rows);
 }
 
@@ -191,36 +285,89 @@ static void add_object(struct bytes *out, const struct dump *dump, const struct 
     bytes_add_shown(&name, json_text(json, object, "kind"));
     bytes_add_text(&name, " ");
     bytes_add_shown(&name, json_text(json, object, "name"));
-    bytes_printf(out, "  %-28.28s %12s %12s %12s %10s\n", name.at,
-                 as_number(json_count(json, object, "in_use")).at,
+    bytes_add_text(out, "  ");
+    add_fitted(out, name.at, 28);
+    bytes_printf(out, " %12s %12s %12s %10s\n", as_number(json_count(json, object, "in_use")).at,
                  as_number(json_count(json, object, "in_use_peak")).at,
                  as_number(json_count(json, object, "pieces")).at,
                  as_bytes(object_memory(dump, object)).at);
     bytes_free(&name);
 }
 
-static void add_objects(struct bytes *out, const struct dump *dump, const struct showing *how)
+static void add_objects(struct bytes *out, const struct dump *dump, const struct showing *how,
+                        const struct plan *plan)
 {
     size_t n;
     struct row *rows = rows_sorted(dump, dump->objects, object_memory, &n);
-    size_t shown = rows_shown(n, how);
+    size_t shown = at_most(n, plan->objects);
     if (n > 0)
-        add_heading(
-            out, &how->screen,
-            "\n  object                             in use         peak       pieces     memory");
+        add_section(
+            out, how, plan,
+            "  object                             in use         peak       pieces     memory");
     for (size_t i = 0; i < shown; i++)
         add_object(out, dump, rows[i].value);
     add_rest(out, n, shown, "objects");
     free(rows);
 }
 
-static void add_advice(struct bytes *out, const struct dump *dump, const struct showing *how)
+/* ---- who allocated it ---- */
+
+void add_frame(struct bytes *out, const struct dump *dump, const struct json_value *frame)
 {
+    const struct json *json = &dump->json;
+    bytes_add_shown(out, json_text(json, frame, "symbol"));
+    bytes_printf(out, "+0x%llx ", (unsigned long long)json_count(json, frame, "offset"));
+    bytes_add_shown(out, json_text(json, frame, "object"));
+}
+
+static void add_site(struct bytes *out, const struct dump *dump, const struct json_value *site,
+                     size_t n_frames)
+{
+    size_t n = 0;
+    bytes_printf(out, "  %s in %s blocks, allocated by\n",
+                 as_bytes(json_count(&dump->json, site, "bytes")).at,
+                 as_number(json_count(&dump->json, site, "blocks")).at);
+    EACH_VALUE(&dump->json, frame, json_member(&dump->json, site, "frames"))
+    {
+        if (n++ >= n_frames)
+            break;
+        bytes_add_text(out, "      ");
+        add_frame(out, dump, frame);
+        bytes_add_text(out, "\n");
+    }
+    if (n == 0)
+        bytes_add_text(out, "      nobody knows whom\n");
+}
+
+/* They come with most bytes first. */
+static void add_sites(struct bytes *out, const struct dump *dump, const struct showing *how,
+                      const struct plan *plan)
+{
+    size_t n = dump_count(dump, dump->sites);
+    size_t shown = at_most(n, plan->sites);
+    size_t i = 0;
+    if (shown == 0)
+        return;
+    add_section(out, how, plan, "live blocks by who allocated them");
+    EACH_VALUE(&dump->json, site, dump->sites)
+    {
+        if (i++ < shown)
+            add_site(out, dump, site, how->rows_max > 0 ? FRAMES_MAX : SIZE_MAX);
+    }
+    add_rest(out, n, shown, "stacks");
+}
+
+/* ---- all of it ---- */
+
+static void add_advice(struct bytes *out, const struct dump *dump, const struct showing *how,
+                       const struct plan *plan)
+{
+    size_t n = 0;
     if (json_first(&dump->json, dump->advice) != NULL)
-        add_heading(out, &how->screen, "\nadvice");
+        add_section(out, how, plan, "advice");
     EACH_VALUE(&dump->json, line, dump->advice)
     {
-        if (line->kind != JSON_STRING)
+        if (line->kind != JSON_STRING || n++ >= plan->advice)
             continue;
         bytes_add_text(out, "  ");
         bytes_add_shown(out, line->text);
@@ -230,12 +377,12 @@ static void add_advice(struct bytes *out, const struct dump *dump, const struct 
 
 void show_dump(struct bytes *out, const struct dump *dump, const struct showing *how)
 {
+    struct plan plan = plan_of(dump, how);
     add_title(out, dump);
-    bytes_add_text(out, "\n\n");
-    add_memory(out, dump, how);
-    add_shares(out, dump, how);
-    add_calls(out, dump, how);
-    add_classes(out, dump, how);
-    add_objects(out, dump, how);
-    add_advice(out, dump, how);
+    bytes_add_text(out, "\n");
+    add_totals(out, dump, how, &plan);
+    add_classes(out, dump, how, &plan);
+    add_objects(out, dump, how, &plan);
+    add_sites(out, dump, how, &plan);
+    add_advice(out, dump, how, &plan);
 }

@@ -11,6 +11,7 @@
 struct showing {
     struct screen screen;
     size_t rows_max;           /* of a table; 0: all */
+    int rows;                  /* that all of it should fit on; 0: any number */
     const struct dump *before; /* what there was `seconds` ago, or NULL */
     double seconds;
 };
@@ -18,6 +19,9 @@ struct showing {
 void show_dump(struct bytes *out, const struct dump *dump, const struct showing *how);
 void show_differences(struct bytes *out, const struct dump *a, const struct dump *b,
                       const struct showing *how);
+
+/* "main+0x12 /usr/bin/sort" */
+void add_frame(struct bytes *out, const struct dump *dump, const struct json_value *frame);
 
 /* "sort, process 12: dump 3, at exit" */
 void add_title(struct bytes *out, const struct dump *dump);

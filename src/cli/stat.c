@@ -23,7 +23,7 @@ static const char text[] =
     "  -w, --watch[=SECONDS] show it again and again, as top does; 2 if not said\n"
     "  -h, --help            this\n";
 
-enum { ROWS_MAX = 12, ROWS_OF_REST = 31, ROWS_LEAST = 4, SECONDS_MAX = 86400 };
+enum { ROWS_MAX = 12, SECONDS_MAX = 86400 };
 
 struct stat_command {
     const char *source;
@@ -51,6 +51,15 @@ static void read_seconds(struct stat_command *command, const char *argument)
         fail(STATUS_USAGE, "--watch: 0.1 to %d seconds, not %s", SECONDS_MAX, argument);
 }
 
+static void read_count(struct stat_command *command, const char *argument)
+{
+    char *end = NULL;
+    errno = 0;
+    command->n_looks = strtol(argument, &end, 10);
+    if (errno != 0 || end == argument || *end != '\0' || command->n_looks < 1)
+        fail(STATUS_USAGE, "--count: 1 or more, not %s", argument);
+}
+
 static void read_options(struct stat_command *command, int argc, char **argv)
 {
     static const struct option all[] = {
@@ -66,7 +75,7 @@ static void read_options(struct stat_command *command, int argc, char **argv)
             command->shows_all = true;
             break;
         case 'n':
-            command->n_looks = strtol(optarg, NULL, 10);
+            read_count(command, optarg);
             break;
         case 'w':
             read_seconds(command, optarg);
@@ -77,6 +86,8 @@ static void read_options(struct stat_command *command, int argc, char **argv)
     }
     if (optind != argc - 1)
         usage(text, STATUS_USAGE);
+    if (command->n_looks > 0 && command->seconds == 0)
+        fail(STATUS_USAGE, "--count: for --watch only");
     command->source = argv[optind];
 }
 
@@ -92,18 +103,31 @@ static void find_source(struct stat_command *command)
     if (errno != 0 || pid <= 0 || pid > 0x7fffffff)
         fail(STATUS_REFUSED, "there is no process %s", source);
     ask_prepare(&command->asked, (pid_t)pid);
+    command->asked.is_over = &is_over;
+}
+
+static bool read_process(struct stat_command *command, struct dump *dump, struct bytes *why_not)
+{
+    struct asked *asked = &command->asked;
+    struct bytes name = {0};
+    bytes_printf(&name, "the dump of process %d", (int)asked->pid);
+    bool is_read = ask_for_dump(asked, &dump->text, why_not) && dump_parse(dump, name.at, why_not);
+    bytes_free(&name);
+    if (!is_read || dump->pid == (uint64_t)asked->own_pid)
+        return is_read;
+    bytes_printf(
+        why_not,
+        "process %d: another one, %llu, writes dumps of such names; with %%p in dump= they "
+        "are told apart",
+        (int)asked->pid, (unsigned long long)dump->pid);
+    return false;
 }
 
 static bool read_source(struct stat_command *command, struct dump *dump, struct bytes *why_not)
 {
-    struct bytes file = {0};
     *dump = (struct dump){0};
-    if (!command->is_process)
-        return dump_read(dump, command->source, why_not);
-    bool is_read =
-        ask_for_dump(&command->asked, &file, why_not) && dump_read(dump, file.at, why_not);
-    bytes_free(&file);
-    return is_read;
+    return command->is_process ? read_process(command, dump, why_not)
+                               : dump_read(dump, command->source, why_not);
 }
 
 static void show_once(struct stat_command *command)
@@ -139,28 +163,16 @@ static void pause_for(double seconds)
 }
 
 /* The first rows of it, on a cleared screen. */
-static void show_frame(struct bytes *out, const struct screen *screen)
+static void show_frame(const struct bytes *out, const struct screen *screen)
 {
     struct bytes frame = {0};
     if (screen->is_terminal)
         bytes_add_text(&frame, "\033[H\033[2J");
-    int rows = 0;
-    size_t n = 0;
-    for (; n < out->n && (screen->rows == 0 || rows < screen->rows - 1); n++)
-        rows += out->at[n] == '\n';
-    bytes_add(&frame, out->at, n);
+    add_cut(&frame, screen, bytes_text(out));
     if (!screen->is_terminal)
         bytes_add_text(&frame, "\n");
     bytes_show(&frame);
     bytes_free(&frame);
-}
-
-static size_t rows_for(const struct stat_command *command, const struct screen *screen)
-{
-    if (command->shows_all || screen->rows == 0)
-        return command->shows_all ? 0 : ROWS_MAX;
-    int left = screen->rows - ROWS_OF_REST;
-    return left < ROWS_LEAST ? ROWS_LEAST : (size_t)left;
 }
 
 /* The last dump and when it was read. */
@@ -177,7 +189,8 @@ static bool look_again(struct stat_command *command, struct look *last)
     struct bytes why_not = {0};
     struct showing how = {0};
     screen_look(&how.screen);
-    how.rows_max = rows_for(command, &how.screen);
+    how.rows_max = command->shows_all ? 0 : ROWS_MAX;
+    how.rows = command->shows_all || how.screen.rows == 0 ? 0 : how.screen.rows - 1;
     look.is_there = read_source(command, &look.dump, &why_not);
     look.time = now();
     if (look.is_there) {
@@ -189,7 +202,8 @@ static bool look_again(struct stat_command *command, struct look *last)
         *last = look;
     } else {
         dump_free(&look.dump);
-        note("%s", why_not.at);
+        if (is_over == 0)
+            note("%s", why_not.at);
     }
     bytes_free(&out);
     bytes_free(&why_not);
@@ -218,7 +232,7 @@ static int watch(struct stat_command *command)
             pause_for(command->seconds);
     }
     dump_free(&last.dump);
-    return is_fine ? 0 : STATUS_REFUSED;
+    return is_fine || is_over != 0 ? 0 : STATUS_REFUSED;
 }
 
 int command_stat(int argc, char **argv)

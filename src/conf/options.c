@@ -109,6 +109,8 @@ static const struct option table[] = {
      .help = "one allocation of so many bytes is in the profile; 0: none, or 512K with profile"},
     {FIELD(dump_replace), .type = OPTION_CHOICE, .choices = switch_choices,
      .help = "dump over a file that was there before"},
+    {FIELD(dump_pid), .type = OPTION_NUMBER, .min = 0, .max = INT32_MAX, .unit = "process id",
+     .help = "only this process dumps, not its children; 0: all do"},
     {FIELD(cache_bytes), .type = OPTION_BYTES, .min = 64 * KIB, .max = 1024 * GIB, .unit = "bytes",
      .help = "free blocks all threads together may keep at hand"},
     {FIELD(cache_thread_bytes), .type = OPTION_BYTES, .min = 64 * KIB, .max = GIB, .unit = "bytes",

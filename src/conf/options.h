@@ -69,6 +69,7 @@ struct options {
     uint64_t dump_what;       /* enum dump_what */
     uint64_t dump_format;     /* enum dump_format */
     uint64_t dump_replace;    /* files that were there before */
+    uint64_t dump_pid;        /* the only process that dumps, or 0 */
 };
 
 extern struct options options FIXED;

@@ -138,35 +138,57 @@ static bool may_replace(const struct path *path, const char *pattern, uint64_t n
 
 typedef bool write_call(struct report *report, int fd);
 
-static bool write_aside(struct report *report, const struct path *aside, write_call *write)
+/* 0 or a negative errno. */
+static long write_aside(struct report *report, const struct path *aside, write_call *write)
 {
     long fd = sys_open_new(aside->name);
     if (fd < 0)
-        return false;
+        return fd;
     bool done = write(report, (int)fd);
-    return sys_close((int)fd) == 0 && done;
+    return sys_close((int)fd) == 0 && done ? 0 : -EIO;
 }
 
-static bool publish(const struct path *aside, const struct path *path, bool over)
+static long publish(const struct path *aside, const struct path *path, bool over)
 {
-    long code =
-        over ? sys_rename_over(aside->name, path->name) : sys_rename_new(aside->name, path->name);
-    return code == 0;
+    return over ? sys_rename_over(aside->name, path->name)
+                : sys_rename_new(aside->name, path->name);
+}
+
+static long write_and_publish(struct report *report, const char *pattern, const struct path *path,
+                              write_call *write)
+{
+    struct path aside;
+    if (!path_aside(&aside, path, report->number))
+        return -ENAMETOOLONG;
+    long code = write_aside(report, &aside, write);
+    if (code == 0)
+        code = publish(&aside, path, may_replace(path, pattern, report->number));
+    if (code != 0)
+        (void)sys_unlink(aside.name);
+    return code;
+}
+
+/* Once is enough: of dumps at an interval all others fail for the same reason. */
+static void say_why_not(const char *name, long code)
+{
+    static _Atomic bool is_said;
+    if (!is_stderr_of_start(2) || atomic_swap_acquire(&is_said, true))
+        return;
+    if (code == -EEXIST)
+        log_warn("no dump over a file that was there before, but with dump_replace=on: ", name,
+                 NULL);
+    else
+        log_warn("cannot write a dump to ", name, NULL);
 }
 
 static void write_to_file(struct report *report, const char *pattern, write_call *write)
 {
     struct path path;
-    struct path aside;
-    bool done = false;
-    if (path_expand(&path, pattern, report->number) && path_aside(&aside, &path, report->number)) {
-        done = write_aside(report, &aside, write) &&
-               publish(&aside, &path, may_replace(&path, pattern, report->number));
-        if (!done)
-            (void)sys_unlink(aside.name);
-    }
-    if (!done && options.verbose && is_stderr_of_start(2))
-        log_warn("cannot write the dump to a new file ", path.name, NULL);
+    long code = -ENAMETOOLONG;
+    if (path_expand(&path, pattern, report->number))
+        code = write_and_publish(report, pattern, &path, write);
+    if (code != 0)
+        say_why_not(path.name, code);
 }
 
 /* ---- when ---- */
@@ -176,11 +198,18 @@ static bool is_to_stderr(void)
     return strcmp(options.dump, "stderr") == 0;
 }
 
+static bool is_process_to_dump(void)
+{
+    return options.dump_pid == 0 || options.dump_pid == process_id();
+}
+
 /* Of what has been read. */
 static void write_dump(struct report *report, enum dump_cause cause)
 {
 #define DUMP_CAUSE_WORDS(cause, words) words,
     static const char *const why[] = {DUMP_CAUSES(DUMP_CAUSE_WORDS)};
+    if (!is_process_to_dump())
+        return;
     report->why = why[cause];
     report->what = options.dump_what;
     report->number = next_number();
@@ -263,6 +292,13 @@ static void at_pressure(void)
 static void at_fault(void)
 {
     dump_now(DUMP_CAUSE_FATAL);
+}
+
+/* By dump_signal and sigqueue(), as `poolalloc stat` does. */
+bool dump_is_asked_for(int signal, const siginfo_t *info)
+{
+    return (uint64_t)signal == options.dump_signal && info->si_code == SI_QUEUE &&
+           info->si_value.sival_int == DUMP_ASKED_VALUE;
 }
 
 /* In the middle of a slow path it is put off until the thread leaves that, as the program's own

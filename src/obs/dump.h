@@ -18,6 +18,8 @@
 
 #include "conf/options.h"
 
+#include <signal.h>
+
 /* Occasion, and how the dump names it. */
 #define DUMP_CAUSES(X)                                                                             \
     X(EXIT, "at exit")                                                                             \
@@ -35,6 +37,11 @@ void dump_init(void);
 
 /* To where dump= says, as its other options say. Any thread, signal handlers included. */
 void dump_now(enum dump_cause cause);
+
+/* The value that comes with a signal from who wants a dump and nothing else: it is not for a handler
+ * that the program has installed for that signal. */
+enum { DUMP_ASKED_VALUE = 0x706f6f6c };
+bool dump_is_asked_for(int signal, const siginfo_t *info);
 
 /* All of it for a caller, who has some 12 KB of stack. False: the thread is in a signal handler that
  * interrupted malloc, or not all could be written. */

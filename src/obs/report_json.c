@@ -39,6 +39,7 @@ static void add_head(struct report *report)
     add_string(text, ",\n  ", "program", name);
     add_string(text, ",\n  ", "why", report->why);
     add_member(text, ",\n  ", "number", report->number);
+    add_member(text, ",\n  ", "time_ms", sys_time_ms());
 }
 
 static void add_totals(struct report *report)

@@ -288,6 +288,9 @@ static void add_pieces(struct text *text, const struct object_figures *object, u
 
 static void add_object(struct report *report, const struct object_figures *object)
 {
+    if (report->n_items++ == 0)
+        add_heading(report, "objects                                        bytes      in use"
+                            "        peak      pieces      memory");
     struct text *text = out_line(&report->out);
     text_add(text, "  ");
     text_add_padded(text, object->kind, -8);
@@ -309,8 +312,7 @@ static void add_object(struct report *report, const struct object_figures *objec
 
 static void add_objects(struct report *report)
 {
-    add_heading(report, "objects                                        bytes      in use"
-                        "        peak      pieces      memory");
+    report->n_items = 0;
     if (!report_objects(report, add_object))
         out_add(&report->out, "  and more\n");
 }

@@ -224,13 +224,19 @@ static const struct link_map *object_at(uintptr_t address)
 }
 #endif
 
+/* The program itself has no name in the loader's list. */
+static const char *program_file(void)
+{
+    const char *file = (const char *)getauxval(AT_EXECFN);
+    return file != NULL && *file != '\0' ? file : "program";
+}
+
 struct os_symbol os_symbol_at(uintptr_t address)
 {
     const struct link_map *object = object_at(address);
     if (object == NULL)
         return (struct os_symbol){"?", NULL, address};
-    /* The program itself has no name there. */
-    const char *file = *object->l_name != 0 ? object->l_name : "program";
+    const char *file = *object->l_name != 0 ? object->l_name : program_file();
     size_t offset = address - object->l_addr;
     struct symbols symbols = symbols_in(object->l_addr, object->l_ld);
     const ElfW(Sym) *symbol = NULL;

@@ -3,17 +3,21 @@
 
     run.py COMMAND LIBRARY PROGRAM CC CASE
 """
+import fcntl
 import glob
 import html.parser
 import json
 import os
+import pty
 import re
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import xml.etree.ElementTree
 
 COMMAND, LIBRARY, PROGRAM, CC = sys.argv[1:5]
@@ -83,7 +87,8 @@ def write(name, text, mode=0o755):
 def case_usage():
     for arguments in ([], ["none"], ["run"], ["run", "--"], ["run", "a=b"], ["run", "--none"],
                       ["stat"], ["stat", "a", "b"], ["stat", "--watch=0", "a"],
-                      ["stat", "--watch=x", "a"], ["diff", "a"], ["report"]):
+                      ["stat", "--watch=x", "a"], ["stat", "-w", "-n", "x", "a"],
+                      ["stat", "-w", "-n0", "a"], ["stat", "-n1", "a"], ["diff", "a"], ["report"]):
         done = run(*arguments, status=2)
         equal(done.stdout, "", f"stdout of {arguments}")
         must(done.stderr, f"{arguments} says nothing")
@@ -94,6 +99,11 @@ def case_usage():
         must(all(len(line) <= 80 for line in done.stdout.splitlines()), f"{command}: long lines")
         holds(run("--help").stdout, f"  {command} ")
     must(re.fullmatch(r"poolalloc \d+\.\d+\.\d+\n", run("--version").stdout), "version")
+    for arguments in (["--help"], ["run", "--help"], ["--version"], ["options"]):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE,
+                                  env=environment(), check=False)
+        equal(done.returncode, 125, f"status of {arguments} that can't be written")
 
 
 def case_runs():
@@ -108,6 +118,13 @@ def case_runs():
     holds(run("run", "dump=d.json", "dump_format=json", PROGRAM, given="").stdout, "ready")
     with open("d.json", encoding="utf-8") as file:
         equal(json.load(file)["program"], "cli_program", "the program's name in its dump")
+    # Of a program that starts others: one dump, its own.
+    done = run("run", sys.executable, "-c", "import subprocess, sys\nfor _ in range(3):\n"
+               "    subprocess.run(sys.argv[1], stdin=subprocess.DEVNULL)", PROGRAM)
+    equal(done.stdout, "ready\n" * 3, "what the others print")
+    equal(done.stderr.count("dump of process"), 1, "dumps")
+    # Whoever asks for a dump and gets none is told.
+    holds(run("run", "dump=d.json", PROGRAM, given="").stderr, "d.json")
 
 
 def case_preloads():
@@ -122,11 +139,21 @@ def case_preloads():
     equal(len(found["LD_PRELOAD"].split(":")), 2, "libraries in LD_PRELOAD")
     found = show_environment("-q", env=environment(LD_PRELOAD=LIBRARY))
     equal(found["LD_PRELOAD"], LIBRARY, "LD_PRELOAD that names it already")
+    shutil.copy(LIBRARY, "libpoolalloc.so.mine")
+    mine = os.path.realpath("libpoolalloc.so.mine")
+    found = show_environment("-q", "-l", mine, env=environment(LD_PRELOAD=f"{other} {LIBRARY}"))
+    equal(found["LD_PRELOAD"], f"{other}:{mine}", "LD_PRELOAD, another library being told")
+    os.mkdir("libpoolalloc.so")
+    shutil.copy("other.so", "libpoolalloc.so/other.so")
+    for name in (os.path.abspath("libpoolalloc.so/other.so"), "/gone/libpoolalloc.so.0"):
+        found = show_environment("-q", env=environment(LD_PRELOAD=name))
+        holds(found["LD_PRELOAD"], os.path.dirname(LIBRARY) + "/libpoolalloc.so.0")
+        equal("gone" in found["LD_PRELOAD"], False, "a library that is not there is preloaded")
     found = show_environment("purge_ms=1", "dump=x,purge_ms=2",
                              env=environment(POOLALLOC_CONF="purge_ms=0"))
     equal(found["POOLALLOC_CONF"], "purge_ms=0,purge_ms=1,dump=x,purge_ms=2", "options")
     found = show_environment("--stat")
-    holds(found["POOLALLOC_CONF"], "dump_signal=USR2")
+    holds(found["POOLALLOC_CONF"], "dump_signal=62")
     # What comes after -- is the program, whatever it looks like.
     write("a=b", "#!/bin/sh\necho ran\n")
     holds(run("run", "-q", "--", "./a=b").stdout, "ran")
@@ -198,9 +225,12 @@ def case_refuses():
     if compile_program("asan", "int main(void) { return 0; }", "-fsanitize=address",
                        "-shared-libasan") or \
             compile_program("asan", "int main(void) { return 0; }", "-fsanitize=address"):
-        if "libasan" in subprocess.run(["ldd", "asan"], capture_output=True, text=True,
-                                       check=False).stdout:
+        needs = subprocess.run(["ldd", "asan"], capture_output=True, text=True, check=False).stdout
+        if "libasan" in needs or "libclang_rt.asan" in needs:
             refused("run", "./asan", says="has the address sanitizer")
+            first = re.search(r"=> (/.*asan[^ ]*)", needs)
+            if first:
+                run("run", "-q", "./asan", env=environment(LD_PRELOAD=first[1]))
     refuse_rights()
 
 
@@ -221,7 +251,11 @@ def refuse_rights():
 
 def case_remarks():
     """Such programs run, but not all is as it seems."""
-    equal(run("run", "--check", PROGRAM).stderr, "", "about an ordinary program")
+    done = run("run", "--check", PROGRAM)
+    equal(done.stderr, "", "about an ordinary program")
+    equal(done.stdout, f"{PROGRAM}: nothing to be seen stands against it\n", "the same")
+    if compile_program("lsan", "int main(void) { return 0; }", "-fsanitize=leak"):
+        holds(run("run", "--check", "./lsan").stderr, "sanitizer")
     own = ("#include <stddef.h>\nstatic char room[65536]; static size_t used;\n"
            "void *malloc(size_t n) { void *p = room + used; used += (n + 15) & ~15ul; return p; }\n"
            "void free(void *p) { (void)p; }\nint main(void) { return malloc(1) == NULL; }\n")
@@ -263,7 +297,11 @@ def case_options():
           "    0 to 3600000 milliseconds\n", "one option")
     run("options", env=environment(POOLALLOC_CONF="dump=left"))
     equal(os.listdir("."), [], "files that are left")
-    refused("options", "none", says="there is no such option")
+    done = refused("options", "none", "purge_ms", says="there is no option none")
+    holds(done.stdout, "purge_ms=")
+    done = refused("options", "-l", "/bin/true", "limit", says="/bin/true does not answer",
+                   env=environment(LD_PRELOAD=LIBRARY))
+    equal(done.stdout, "", "what another library is said to have")
 
 
 # ---- stat ----
@@ -318,10 +356,48 @@ def case_shows():
     make_dump("summary.json", classes=None, objects=None)
     must("class" not in run("stat", "summary.json").stdout, "classes that are not there")
     refused("stat", "none.json", says="none.json: No such file")
+    write("empty.json", "", 0o644)
+    refused("stat", "empty.json", says="empty.json: is empty")
+    make_dump("less.json", totals={"large_allocs": 1, "large_frees": 2})
+    holds(run("stat", "less.json").stdout, "   large              0 ")
+    shows_names()
+    shows_sites()
     write("broken.json", '{"schema": "poolalloc",\n "totals": {"live_bytes": 1,}}', 0o644)
     refused("stat", "broken.json", says="broken.json:2:29: is no dump: a string was expected")
     run("run", "dump=text", PROGRAM, given="")
     refused("stat", "text", says="text: is not in JSON: start the program with dump_format=json")
+
+
+def shows_names():
+    """Columns stand one below the other, whatever the letters."""
+    dump = make_dump("plain.json")
+    long = "\u00e4" * 40
+    make_dump("names.json", objects=[dict(dump["objects"][0], name=name) for name in
+                                     ("nodes", "\u00e4\u00f6\u00fc", "\u4e2d\u6587", long)])
+    env = environment()
+    env["LC_ALL"] = "C.UTF-8"
+    rows = [line for line in run("stat", "names.json", env=env).stdout.splitlines()
+            if line.startswith("  pool ")]
+    equal(len(rows), 4, "objects")
+    wide = [sum(2 if letter > "\u4dff" else 1 for letter in row.split(" 250 ")[0]) for row in rows]
+    equal(len(set(wide)), 1, f"where the figures begin in {rows}")
+    holds(rows[3], "pool " + "\u00e4" * 23 + " ")
+
+
+FRAME = {"address": 4198916, "object": "/usr/bin/prog", "symbol": "parse", "offset": 52}
+
+
+def shows_sites():
+    sites = [{"bytes": 4096 * n, "blocks": n, "frames": [FRAME] * 6} for n in range(9, 0, -1)]
+    make_dump("sites.json", sites=sites)
+    text = run("stat", "sites.json").stdout
+    holds(text, "  36.0 KiB in 9 blocks, allocated by\n      parse+0x34 /usr/bin/prog\n")
+    equal((text.count("allocated by"), text.count("parse")), (5, 20), "stacks and frames")
+    holds(text, "and 4 stacks with less")
+    equal(run("stat", "-a", "sites.json").stdout.count("parse"), 54, "all frames")
+    # As the library writes them.
+    run("run", "track=on", "dump=t.json", "dump_format=json", PROGRAM, given="xxx")
+    holds(run("stat", "t.json").stdout, PROGRAM)
 
 
 class Running:
@@ -365,6 +441,15 @@ def case_asks():
         os.utime("other.99.json", (2**31, 2**31))
         with Running(f"dump=other.%n.json,{ASKABLE}") as process:
             holds(run("stat", str(process.pid)).stdout, f"process {process.pid}: dump 1")
+    # On each signal that the library knows.
+    names = re.search(r"signal number, (.*)", run("options", "dump_signal").stdout)[1].split(", ")
+    must(len(names) > 5, f"few names of signals: {names}")
+    for name in names + ["10", "64"]:
+        with Running(f"dump=s.%p.json,dump_format=json,dump_exit=off,dump_signal={name}") as process:
+            holds(run("stat", str(process.pid)).stdout, f"process {process.pid}: dump 1")
+        os.unlink(f"s.{process.pid}.json")
+    asks_handlers()
+    asks_with_care()
     # As `run --stat` starts it.
     process = subprocess.Popen([COMMAND, "run", "--stat", PROGRAM], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, env=environment())
@@ -374,6 +459,34 @@ def case_asks():
     equal(process.wait(PATIENCE_S), 0, "status")
     process.stdout.close()
     os.unlink(f"/tmp/poolalloc.cli_program.{process.pid}.json")
+
+
+def asks_handlers():
+    """The program's own handler does not run; but it does for others."""
+    process = Running(f"dump=h.json,{ASKABLE}", "handle").process
+    for number in (1, 2):
+        holds(run("stat", str(process.pid)).stdout, f"process {process.pid}: dump {number}")
+    process.send_signal(signal.SIGUSR2)
+    equal(process.wait(PATIENCE_S), 9, "status by its handler")
+    process.stdin.close()
+    process.stdout.close()
+
+
+def asks_with_care():
+    """Files that the process's owner may have put in the way."""
+    os.mkfifo("f.99.json")
+    make_dump("target", program="other")
+    os.symlink("target", "f.98.json")
+    with Running(f"dump=f.%n.json,{ASKABLE}") as process:
+        holds(run("stat", str(process.pid)).stdout, f"process {process.pid}: dump 1")
+    os.unlink("f.1.json")
+    # Another process's, newer than any that comes.
+    make_dump("g.99.json", pid=1, program="other")
+    os.utime("g.99.json", (2**31, 2**31))
+    with Running(f"dump=g.%n.json,{ASKABLE}") as process:
+        refused("stat", str(process.pid), says="no dump came")
+    for name in glob.glob("[fg].*.json"):
+        os.unlink(name)
 
 
 def case_asks_in_vain():
@@ -389,6 +502,14 @@ def case_asks_in_vain():
             holds(done.stderr, tips)
     with Running("dump=a," + ASKABLE, "ignore") as process:
         refused("stat", str(process.pid), says="does not catch its dump_signal")
+    with Running("dump=a," + ASKABLE, "block") as process:
+        refused("stat", str(process.pid), says="blocks its dump_signal")
+    process = Running("dump=z," + ASKABLE).process
+    process.stdin.close()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    refused("stat", str(process.pid), says=f"process {process.pid} has ended")
+    equal(process.wait(PATIENCE_S), 0, "status")
+    process.stdout.close()
     refused("stat", "2147483646", says="there is no process 2147483646")
     refused("stat", "99999999999999999999", says="there is no process")
     write("old.json", "{}", 0o644)
@@ -413,6 +534,8 @@ def case_watches():
         watching.send_signal(signal.SIGINT)
         watching.stdout.read()
         equal(watching.wait(PATIENCE_S), 0, "status after SIGINT")
+    watches_stopped()
+    watches_small()
     # The process ends while it is watched.
     with Running(f"dump=v.json,{ASKABLE}") as process:
         watching = subprocess.Popen([COMMAND, "stat", "-w0.1", str(process.pid)], text=True,
@@ -422,6 +545,71 @@ def case_watches():
     _, says = watching.communicate(timeout=PATIENCE_S)
     equal(watching.returncode, 125, "status when the process has ended")
     must("has ended" in says or "no dump came" in says, f"it says {says!r}")
+
+
+def state_of(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        return file.read().rsplit(")", 1)[1].split()[0]
+
+
+def watches_stopped():
+    """Who waits for a dump can be told not to, and has no fault to report."""
+    with Running(f"dump=s.json,{ASKABLE}") as process:
+        process.send_signal(signal.SIGSTOP)
+        while state_of(process.pid) != "T":
+            pass
+        refused("stat", str(process.pid), says="within 5 s: it is stopped")
+        watching = subprocess.Popen([COMMAND, "stat", "-w", str(process.pid)], text=True,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                    env=environment())
+        while not caught(watching.pid, signal.SIGINT):
+            pass
+        watching.send_signal(signal.SIGINT)
+        out, says = watching.communicate(timeout=PATIENCE_S)
+        equal((watching.returncode, out, says), (0, "", ""), "status, and what is said")
+        process.send_signal(signal.SIGCONT)
+
+
+def caught(pid, number):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        mask = int(re.search(r"^SigCgt:\t([0-9a-f]+)$", file.read(), re.MULTILINE)[1], 16)
+    return mask >> (number - 1) & 1
+
+
+def on_terminal(rows, columns, *arguments):
+    """What the command writes to a terminal of this size."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    env = environment(TERM="xterm")
+    env["LC_ALL"] = "C.UTF-8"
+    with subprocess.Popen([COMMAND, *arguments], stdout=its, env=env) as process:
+        os.close(its)
+        text = b""
+        try:
+            while part := os.read(ours, 65536):
+                text += part
+        except OSError:
+            pass
+        equal(process.wait(PATIENCE_S), 0, "status on a terminal")
+    os.close(ours)
+    return re.sub(r"\033\[[0-9;]*[A-Za-z]", "", text.decode()).replace("\r", "")
+
+
+def watches_small():
+    """On a small screen there is something of each part."""
+    dump = make_dump("d.json")
+    make_dump("many.json", classes=[{"bytes": 16 * i, "live": i, "slabs": 1} for i in range(1, 40)],
+              objects=[dict(dump["objects"][0], name=f"p{i}", number=i) for i in range(20)])
+    for rows, columns in ((24, 80), (24, 40), (50, 120), (12, 80)):
+        text = on_terminal(rows, columns, "stat", "-w0.1", "-n1", "many.json")
+        lines = text.splitlines()
+        must(len(lines) < rows, f"{len(lines)} lines on {rows} rows")
+        must(all(len(line) <= columns for line in lines), f"lines longer than {columns}")
+        holds(lines[0], "prog, process 12")
+        if rows >= 24:
+            for part in ("  live ", "  mapped ", "   class ", "    624 ", "classes with less",
+                         "   large ", "  object ", "  pool p", "objects with less", "  use less"):
+                holds(text, part)
 
 
 # ---- diff ----
@@ -457,7 +645,7 @@ def case_differs():
 class Page(html.parser.HTMLParser):
     """Every element that is opened is closed, in order; nothing comes from elsewhere."""
 
-    EMPTY = ("meta",)
+    EMPTY = ("meta", "br")
 
     def __init__(self):
         super().__init__()
@@ -508,7 +696,7 @@ def case_reports():
                           "Where the resident memory is", "Memory by block size",
                           "Fragmentation: how full slabs are", "Fragmentation: free runs of pages",
                           "Pools, arenas and buffers", "All figures"], "headings")
-    holds(text, "3 dumps; the tiles are of the last")
+    holds(text, "3 dumps. Figures and pictures of one moment are of that when most was live: dump 10")
     # 1, 3 and 5 MiB in the order of their numbers, whatever that of the files: up, in SVG less.
     line = re.findall(r'class="line c0" points="([^"]*)"', text)[0].split()
     x, y = zip(*[map(float, point.split(",")) for point in line])
@@ -520,6 +708,9 @@ def case_reports():
         os.utime("d.10.json", (1002 + number, 1002 + number))
         run("report", *glob.glob("d.*.json"), "-o", "page.html")
         holds(read_page("page.html")[1], unit)
+    reports_time()
+    reports_fullest()
+    reports_processes()
     run("report", "d.9.json")
     page, _ = read_page("poolalloc.html")
     must("Memory over time" not in page.headings, "one dump has no time")
@@ -530,11 +721,59 @@ def case_reports():
     read_page("small.html")
     refused("report", "d.9.json", "none", says="none: No such file")
     refused("report", "d.9.json", "-o", "none/page", says="none/page: No such file")
+    os.link("d.9.json", "same.json")
+    refused("report", "d.9.json", "-o", "same.json", status=2, says="same.json: is one of the dumps")
+    must(os.path.getsize("d.9.json") > 0, "a dump is written over")
+
+
+def reports_time():
+    """What a dump says of its time counts, not when it was copied."""
+    for number, second in ((1, 1000), (2, 1004)):
+        make_dump(f"t.{number}.json", number=number, time_ms=second * 1000)
+    run("report", "t.1.json", "t.2.json", "-o", "page.html")
+    holds(read_page("page.html")[1], ">4 s<")
+
+
+def reports_fullest():
+    """The dump of the exit, when all is freed, is not what one wants to see."""
+    dump = make_dump("f.1.json", number=1, why="at an interval",
+                     sites=[{"bytes": 4096, "blocks": 1, "frames": [dict(FRAME, symbol="<a>")]}])
+    make_dump("f.2.json", number=2, totals=dict(dump["totals"], live_bytes=1, live_blocks=1))
+    run("report", "f.1.json", "f.2.json", "-o", "page.html")
+    page, text = read_page("page.html")
+    holds(text, "when most was live: dump 1, written at an interval")
+    holds(text, "<b>1,234</b>")
+    must("Live blocks by who allocated them" in page.headings, "no word of who allocated them")
+    holds(text, "&lt;a&gt;+0x34 /usr/bin/prog<br>")
+
+
+def reports_processes():
+    """The last process of more than one dump, however many were there before and with it."""
+    for pid, number, second in ((7, 1, 10), (7, 2, 11), (7, 3, 12), (9, 1, 20), (9, 2, 21),
+                                (8, 1, 22)):
+        make_dump(f"p.{pid}.{number}.json", pid=pid, number=number, time_ms=second * 1000)
+    done = run("report", *glob.glob("p.*.json"), "-o", "page.html")
+    holds(done.stderr, "these are of 3 processes; the page is of prog, process 9, 2 dumps;")
+    holds(read_page("page.html")[1], "Process 9, 2 dumps.")
+    equal(run("report", *glob.glob("p.7.*.json"), "-o", "page.html").stderr, "", "about one process")
+
+
+def case_recipes():
+    """What README.md tells to do works, also the second time, and if there are children."""
+    write("app", f'#!/bin/sh\n"{PROGRAM}" </dev/null\nexec "{PROGRAM}"\n')
+    for _ in range(2):
+        run("run", "dump=app.%p.%n.json", "dump_format=json", "dump_every_ms=1000", "--", "./app",
+            given="x" * 100)
+        run("report", *glob.glob("app.*.json"), "-o", "app.html")
+        read_page("app.html")
+    equal(len(glob.glob("app.*.1.json")), 4, "processes that have left dumps")
+    holds(run("run", "track=on", "--", PROGRAM, given="x").stderr, "in 1 block, allocated by")
+    holds(run("run", "limit=2G", "--", PROGRAM, given="x").stdout, "ready")
 
 
 def case_hostile():
     """Names are a program's to choose."""
-    bad = "\033[2J\u009b31m<script>alert(1)</script>&\"'\n"
+    bad = "\033[2J\u009b31m\u202e\u2066<script>alert(1)</script>&\"'\n"
     dump = make_dump("d.json")
     make_dump("d.json", program=bad, why=bad, advice=[bad],
               objects=[dict(dump["objects"][0], name=bad, kind=bad)],
@@ -542,10 +781,16 @@ def case_hostile():
     make_dump("e.json", program=bad, totals=dict(dump["totals"], **{bad: 6}))
     for arguments in (["stat", "d.json"], ["diff", "d.json", "e.json"]):
         text = run(*arguments).stdout
-        must("\033" not in text and "\u009b" not in text, f"{arguments} passes commands on")
+        must(not re.search("[\033\u009b\u202e\u2066]", text), f"{arguments} passes commands on")
+    name = "a\033]0;x\a.json"
+    for arguments in (["stat", name], ["diff", name, name], ["report", name], ["run", name],
+                      ["run", "-l", name, "true"], ["options", name], [name]):
+        done = subprocess.run([COMMAND, *arguments], capture_output=True, env=environment(),
+                              check=False)
+        must(done.stderr and b"\033" not in done.stderr, f"{arguments} passes commands on")
     run("report", "d.json", "-o", "page.html")
     _, text = read_page("page.html")
-    must("<script" not in text and "\033" not in text, "the page passes it on")
+    must("<script" not in text and not re.search("[\033\u202e]", text), "the page passes it on")
     holds(text, "&lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;")
     # A reader that has gone is no reason to complain.
     done = subprocess.run(["sh", "-c", '"$1" stat d.json | true', "sh", COMMAND],

@@ -44,33 +44,44 @@ int pages = BITS; /* getenv("X") belongs here */'
 
 /* Never getenv("X") here. */
 #define ARENA BITS'
-    write src/conf/options.c 'struct options options = {
+    write src/conf/options.c '/* clang-format off */
+struct options options = {
     .size = 2 * MIB,
     .mode = MODE_SLOW,
 };
 
 static const char *const modes[] = {"fast", "slow", NULL};
 
+static const struct name letters[] = {
+    {"A", 1}, {"B", 2}, {NULL, 0},
+};
+
 static const struct option table[] = {
-    {FIELD(size), .type = OPTION_BYTES},
+    {FIELD(size), .type = OPTION_BYTES, .min = KIB, .max = 1024 * (1024 * GIB),
+     .unit = "bytes"},
     {FIELD(mode), .choices = modes, .type = OPTION_CHOICE},
     {FIELD(dump), .type = OPTION_TEXT},
-    {FIELD(percent), .type = OPTION_NUMBER},
+    {FIELD(percent), .type = OPTION_NUMBER, .min = 0, .max = UINT32_MAX,
+     .names = letters},
 };'
-    write README.md '| option | default | what it does |
-|---|---|---|
-| `dump` | none | write one |
-| `mode` | `slow` | how |
-| `percent` | 0 | of it |
-| `size` | 2 MiB | how much |
+    write README.md '| option | default | range | what it does |
+|---|---|---|---|
+| `dump` | none | a file | write one |
+| `mode` | `slow` | `fast`, `slow` | how |
+| `percent` | 0 | 0 to 4294967295, or `A`, `B` | of it |
+| `size` | 2 MiB | 1 KiB to 1 PiB, or so | how much |
 
 | another | table |
 |---|---|
 | `of` | other things |'
     write src/packaging/man/poolalloc.7 '\fBdump\fR = none
+Range: a file.
 \fBmode\fR = \fBslow\fR
+Range: \fBfast\fR, \fBslow\fR.
 \fBpercent\fR = 0
-\fBsize\fR = 2 MiB'
+Range: 0 to 4294967295, or \fBA\fR, \fBB\fR.
+\fBsize\fR = 2 MiB
+Range: 1 KiB to 1 PiB.'
     write src/api/exports.map '{ global: malloc; poolalloc_version; poolalloc_dump; };'
     write src/packaging/man/poolalloc.3 'const char *\fBpoolalloc_version\fR(void);
 int \fBpoolalloc_dump\fR(int fd);'
@@ -151,7 +162,7 @@ finds()
 }
 
 write_clean_tree
-for check in layers headers system length spdx words paths options figures manual format; do
+for check in layers headers system length spdx words paths options ranges figures manual format; do
     run_check "$check"
     [ "$status" -ne 1 ] || fail "$check finds a fault where there is none: $(cat "$scratch/output")"
 done
@@ -240,6 +251,19 @@ edit src/packaging/man/poolalloc.7 's/slow/fast/'
 finds options 'poolalloc.7 has a row for no option or default: `mode` `fast`'
 rm "$tree/README.md"
 finds options 'there is no src/conf/options.c, no README.md or no src/packaging/man/poolalloc.7'
+
+edit README.md 's/1 PiB/1 TiB/'
+finds ranges 'README.md: the range of size is 1 KiB to 1 PiB'
+edit src/packaging/man/poolalloc.7 's/1 PiB/1 PiBs/'
+finds ranges 'poolalloc.7: the range of size is 1 KiB to 1 PiB'
+edit src/packaging/man/poolalloc.7 '/^Range: 0/d'
+finds ranges 'poolalloc.7: the range of percent is 0 to 4294967295, or `A`, `B`'
+edit src/conf/options.c 's/UINT32_MAX/7/'
+finds ranges 'README.md: the range of percent is 0 to 7, or `A`, `B`'
+edit src/conf/options.c 's/{"B", 2}, //'
+finds ranges 'README.md: the range of percent is 0 to 4294967295, or `A`'
+edit src/conf/options.c 's/"fast", //'
+finds ranges 'README.md: the range of mode is `slow`'
 
 edit src/packaging/man/poolalloc.3 '/dump/d'
 finds manual 'poolalloc.3 lacks poolalloc_dump'

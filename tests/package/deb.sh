@@ -70,6 +70,19 @@ esac
 dpkg-deb --extract "$package" "$scratch/tree"
 dpkg-deb --control "$package" "$scratch/control"
 (cd "$scratch/tree" && md5sum --quiet --check "$scratch/control/md5sums")
+# What its documents refer to is there.
+documents=$scratch/tree/usr/share/doc/poolalloc
+grep -ohE '\]\([^)#]+' "$documents"/*.md | sed 's/^](//' | sort -u >"$scratch/links"
+while read -r link; do
+    [ -f "$documents/$link" ] || fail "its documents refer to $link, which is not there"
+done <"$scratch/links"
+for file in pool.c heap.c poolalloc-example.service; do
+    grep -qxF "examples/$file" "$scratch/links" || fail "its documents do not refer to $file"
+done
+cc -I "$scratch/tree/usr/include" "$documents/examples/pool.c" -o "$scratch/pool" \
+    "$(find "$scratch/tree" -name libpoolalloc.a)" && "$scratch/pool" >/dev/null ||
+    fail "the example of a pool does not work"
+
 library=$(find "$scratch/tree" -name 'libpoolalloc.so.0')
 readelf -d "$library" | grep -q 'SONAME.*\[libpoolalloc.so.0\]' || fail "it has another SONAME"
 readelf -d "$library" "$scratch/tree/usr/bin/poolalloc" >"$scratch/dynamic"

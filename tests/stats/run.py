@@ -189,12 +189,15 @@ def check_counts(dump, lines):
 
 
 def known():
+    before = int(time.time() * 1000)
     done = run("known", "dump=heap,dump_format=json")
     equal(files(), ["heap"], "files")
     dump = json_of(read("heap"))
     check_counts(dump, told(done))
     equal(dump["why"], "at exit", "why")
     equal(dump["program"], os.path.basename(PROGRAM), "program")
+    equal(list(dump)[:7], ["schema", "version", "pid", "program", "why", "number", "time_ms"], "head")
+    must(before <= dump["time_ms"] <= time.time() * 1000, "the time is that of the dump")
     rows = {row["bytes"]: row for row in dump["classes"]}
     for bytes_, allocs, _ in told(done)[:4]:
         must(0 < rows[class_of(bytes_)]["remote_frees"] <= allocs, f"remote frees of {bytes_}")
@@ -228,6 +231,7 @@ def text():
     for bytes_, allocs, frees in told(done):
         label = str(class_of(bytes_)) if bytes_ <= 32768 else "large"
         equal(rows[label], (allocs, frees, allocs - frees), f"row of {label}")
+    must("objects" not in done.stderr, "a heading of nothing")
     for what, sections in (("summary", 1), ("classes", 2), ("all", 4)):
         shown = run("known", f"dump=stderr,dump_what={what}").stderr
         text_of(shown)
@@ -247,7 +251,9 @@ def names():
 def replace():
     with open("heap", "w", encoding="utf-8") as file:
         file.write("mine\n")
-    run("known", "dump=heap")
+    done = run("known", "dump=heap")
+    equal(done.stderr, "poolalloc: no dump over a file that was there before, but with "
+          "dump_replace=on: heap\n", "what is said of it")
     equal((files(), read("heap")), (["heap"], "mine\n"), "a file that was there")
     run("known", "dump=heap,dump_replace=on")
     equal(files(), ["heap"], "files")
@@ -268,6 +274,8 @@ def fork():
     lines = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
     equal(len(lines), 4, "children")
     equal(len(files()), 5, "files")
+    run("fork", "dump=of-%p,dump_pid=1")
+    equal(len(files()), 5, "files, where another process was to dump")
     for pid, *line in lines:
         dump = json_of(read(f"{pid}-1"))
         equal(dump["pid"], pid, "whose it is")
@@ -342,12 +350,15 @@ def fatal():
 
 
 def closed():
-    """Where nothing can be written, nothing is said and nothing is left."""
+    """Where nothing can be written, one line is said and nothing is left."""
     os.mkdir("directory")
-    for name in ("no/such/directory", "directory", "/proc/heap", "%p" * 119,
-                 "directory/" + "y" * 200):
-        done = run("known", f"dump={name}")
-        equal(done.stderr, "", f"silence about {name}")
+    for name, says in (("no/such/directory", "cannot write a dump to no/such/directory"),
+                       ("directory", "no dump over a file that was there"),
+                       ("/proc/heap", "cannot write a dump to /proc/heap"),
+                       ("%p" * 119, "cannot write a dump to "), ("directory/" + "y" * 200, "")):
+        said = run("known", f"dump={name}").stderr
+        must(said.startswith(f"poolalloc: {says}") if says else said == "", f"of {name}: {said!r}")
+        equal(said.count("\n"), int(says != ""), f"lines about {name}")
     equal(files(), ["directory"], "files")
     equal(os.listdir("directory"), ["y" * 200], "the only name that can be")
 

@@ -37,6 +37,7 @@ static const struct number_row numbers[] = {
     {"quarantine_large_bytes", &options.quarantine_large_bytes, 0, 1024 * GIB, true, "bytes"},
     {"dump_signal", &options.dump_signal, 0, 64, false,
      "signal number, HUP, QUIT, USR1, USR2, TERM, URG, WINCH, PWR"},
+    {"dump_pid", &options.dump_pid, 0, INT32_MAX, false, "process id"},
     {"dump_every_ms", &options.dump_every_ms, 0, UINT32_MAX, false, "milliseconds"},
     {"guard_every", &options.guard_every, 0, UINT32_MAX, false, "calls"},
     {"profile_bytes", &options.profile_bytes, 0, 1024 * GIB, true, "bytes"},
