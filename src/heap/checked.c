@@ -399,6 +399,12 @@ static void note_freed(struct entry *entry, uint32_t site)
     atomic_put_relaxed(&entry->who, entry_people_word(people));
 }
 
+/* A group's blocks go home at once: who ends it may rely on that. */
+static bool is_held_back(struct place place)
+{
+    return finds_writes() && !heap_is_group(heap_by_number(place.owner));
+}
+
 static void free_small(void *p, struct place place, const struct freeing *freeing, uint32_t site)
 {
     struct subject subject = small_at(p, place);
@@ -409,14 +415,15 @@ static void free_small(void *p, struct place place, const struct freeing *freein
     if (!claim(&subject, freeing, site))
         return;
     note_freed(subject.entry, site);
-    if (!finds_writes()) {
-        uint64_t word = atomic_get_relaxed(&subject.entry->what);
-        atomic_put_release(&subject.entry->what, entry_word_in(word, ENTRY_FREE));
-        heap_give(p, place);
+    if (finds_writes())
+        memset(p, free_fill(), subject.room);
+    if (is_held_back(place)) {
+        hold(p, subject.room, held_put);
         return;
     }
-    memset(p, free_fill(), subject.room);
-    hold(p, subject.room, held_put);
+    uint64_t word = atomic_get_relaxed(&subject.entry->what);
+    atomic_put_release(&subject.entry->what, entry_word_in(word, ENTRY_FREE));
+    heap_give(p, place);
 }
 
 static bool free_large(void *p, const struct freeing *freeing, uint32_t site)
@@ -476,6 +483,16 @@ bool checked_knows(void *p)
     return subject_at(p).p != NULL;
 }
 
+void checked_put_off(void *p)
+{
+    struct subject subject = subject_at(p);
+    if (subject.p == NULL)
+        return;
+    struct entry_view view = entry_view(atomic_get_acquire(&subject.entry->what));
+    if (view.state == ENTRY_LIVE && view.bytes < sizeof(struct block))
+        slack_fill(slack_of(p, view.bytes, sizeof(struct block)));
+}
+
 size_t checked_usable_size(void *p)
 {
     struct subject subject = subject_at(p);
@@ -509,8 +526,15 @@ static bool resize(const struct subject *subject, uint64_t word, size_t bytes, u
     return true;
 }
 
+static bool is_lost(const struct subject *subject)
+{
+    return entry_view(atomic_get_relaxed(&subject->entry->what)).state == ENTRY_LOST;
+}
+
+/* What is found damaged stays where it is. */
 static void *move(const struct subject *subject, size_t old_bytes, size_t bytes, uint32_t site)
 {
+    static const struct freeing moved = {FAMILY_UNKNOWN, SIZE_MAX, 1}; /* it has been looked at */
     bool may_grow_on = bytes > CLASS_MAX_BYTES && bytes > old_bytes && bytes < PTRDIFF_MAX / 2;
     const struct request request = {
         .bytes = bytes,
@@ -524,7 +548,8 @@ static void *move(const struct subject *subject, size_t old_bytes, size_t bytes,
     if (to == NULL)
         return NULL;
     memcpy(to, subject->p, min_size(old_bytes, bytes));
-    heap_free(subject->p);
+    if (!is_lost(subject))
+        free_slow_as(subject->p, &moved);
     return to;
 }
 

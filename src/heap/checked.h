@@ -18,8 +18,9 @@
  *   track=on       entries also say which stack allocated the block, which freed it, which threads
  *
  * Blocks from before the start are OLD: ledgers are made for the slabs that there are, and such a
- * block is checked from the next time on that it is handed out. Large blocks from before, and those
- * that objects take (objects/), are FRESH and are let pass.
+ * block is checked from the next time on that it is handed out. Blocks of groups (group.c) are OLD as
+ * well, and never held back. Large blocks from before, and those that objects take (objects/), are
+ * FRESH and are let pass.
  *
  * What is found damaged is not handed out again where on_fault lets the program go on.
  *
@@ -45,6 +46,10 @@ struct freeing {
 /* As those without checked_. NULL: no memory, or inside already; errno is the caller's affair. */
 void *checked_alloc(size_t bytes, size_t align, unsigned family);
 void *checked_alloc_zeroed(size_t bytes);
+
+/* Before the free of a block that was put off (emergency.h): the link lay where the block may have its
+ * filling. Not inside. */
+void checked_put_off(void *p);
 
 /* The number of this call's stack, or 0. Not inside. */
 uint32_t checked_call_site(void);

@@ -32,11 +32,11 @@ static const char *state_words(enum entry_state state)
 {
     static const char *const words[] = {
         [ENTRY_FRESH] = "never handed out",
-        [ENTRY_OLD] = "from before checks began",
+        [ENTRY_OLD] = "from before checks began, or of a poolalloc_heap",
         [ENTRY_LIVE] = "live",
         [ENTRY_HELD] = "freed, in quarantine",
         [ENTRY_FREE] = "freed",
-        [ENTRY_LOST] = "freed, and damaged",
+        [ENTRY_LOST] = "damaged",
     };
     return words[state];
 }

@@ -7,7 +7,8 @@
  * free a block one wins, and the other knows that it was second:
  *
  *   FRESH  was never handed out; a large block that the mode has nothing to do with
- *   OLD    was perhaps handed out before the mode began: it is not checked until it is next
+ *   OLD    was perhaps handed out before the mode began, or is a group's: it may be freed once, and is
+ *          not checked otherwise until it is next handed out
  *   LIVE   handed out
  *   HELD   freed, and kept from being used again for a while
  *   FREE   freed, on its way to be handed out

@@ -92,6 +92,15 @@ void past_end_realloc(size_t bytes)
     std::free(std::realloc(p, bytes * 4));
 }
 
+/* The same where the block would stay where it is: one fault, told once. */
+void past_end_in_place(size_t bytes)
+{
+    char *p = take(bytes);
+    p[bytes] = 0;
+    expect("write past the end of a block", p);
+    std::free(std::realloc(p, bytes - 1));
+}
+
 void after_free(size_t bytes, size_t at)
 {
     char *p = take(bytes);
@@ -217,6 +226,7 @@ const struct {
     {"past-end", past_end},
     {"past-end-by-8", past_end_by_8},
     {"past-end-realloc", past_end_realloc},
+    {"past-end-in-place", past_end_in_place},
     {"after-free-first", after_free_first},
     {"after-free-last", after_free_last},
     {"realloc-freed", realloc_freed},
