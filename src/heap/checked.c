@@ -369,24 +369,37 @@ static void check_match(const struct subject *subject, struct entry_view view,
         fault_in_call("free with a wrong alignment", subject, site);
 }
 
+/* Whether a block of which this is known can be freed. */
+static bool may_free(const struct subject *subject, struct entry_view view,
+                     const struct freeing *freeing, uint32_t site)
+{
+    if (UNLIKELY(view.state == ENTRY_FRESH)) {
+        fault_in_call(free_of_no_block, subject, site);
+        return false;
+    }
+    if (UNLIKELY(view.state > ENTRY_LIVE)) {
+        fault_in_call("double free", subject, site);
+        return false;
+    }
+    if (LIKELY(view.state == ENTRY_LIVE))
+        check_match(subject, view, freeing, site);
+    return true;
+}
+
+static bool is_whole(const struct subject *subject, struct entry_view view)
+{
+    return view.state == ENTRY_OLD || is_within_bounds(subject, view.bytes);
+}
+
 /* From live or old to held, by one call alone. False: it is not this call. */
 static bool claim(const struct subject *subject, const struct freeing *freeing, uint32_t site)
 {
     uint64_t word = atomic_get_acquire(&subject->entry->what);
     do {
-        struct entry_view view = entry_view(word);
-        if (UNLIKELY(view.state == ENTRY_FRESH)) {
-            fault_in_call(free_of_no_block, subject, site);
+        if (!may_free(subject, entry_view(word), freeing, site))
             return false;
-        }
-        if (UNLIKELY(view.state > ENTRY_LIVE)) {
-            fault_in_call("double free", subject, site);
-            return false;
-        }
-        if (LIKELY(view.state == ENTRY_LIVE))
-            check_match(subject, view, freeing, site);
     } while (!atomic_try_acq_rel(&subject->entry->what, &word, entry_word_in(word, ENTRY_HELD)));
-    return entry_view(word).state == ENTRY_OLD || is_within_bounds(subject, entry_view(word).bytes);
+    return is_whole(subject, entry_view(word));
 }
 
 static void note_freed(struct entry *entry, uint32_t site)
@@ -426,15 +439,40 @@ static void free_small(void *p, struct place place, const struct freeing *freein
     heap_give(p, place);
 }
 
+/* No block that the mode knows; it may be none at all. */
+static bool is_unknown(void *p, struct large_view *seen)
+{
+    return !arena_large_word(p, lock_take_surely, seen) ||
+           entry_view(seen->what).state == ENTRY_FRESH;
+}
+
+/* As claim(). A span's record may be another block's from one moment to the next, so until the block is
+ * this call's only a copy of what it says is looked at. */
+static bool claim_large(void *p, struct large_view *seen, const struct freeing *freeing,
+                        uint32_t site)
+{
+    do {
+        struct entry entry = {seen->what, seen->who};
+        const struct subject subject = {p, &entry, seen->bytes, 0};
+        if (!may_free(&subject, entry_view(seen->what), freeing, site))
+            return false;
+        if (arena_large_change(p, seen->what, entry_word_in(seen->what, ENTRY_HELD)))
+            return true;
+    } while (arena_large_word(p, lock_take_surely, seen));
+    fault_report_plain("double free", p, 0); /* it was freed meanwhile */
+    return false;
+}
+
 static bool free_large(void *p, const struct freeing *freeing, uint32_t site)
 {
-    struct span *span = arena_large_at(p);
-    if (span == NULL)
-        return false;
-    struct subject subject = large_of(span);
-    if (entry_view(atomic_get_acquire(&subject.entry->what)).state == ENTRY_FRESH)
+    struct large_view seen;
+    if (is_unknown(p, &seen))
         return large_free(p);
-    if (!claim(&subject, freeing, site))
+    if (!claim_large(p, &seen, freeing, site))
+        return true;
+    struct span *span = arena_large_at(p);
+    struct subject subject = large_of(span);
+    if (!is_whole(&subject, entry_view(seen.what)))
         return true;
     note_freed(subject.entry, site);
     if (!span->large.is_guarded)
@@ -520,7 +558,10 @@ static bool resize(const struct subject *subject, uint64_t word, size_t bytes, u
     view.bytes = bytes;
     if (options.track)
         view.site = site;
-    if (!atomic_try_acq_rel(&subject->entry->what, &word, entry_word(view)))
+    bool is_done = subject->class_bytes != 0
+                       ? atomic_try_acq_rel(&subject->entry->what, &word, entry_word(view))
+                       : arena_large_change(subject->p, word, entry_word(view));
+    if (!is_done)
         return false;
     slack_fill(slack_of(subject->p, bytes, subject->room));
     return true;
