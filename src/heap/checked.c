@@ -10,6 +10,7 @@
 #include "mem/arena.h"
 #include "mem/large.h"
 #include "os/log.h"
+#include "os/maps.h"
 #include "os/sys.h"
 
 #include <errno.h>
@@ -323,7 +324,7 @@ static void leave(struct heap *heap, const struct held_out *out)
         if (place.is_slab)
             leave_small(heap, out->blocks[i], place);
         else
-            (void)large_free(out->blocks[i]);
+            large_free_guarded(out->blocks[i]);
     }
 }
 
@@ -677,6 +678,9 @@ static bool start_tracking(void)
     return false;
 }
 
+/* Guards take no more than half of the mappings that there may be, two a block. */
+enum { MAPS_SHARE = 4 };
+
 /* From here on no block may be handed out but by a checked call. */
 static bool start_checking(uint64_t level)
 {
@@ -685,6 +689,8 @@ static bool start_checking(uint64_t level)
     bool is_ready = is_alone() && make_ledgers();
     if (is_ready) {
         options.check = level;
+        if (level == CHECK_ALL)
+            large_guards_begin(os_maps_max() / MAPS_SHARE);
         heap_is_checked = true;
         fault_describe_all();
     }
