@@ -160,6 +160,7 @@ struct request {
     size_t bytes;
     size_t room; /* bytes to have room for */
     size_t align;
+    size_t asked_align; /* 0 or 1: none was */
     unsigned family;
     uint32_t site;
     bool is_zeroed;
@@ -173,7 +174,10 @@ static void entry_note(struct entry *entry, const struct request *request)
         .site = request->site,
         .bytes = request->bytes,
     };
-    const struct entry_people people = {.allocated_by = thread_number()};
+    const struct entry_people people = {
+        .allocated_by = thread_number(),
+        .align_log2 = log2_floor(max_size(request->asked_align, 1)),
+    };
     atomic_put_relaxed(&entry->who, entry_people_word(people));
     atomic_put_release(&entry->what, entry_word(view));
 }
@@ -283,6 +287,7 @@ void *checked_alloc(size_t bytes, size_t align, unsigned family)
         .bytes = bytes,
         .room = bytes,
         .align = max_size(align, BLOCK_ALIGN),
+        .asked_align = align,
         .family = family,
         .site = call_site(),
     };
@@ -353,10 +358,15 @@ static void hold(void *p, size_t bytes, hold_call *put)
 
 /* ---- taking back ---- */
 
-/* An alignment that is none is no block's. */
-static bool is_aligned(const void *p, size_t align)
+/* An alignment that is none is no block's. Where one was asked for it is that, else any that fits. */
+static bool is_aligned(const struct subject *subject, size_t align)
 {
-    return is_power_of_two(align) && (uintptr_t)p % align == 0;
+    uint64_t who = atomic_get_relaxed(&subject->entry->who);
+    size_t asked = (size_t)1 << entry_people(who).align_log2;
+    if (align == 1)
+        return true;
+    return is_power_of_two(align) && (uintptr_t)subject->p % align == 0 &&
+           (asked == 1 || asked == align);
 }
 
 static void check_match(const struct subject *subject, struct entry_view view,
@@ -366,7 +376,7 @@ static void check_match(const struct subject *subject, struct entry_view view,
         fault_of_family("free by the wrong function", subject, freeing->family, site);
     else if (freeing->bytes != SIZE_MAX && freeing->bytes != view.bytes)
         fault_in_call(free_of_wrong_size, subject, site);
-    else if (!is_aligned(subject->p, freeing->align))
+    else if (!is_aligned(subject, freeing->align))
         fault_in_call("free with a wrong alignment", subject, site);
 }
 

@@ -184,6 +184,20 @@ void wrong_size_delete_array(size_t bytes)
     operator delete[](p, bytes - 1);
 }
 
+void wrong_size_aligned(size_t bytes)
+{
+    char *p = opaque(operator new(bytes, std::align_val_t(64)));
+    expect("free with a wrong size", p);
+    operator delete(p, bytes - 1, std::align_val_t(64));
+}
+
+void wrong_size_aligned_array(size_t bytes)
+{
+    char *p = opaque(operator new[](bytes, std::align_val_t(64)));
+    expect("free with a wrong size", p);
+    operator delete[](p, bytes + 64, std::align_val_t(64));
+}
+
 void wrong_size_free(size_t bytes)
 {
     char *p = take(bytes);
@@ -198,6 +212,21 @@ void wrong_alignment(size_t bytes)
     free_aligned_sized(p, 1 << 30, bytes);
 }
 
+/* Which the address has. */
+void smaller_alignment(size_t bytes)
+{
+    char *p = opaque(operator new(bytes, std::align_val_t(64)));
+    expect("free with a wrong alignment", p);
+    operator delete(p, std::align_val_t(32));
+}
+
+void smaller_alignment_free(size_t bytes)
+{
+    char *p = opaque(aligned_alloc(64, bytes));
+    expect("free with a wrong alignment", p);
+    free_aligned_sized(p, 16, bytes);
+}
+
 /* None of it is wrong. */
 void all_is_well(size_t bytes)
 {
@@ -210,6 +239,8 @@ void all_is_well(size_t bytes)
         operator delete[](opaque(operator new[](bytes)), bytes);
         operator delete(opaque(operator new(bytes, std::align_val_t(128))), bytes,
                         std::align_val_t(128));
+        operator delete[](opaque(operator new[](bytes, std::align_val_t(8))), bytes,
+                          std::align_val_t(8));
         operator delete[](opaque(operator new[](bytes, std::nothrow)));
         free_sized(opaque(std::calloc(bytes, 1)), bytes);
         free_aligned_sized(opaque(aligned_alloc(256, bytes)), 256, bytes);
@@ -238,8 +269,12 @@ const struct {
     {"new-realloc", new_realloc},
     {"wrong-size-delete", wrong_size_delete},
     {"wrong-size-delete-array", wrong_size_delete_array},
+    {"wrong-size-aligned", wrong_size_aligned},
+    {"wrong-size-aligned-array", wrong_size_aligned_array},
     {"wrong-size-free", wrong_size_free},
     {"wrong-alignment", wrong_alignment},
+    {"smaller-alignment", smaller_alignment},
+    {"smaller-alignment-free", smaller_alignment_free},
     {"all-is-well", all_is_well},
 };
 
