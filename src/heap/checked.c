@@ -11,6 +11,7 @@
 #include "mem/large.h"
 #include "os/log.h"
 #include "os/maps.h"
+#include "os/process.h"
 #include "os/sys.h"
 
 #include <errno.h>
@@ -118,13 +119,18 @@ COLD static void fault_damaged(const char *what, const struct subject *subject, 
 static const char written_past_end[] = "write past the end of a block";
 static const char written_after_free[] = "write to a free block";
 
-/* Whether the block is as it was left when it was freed, from `from` on. */
+/* The first byte from `from` on that is not as it was left when the block was freed, or the end. */
+static size_t find_touched(const struct subject *subject, size_t from)
+{
+    const unsigned char *p = subject->p;
+    return from + find_other(p + from, free_fill(), subject->room - from);
+}
+
 static bool is_untouched(const struct subject *subject, size_t from)
 {
     if (!finds_writes())
         return true;
-    size_t at =
-        from + find_other((unsigned char *)subject->p + from, free_fill(), subject->room - from);
+    size_t at = find_touched(subject, from);
     if (LIKELY(at == subject->room))
         return true;
     fault_damaged(written_after_free, subject, at);
@@ -201,7 +207,25 @@ static unsigned class_for(size_t need, size_t align)
     return class;
 }
 
-/* Until there is one that nobody has written to since it was freed. */
+/* Also where it was never handed out: what is written before a block's start is found in the one before
+ * it. */
+void checked_carved(const struct chain *chain, size_t bytes)
+{
+    struct block *block = chain->head;
+    for (size_t i = chain->n; finds_writes() && i > 0; i--) {
+        memset(block + 1, free_fill(), bytes - sizeof *block);
+        block = i > 1 ? block->next : NULL;
+    }
+}
+
+/* But for its first bytes, which are its link. */
+static bool is_filled(const struct subject *subject)
+{
+    enum entry_state state = entry_view(atomic_get_acquire(&subject->entry->what)).state;
+    return state == ENTRY_FREE || state == ENTRY_FRESH;
+}
+
+/* Until there is one that nobody has written to while it was free. */
 static struct subject take_small(const struct request *request, size_t need)
 {
     unsigned class = class_for(need, request->align);
@@ -210,8 +234,7 @@ static struct subject take_small(const struct request *request, size_t need)
         if (UNLIKELY(p == NULL))
             return (struct subject){.p = NULL};
         struct subject subject = small_at(p, map_place((uintptr_t)p));
-        bool was_free = entry_view(atomic_get_acquire(&subject.entry->what)).state == ENTRY_FREE;
-        if (!was_free || is_untouched(&subject, sizeof(struct block)))
+        if (!is_filled(&subject) || is_untouched(&subject, sizeof(struct block)))
             return subject;
     }
 }
@@ -640,6 +663,81 @@ void *checked_realloc(void *p, size_t bytes)
     return to;
 }
 
+/* ---- the end ----
+ *
+ * What nobody would look at any more: blocks that the thread which ends the program holds back, and those
+ * that are free in its heap.
+ */
+
+static void look_at_held(void *p)
+{
+    struct subject subject = small_at(p, map_place((uintptr_t)p));
+    (void)is_untouched(&subject, 0);
+}
+
+/* Found under a lock, told without. */
+struct damage {
+    struct subject subject;
+    size_t at;
+};
+
+struct damages {
+    size_t n;
+    struct damage all[16]; /* more are not looked for */
+};
+
+static void find_damages_in(const struct span *slab, struct damages *found)
+{
+    size_t bytes = class_bytes(slab->class);
+    for (size_t i = 0; i < slab->slab.n_carved && found->n < ARRAY_LEN(found->all); i++) {
+        void *p = (void *)(slab->base + i * bytes);
+        struct subject subject = small_at(p, map_place((uintptr_t)p));
+        size_t at = is_filled(&subject) ? find_touched(&subject, sizeof(struct block)) : bytes;
+        if (at < bytes)
+            found->all[found->n++] = (struct damage){subject, at};
+    }
+}
+
+static void find_damages(struct heap *heap, struct damages *found)
+{
+    lock_take(&heap->lock);
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
+        const struct shelf *shelf = &heap->shelves[class];
+        if (shelf->slab != NULL)
+            find_damages_in(shelf->slab, found);
+        for (const struct span *slab = shelf->partial; slab != NULL; slab = slab->slab.next)
+            find_damages_in(slab, found);
+        for (const struct span *slab = shelf->full; slab != NULL; slab = slab->slab.next)
+            find_damages_in(slab, found);
+    }
+    lock_release(&heap->lock);
+}
+
+static void look_at_free(struct heap *heap)
+{
+    struct damages found = {0};
+    find_damages(heap, &found);
+    for (size_t i = 0; i < found.n; i++)
+        fault_damaged(written_after_free, &found.all[i].subject, found.all[i].at);
+}
+
+static void at_exit(void)
+{
+    if (!heap_enter())
+        return;
+    struct heap *heap = heap_attach();
+    struct heap *host = heap == NULL ? heap_visit() : NULL;
+    if (heap == NULL)
+        heap = host;
+    if (heap != NULL) {
+        held_see(heap, look_at_held);
+        look_at_free(heap);
+    }
+    if (host != NULL)
+        heap_visit_end(host);
+    heap_leave();
+}
+
 /* ---- start ---- */
 
 /* False: other threads have heaps, and fast paths that go past all checks. */
@@ -717,8 +815,13 @@ void checked_start(void)
     options.track = options.track && start_tracking();
     if (level == CHECK_OFF && options.track)
         level = CHECK_FREES;
-    if (level == CHECK_OFF || start_checking(level))
+    if (level == CHECK_OFF)
         return;
+    if (start_checking(level)) {
+        if (finds_writes())
+            (void)os_at_exit(at_exit);
+        return;
+    }
     log_warn("check: cannot begin now, blocks are not checked", NULL, NULL);
     options.track = 0;
 }

@@ -63,6 +63,10 @@ void *checked_realloc(void *p, size_t bytes);
 size_t checked_usable_size(void *p);
 
 struct heap;
+struct chain;
+
+/* Blocks of so many bytes that were never handed out, on their way to a bin. */
+void checked_carved(const struct chain *chain, size_t bytes);
 
 /* Nothing of what this heap holds back stays. [owner] */
 void checked_release(struct heap *heap);
