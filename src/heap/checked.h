@@ -22,10 +22,13 @@
  * well, and never held back. Large blocks from before, and those that objects take (objects/), are
  * FRESH and are let pass.
  *
+ * From check=2 on what is held back, or free in the heap of the thread that ends the program, is looked at
+ * then.
+ *
  * What is found damaged is not handed out again where on_fault lets the program go on.
  *
  * Any thread, no lock held; inside for most of the time, like every slow path.
- * Tests: tests/checked/misuse.cpp, tests/checked/leaks.c.
+ * Tests: tests/checked/misuse.cpp, tests/checked/leaks.c, tests/unit/test_checked.c.
  */
 #ifndef POOLALLOC_HEAP_CHECKED_H
 #define POOLALLOC_HEAP_CHECKED_H
@@ -70,5 +73,11 @@ void checked_carved(const struct chain *chain, size_t bytes);
 
 /* Nothing of what this heap holds back stays. [owner] */
 void checked_release(struct heap *heap);
+
+/* For the end (checked_start.c). A block that is held back; one of a slab that may be free: the first byte
+ * that was written to since, or 0; then what is told of it. */
+void checked_look_at_held(void *p);
+size_t checked_find_damage(void *p);
+void checked_tell_damage(void *p, size_t at);
 
 #endif

@@ -120,6 +120,15 @@ void after_free_last(size_t bytes)
     after_free(bytes, bytes - 1);
 }
 
+/* Nothing happens thereafter. */
+void after_free_at_exit(size_t bytes)
+{
+    char *p = take(bytes);
+    std::free(p);
+    expect("write to a free block", p);
+    opaque(p)[bytes / 2] = 'y';
+}
+
 void realloc_freed(size_t bytes)
 {
     char *p = take(bytes);
@@ -260,6 +269,7 @@ const struct {
     {"past-end-in-place", past_end_in_place},
     {"after-free-first", after_free_first},
     {"after-free-last", after_free_last},
+    {"after-free-at-exit", after_free_at_exit},
     {"realloc-freed", realloc_freed},
     {"malloc-delete", malloc_delete},
     {"new-free", new_free},
