@@ -92,8 +92,7 @@ ALWAYS_INLINE struct entry_people entry_people(uint64_t word)
 {
     return (struct entry_people){
         .freed_at = (uint32_t)word & ((1u << ENTRY_SITE_BITS) - 1),
-        .allocated_by =
-            (uint32_t)(word >> ENTRY_ALLOCATED_SHIFT) & ((1u << ENTRY_THREAD_BITS) - 1),
+        .allocated_by = (uint32_t)(word >> ENTRY_ALLOCATED_SHIFT) & ((1u << ENTRY_THREAD_BITS) - 1),
         .freed_by = (uint32_t)(word >> ENTRY_FREED_SHIFT) & ((1u << ENTRY_THREAD_BITS) - 1),
         .align_log2 = (uint32_t)(word >> ENTRY_ALIGN_SHIFT),
     };
