@@ -19,6 +19,7 @@ static void take_options(const char *conf, bool is_bypassed)
         log_warn("POOLALLOC_CONF: cannot be taken in", NULL, NULL);
         return;
     }
+    log_remember_stderr();
     options_parse(conf);
     log_open(options.log);
     if (!is_bypassed) {

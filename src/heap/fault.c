@@ -151,7 +151,7 @@ void fault_describe_all(void)
 
 const char *fault_word(void)
 {
-    return options.on_fault == ON_FAULT_ABORT ? "fatal" : "error";
+    return options.on_fault == ON_FAULT_ABORT ? panic_fatal : "error";
 }
 
 void fault_act(void)

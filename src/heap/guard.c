@@ -180,7 +180,7 @@ void guard_on_fault(int signal, siginfo_t *info, void *context)
 {
     struct sigaction none = {.sa_handler = SIG_DFL};
     (void)context;
-    if (report_access("fatal", info))
+    if (report_access(panic_fatal, info))
         panic_look();
     (void)os_next_sigaction(signal, &none, NULL);
     if (!is_fault(info))
