@@ -470,7 +470,7 @@ static void free_small(void *p, struct place place, const struct freeing *freein
 }
 
 /* No block that the mode knows; it may be none at all. */
-static bool is_unknown(void *p, struct large_view *seen)
+static bool is_let_pass(void *p, struct large_view *seen)
 {
     return !arena_large_word(p, lock_take_surely, seen) ||
            entry_view(seen->what).state == ENTRY_FRESH;
@@ -496,7 +496,7 @@ static bool claim_large(void *p, struct large_view *seen, const struct freeing *
 static bool free_large(void *p, const struct freeing *freeing, uint32_t site)
 {
     struct large_view seen;
-    if (is_unknown(p, &seen))
+    if (is_let_pass(p, &seen))
         return large_free(p);
     if (!claim_large(p, &seen, freeing, site))
         return true;

@@ -44,8 +44,9 @@ static void keep_bin_short(struct heap *heap, unsigned class)
 /* All that the checked mode knows of it is that it may be freed, once. */
 COLD static void note_unchecked(const struct block *block)
 {
-    struct place place = map_place((uintptr_t)block);
-    atomic_put_release(&ledger_entry((uintptr_t)block, place)->what, ENTRY_OLD);
+    struct entry *entry = ledger_entry((uintptr_t)block, map_place((uintptr_t)block));
+    if (entry != NULL)
+        atomic_put_release(&entry->what, ENTRY_OLD);
 }
 
 static void *take_block(struct heap *heap, unsigned class, size_t bytes)
