@@ -72,7 +72,8 @@ void poolalloc_free(void *p);
 size_t poolalloc_usable_size(const void *p);
 
 /* What poolalloc_usable_size would say of a block of so many bytes, without making one: what a
- * growing array should ask for. 0: there can be no such block.
+ * growing array should ask for. With POOLALLOC_CONF=check or guard_every it is `bytes`, and some blocks
+ * have more. 0: there can be no such block.
  *
  *     capacity = poolalloc_good_size(wanted * sizeof *array) / sizeof *array;
  */

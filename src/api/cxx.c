@@ -58,8 +58,7 @@ OPERATOR(NEW_ALIGNED_NOTHROW, new_aligned_nothrow_function new_aligned_nothrow);
 OPERATOR(NEW_ARRAY_ALIGNED_NOTHROW, new_aligned_nothrow_function new_array_aligned_nothrow);
 
 /* Sizes, alignments and tags that delete is told are not needed: the map knows. When blocks are
- * checked, sizes are looked at. */
-#define SIZE    __attribute__((unused)) size_t bytes
+ * checked, sizes and alignments are looked at. */
 #define NOTHROW __attribute__((unused)) const void *nothrow
 
 OPERATOR("_ZdlPv", void delete_plain(void *p));
@@ -70,8 +69,9 @@ OPERATOR("_ZdlPvRKSt9nothrow_t", void delete_nothrow(void *p, NOTHROW));
 OPERATOR("_ZdaPvRKSt9nothrow_t", void delete_array_nothrow(void *p, NOTHROW));
 OPERATOR("_ZdlPvSt11align_val_t", void delete_aligned(void *p, size_t align));
 OPERATOR("_ZdaPvSt11align_val_t", void delete_array_aligned(void *p, size_t align));
-OPERATOR("_ZdlPvmSt11align_val_t", void delete_aligned_sized(void *p, SIZE, size_t align));
-OPERATOR("_ZdaPvmSt11align_val_t", void delete_array_aligned_sized(void *p, SIZE, size_t align));
+OPERATOR("_ZdlPvmSt11align_val_t", void delete_aligned_sized(void *p, size_t bytes, size_t align));
+OPERATOR("_ZdaPvmSt11align_val_t",
+         void delete_array_aligned_sized(void *p, size_t bytes, size_t align));
 OPERATOR("_ZdlPvSt11align_val_tRKSt9nothrow_t",
          void delete_aligned_nothrow(void *p, size_t align, NOTHROW));
 OPERATOR("_ZdaPvSt11align_val_tRKSt9nothrow_t",
@@ -86,10 +86,15 @@ OPERATOR("_ZdaPvSt11align_val_tRKSt9nothrow_t",
 typedef void delete_function(void *);
 typedef void delete_sized_function(void *, size_t);
 typedef void delete_aligned_function(void *, size_t);
+typedef void delete_aligned_sized_function(void *, size_t, size_t);
 
 /* delete(void *), for a caller that passes the size as well: nobody looks at it. */
 delete_sized_function delete_plain_told __asm__("_ZdlPv");
 delete_sized_function delete_array_told __asm__("_ZdaPv");
+
+/* The same of the aligned ones, where the size comes before what they take. */
+static delete_aligned_sized_function delete_aligned_told;
+static delete_aligned_sized_function delete_array_aligned_told;
 
 static struct {
     new_function *new_array;
@@ -98,6 +103,8 @@ static struct {
     delete_aligned_function *delete_array_aligned;
     delete_sized_function *delete_sized;
     delete_sized_function *delete_array_sized;
+    delete_aligned_sized_function *delete_aligned_sized;
+    delete_aligned_sized_function *delete_array_aligned_sized;
 
     /* Of the blocks that each makes. */
     unsigned family;
@@ -109,6 +116,8 @@ static struct {
     .delete_array_aligned = delete_aligned,
     .delete_sized = delete_plain_told,
     .delete_array_sized = delete_array_told,
+    .delete_aligned_sized = delete_aligned_told,
+    .delete_array_aligned_sized = delete_array_aligned_told,
     .family = FAMILY_UNKNOWN,
     .family_array = FAMILY_UNKNOWN,
 };
@@ -393,14 +402,38 @@ void delete_array_aligned(void *p, size_t align)
     jumps.delete_array_aligned(p, align);
 }
 
-void delete_aligned_sized(void *p, SIZE, size_t align)
+static void delete_aligned_told(void *p, size_t bytes, size_t align)
 {
+    (void)bytes;
     delete_aligned(p, align);
 }
 
-void delete_array_aligned_sized(void *p, SIZE, size_t align)
+static void delete_aligned_sized_checked(void *p, size_t bytes, size_t align)
 {
+    const struct freeing freeing = {jumps.family | FAMILY_ALIGNED, bytes, align};
+    delete_slow_as(p, &freeing);
+}
+
+void delete_aligned_sized(void *p, size_t bytes, size_t align)
+{
+    jumps.delete_aligned_sized(p, bytes, align);
+}
+
+static void delete_array_aligned_told(void *p, size_t bytes, size_t align)
+{
+    (void)bytes;
     delete_array_aligned(p, align);
+}
+
+static void delete_array_aligned_sized_checked(void *p, size_t bytes, size_t align)
+{
+    const struct freeing freeing = {jumps.family_array | FAMILY_ALIGNED, bytes, align};
+    delete_slow_as(p, &freeing);
+}
+
+void delete_array_aligned_sized(void *p, size_t bytes, size_t align)
+{
+    jumps.delete_array_aligned_sized(p, bytes, align);
 }
 
 void delete_aligned_nothrow(void *p, size_t align, NOTHROW)
@@ -438,6 +471,8 @@ void cxx_checked_start(void)
     jumps.delete_array_aligned = delete_array_aligned_checked;
     jumps.delete_sized = delete_sized_checked;
     jumps.delete_array_sized = delete_array_sized_checked;
+    jumps.delete_aligned_sized = delete_aligned_sized_checked;
+    jumps.delete_array_aligned_sized = delete_array_aligned_sized_checked;
     jumps.family = FAMILY_NEW;
     jumps.family_array = FAMILY_NEW_ARRAY;
 }

@@ -21,7 +21,8 @@ static void take_options(const char *conf, bool is_bypassed)
     }
     options_parse(conf);
     log_open(options.log);
-    if (!is_bypassed) {
+    if (!is_bypassed) { /* else libc's functions may be the program's, and not be up yet */
+        log_remember_stderr();
         checked_start();
         if (cxx_checked_start != NULL)
             cxx_checked_start();

@@ -371,6 +371,8 @@ COLD void heap_free_put_off(void)
     struct block *block = emergency_put_off_take();
     while (block != NULL) {
         struct block *next = emergency_put_off_next(block);
+        if (UNLIKELY(options.check))
+            checked_put_off(block);
         free_slow_as(block, &freeing);
         block = next;
     }
@@ -488,7 +490,7 @@ size_t heap_usable_size(void *p)
 
 size_t heap_good_size(size_t bytes)
 {
-    if (UNLIKELY(options.check))
+    if (UNLIKELY(options.check != CHECK_OFF || guard_area_bytes != 0))
         return bytes <= PTRDIFF_MAX ? bytes : 0;
     if (bytes <= CLASS_MAX_BYTES)
         return class_bytes(class_of(bytes));

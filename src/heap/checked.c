@@ -5,11 +5,9 @@
 #include "heap/alloc.h"
 #include "heap/emergency.h"
 #include "heap/held.h"
-#include "heap/live.h"
 #include "heap/sites.h"
 #include "mem/arena.h"
 #include "mem/large.h"
-#include "os/log.h"
 #include "os/sys.h"
 
 #include <errno.h>
@@ -117,13 +115,18 @@ COLD static void fault_damaged(const char *what, const struct subject *subject, 
 static const char written_past_end[] = "write past the end of a block";
 static const char written_after_free[] = "write to a free block";
 
-/* Whether the block is as it was left when it was freed, from `from` on. */
+/* The first byte from `from` on that is not as it was left when the block was freed, or the end. */
+static size_t find_touched(const struct subject *subject, size_t from)
+{
+    const unsigned char *p = subject->p;
+    return from + find_other(p + from, free_fill(), subject->room - from);
+}
+
 static bool is_untouched(const struct subject *subject, size_t from)
 {
     if (!finds_writes())
         return true;
-    size_t at =
-        from + find_other((unsigned char *)subject->p + from, free_fill(), subject->room - from);
+    size_t at = find_touched(subject, from);
     if (LIKELY(at == subject->room))
         return true;
     fault_damaged(written_after_free, subject, at);
@@ -159,6 +162,7 @@ struct request {
     size_t bytes;
     size_t room; /* bytes to have room for */
     size_t align;
+    size_t asked_align; /* 0 or 1: none was */
     unsigned family;
     uint32_t site;
     bool is_zeroed;
@@ -172,7 +176,10 @@ static void entry_note(struct entry *entry, const struct request *request)
         .site = request->site,
         .bytes = request->bytes,
     };
-    const struct entry_people people = {.allocated_by = thread_number()};
+    const struct entry_people people = {
+        .allocated_by = thread_number(),
+        .align_log2 = log2_floor(max_size(request->asked_align, 1)),
+    };
     atomic_put_relaxed(&entry->who, entry_people_word(people));
     atomic_put_release(&entry->what, entry_word(view));
 }
@@ -196,7 +203,25 @@ static unsigned class_for(size_t need, size_t align)
     return class;
 }
 
-/* Until there is one that nobody has written to since it was freed. */
+/* Also where it was never handed out: what is written before a block's start is found in the one before
+ * it. */
+void checked_carved(const struct chain *chain, size_t bytes)
+{
+    struct block *block = chain->head;
+    for (size_t i = chain->n; finds_writes() && i > 0; i--) {
+        memset(block + 1, free_fill(), bytes - sizeof *block);
+        block = i > 1 ? block->next : NULL;
+    }
+}
+
+/* But for its first bytes, which are its link. */
+static bool is_filled(const struct subject *subject)
+{
+    enum entry_state state = entry_view(atomic_get_acquire(&subject->entry->what)).state;
+    return state == ENTRY_FREE || state == ENTRY_FRESH;
+}
+
+/* Until there is one that nobody has written to while it was free. */
 static struct subject take_small(const struct request *request, size_t need)
 {
     unsigned class = class_for(need, request->align);
@@ -205,8 +230,7 @@ static struct subject take_small(const struct request *request, size_t need)
         if (UNLIKELY(p == NULL))
             return (struct subject){.p = NULL};
         struct subject subject = small_at(p, map_place((uintptr_t)p));
-        bool was_free = entry_view(atomic_get_acquire(&subject.entry->what)).state == ENTRY_FREE;
-        if (!was_free || is_untouched(&subject, sizeof(struct block)))
+        if (!is_filled(&subject) || is_untouched(&subject, sizeof(struct block)))
             return subject;
     }
 }
@@ -282,6 +306,7 @@ void *checked_alloc(size_t bytes, size_t align, unsigned family)
         .bytes = bytes,
         .room = bytes,
         .align = max_size(align, BLOCK_ALIGN),
+        .asked_align = align,
         .family = family,
         .site = call_site(),
     };
@@ -323,7 +348,7 @@ static void leave(struct heap *heap, const struct held_out *out)
         if (place.is_slab)
             leave_small(heap, out->blocks[i], place);
         else
-            (void)large_free(out->blocks[i]);
+            large_free_guarded(out->blocks[i]);
     }
 }
 
@@ -352,10 +377,15 @@ static void hold(void *p, size_t bytes, hold_call *put)
 
 /* ---- taking back ---- */
 
-/* An alignment that is none is no block's. */
-static bool is_aligned(const void *p, size_t align)
+/* An alignment that is none is no block's. Where one was asked for it is that, else any that fits. */
+static bool is_aligned(const struct subject *subject, size_t align)
 {
-    return is_power_of_two(align) && (uintptr_t)p % align == 0;
+    uint64_t who = atomic_get_relaxed(&subject->entry->who);
+    size_t asked = (size_t)1 << entry_people(who).align_log2;
+    if (align == 1)
+        return true;
+    return is_power_of_two(align) && (uintptr_t)subject->p % align == 0 &&
+           (asked == 1 || asked == align);
 }
 
 static void check_match(const struct subject *subject, struct entry_view view,
@@ -365,8 +395,30 @@ static void check_match(const struct subject *subject, struct entry_view view,
         fault_of_family("free by the wrong function", subject, freeing->family, site);
     else if (freeing->bytes != SIZE_MAX && freeing->bytes != view.bytes)
         fault_in_call(free_of_wrong_size, subject, site);
-    else if (!is_aligned(subject->p, freeing->align))
+    else if (!is_aligned(subject, freeing->align))
         fault_in_call("free with a wrong alignment", subject, site);
+}
+
+/* Whether a block of which this is known can be freed. */
+static bool may_free(const struct subject *subject, struct entry_view view,
+                     const struct freeing *freeing, uint32_t site)
+{
+    if (UNLIKELY(view.state == ENTRY_FRESH)) {
+        fault_in_call(free_of_no_block, subject, site);
+        return false;
+    }
+    if (UNLIKELY(view.state > ENTRY_LIVE)) {
+        fault_in_call("double free", subject, site);
+        return false;
+    }
+    if (LIKELY(view.state == ENTRY_LIVE))
+        check_match(subject, view, freeing, site);
+    return true;
+}
+
+static bool is_whole(const struct subject *subject, struct entry_view view)
+{
+    return view.state == ENTRY_OLD || is_within_bounds(subject, view.bytes);
 }
 
 /* From live or old to held, by one call alone. False: it is not this call. */
@@ -374,19 +426,10 @@ static bool claim(const struct subject *subject, const struct freeing *freeing, 
 {
     uint64_t word = atomic_get_acquire(&subject->entry->what);
     do {
-        struct entry_view view = entry_view(word);
-        if (UNLIKELY(view.state == ENTRY_FRESH)) {
-            fault_in_call(free_of_no_block, subject, site);
+        if (!may_free(subject, entry_view(word), freeing, site))
             return false;
-        }
-        if (UNLIKELY(view.state > ENTRY_LIVE)) {
-            fault_in_call("double free", subject, site);
-            return false;
-        }
-        if (LIKELY(view.state == ENTRY_LIVE))
-            check_match(subject, view, freeing, site);
     } while (!atomic_try_acq_rel(&subject->entry->what, &word, entry_word_in(word, ENTRY_HELD)));
-    return entry_view(word).state == ENTRY_OLD || is_within_bounds(subject, entry_view(word).bytes);
+    return is_whole(subject, entry_view(word));
 }
 
 static void note_freed(struct entry *entry, uint32_t site)
@@ -399,6 +442,12 @@ static void note_freed(struct entry *entry, uint32_t site)
     atomic_put_relaxed(&entry->who, entry_people_word(people));
 }
 
+/* A group's blocks go home at once: who ends it may rely on that. */
+static bool is_held_back(struct place place)
+{
+    return finds_writes() && !heap_is_group(heap_by_number(place.owner));
+}
+
 static void free_small(void *p, struct place place, const struct freeing *freeing, uint32_t site)
 {
     struct subject subject = small_at(p, place);
@@ -409,25 +458,51 @@ static void free_small(void *p, struct place place, const struct freeing *freein
     if (!claim(&subject, freeing, site))
         return;
     note_freed(subject.entry, site);
-    if (!finds_writes()) {
-        uint64_t word = atomic_get_relaxed(&subject.entry->what);
-        atomic_put_release(&subject.entry->what, entry_word_in(word, ENTRY_FREE));
-        heap_give(p, place);
+    if (finds_writes())
+        memset(p, free_fill(), subject.room);
+    if (is_held_back(place)) {
+        hold(p, subject.room, held_put);
         return;
     }
-    memset(p, free_fill(), subject.room);
-    hold(p, subject.room, held_put);
+    uint64_t word = atomic_get_relaxed(&subject.entry->what);
+    atomic_put_release(&subject.entry->what, entry_word_in(word, ENTRY_FREE));
+    heap_give(p, place);
+}
+
+/* No block that the mode knows; it may be none at all. */
+static bool is_let_pass(void *p, struct large_view *seen)
+{
+    return !arena_large_word(p, lock_take_surely, seen) ||
+           entry_view(seen->what).state == ENTRY_FRESH;
+}
+
+/* As claim(). A span's record may be another block's from one moment to the next, so until the block is
+ * this call's only a copy of what it says is looked at. */
+static bool claim_large(void *p, struct large_view *seen, const struct freeing *freeing,
+                        uint32_t site)
+{
+    do {
+        struct entry entry = {seen->what, seen->who};
+        const struct subject subject = {p, &entry, seen->bytes, 0};
+        if (!may_free(&subject, entry_view(seen->what), freeing, site))
+            return false;
+        if (arena_large_change(p, seen->what, entry_word_in(seen->what, ENTRY_HELD)))
+            return true;
+    } while (arena_large_word(p, lock_take_surely, seen));
+    fault_report_plain("double free", p, 0); /* it was freed meanwhile */
+    return false;
 }
 
 static bool free_large(void *p, const struct freeing *freeing, uint32_t site)
 {
-    struct span *span = arena_large_at(p);
-    if (span == NULL)
-        return false;
-    struct subject subject = large_of(span);
-    if (entry_view(atomic_get_acquire(&subject.entry->what)).state == ENTRY_FRESH)
+    struct large_view seen;
+    if (is_let_pass(p, &seen))
         return large_free(p);
-    if (!claim(&subject, freeing, site))
+    if (!claim_large(p, &seen, freeing, site))
+        return true;
+    struct span *span = arena_large_at(p);
+    struct subject subject = large_of(span);
+    if (!is_whole(&subject, entry_view(seen.what)))
         return true;
     note_freed(subject.entry, site);
     if (!span->large.is_guarded)
@@ -476,6 +551,16 @@ bool checked_knows(void *p)
     return subject_at(p).p != NULL;
 }
 
+void checked_put_off(void *p)
+{
+    struct subject subject = subject_at(p);
+    if (subject.p == NULL)
+        return;
+    struct entry_view view = entry_view(atomic_get_acquire(&subject.entry->what));
+    if (view.state == ENTRY_LIVE && view.bytes < sizeof(struct block))
+        slack_fill(slack_of(p, view.bytes, sizeof(struct block)));
+}
+
 size_t checked_usable_size(void *p)
 {
     struct subject subject = subject_at(p);
@@ -503,14 +588,24 @@ static bool resize(const struct subject *subject, uint64_t word, size_t bytes, u
     view.bytes = bytes;
     if (options.track)
         view.site = site;
-    if (!atomic_try_acq_rel(&subject->entry->what, &word, entry_word(view)))
+    bool is_done = subject->class_bytes != 0
+                       ? atomic_try_acq_rel(&subject->entry->what, &word, entry_word(view))
+                       : arena_large_change(subject->p, word, entry_word(view));
+    if (!is_done)
         return false;
     slack_fill(slack_of(subject->p, bytes, subject->room));
     return true;
 }
 
+static bool is_lost(const struct subject *subject)
+{
+    return entry_view(atomic_get_relaxed(&subject->entry->what)).state == ENTRY_LOST;
+}
+
+/* What is found damaged stays where it is. */
 static void *move(const struct subject *subject, size_t old_bytes, size_t bytes, uint32_t site)
 {
+    static const struct freeing moved = {FAMILY_UNKNOWN, SIZE_MAX, 1}; /* it has been looked at */
     bool may_grow_on = bytes > CLASS_MAX_BYTES && bytes > old_bytes && bytes < PTRDIFF_MAX / 2;
     const struct request request = {
         .bytes = bytes,
@@ -524,7 +619,8 @@ static void *move(const struct subject *subject, size_t old_bytes, size_t bytes,
     if (to == NULL)
         return NULL;
     memcpy(to, subject->p, min_size(old_bytes, bytes));
-    heap_free(subject->p);
+    if (!is_lost(subject))
+        free_slow_as(subject->p, &moved);
     return to;
 }
 
@@ -563,80 +659,25 @@ void *checked_realloc(void *p, size_t bytes)
     return to;
 }
 
-/* ---- start ---- */
+/* ---- for the end ---- */
 
-/* False: other threads have heaps, and fast paths that go past all checks. */
-static bool is_alone(void)
+void checked_look_at_held(void *p)
 {
-    for (uint32_t i = 1; i <= heap_number_max(); i++) {
-        const struct heap *heap = heap_by_number(i);
-        if (atomic_get_relaxed(&heap->state) == HEAP_LIVE && &heap->front != front_own)
-            return false;
-    }
-    return true;
+    struct subject subject = small_at(p, map_place((uintptr_t)p));
+    (void)is_untouched(&subject, 0);
 }
 
-/* For the slabs that there are. */
-static bool make_ledgers_in(struct leaf *leaf)
+size_t checked_find_damage(void *p)
 {
-    for (size_t i = 0; i < LEAF_UNITS; i++) {
-        uint64_t word = atomic_get_relaxed(&leaf->slab_words[i]);
-        if (word == 0)
-            continue;
-        uintptr_t base = (uintptr_t)(word & ((UINT64_C(1) << MAP_OWNER_SHIFT) - 1));
-        base = round_down(base, (size_t)1 << LEAF_SHIFT) | i << UNIT_SHIFT;
-        const struct span *slab = map_slab_span(base);
-        if (!ledger_make(base, slab->class, slab->slab.n_carved))
-            return false;
-    }
-    return true;
+    struct subject subject = small_at(p, map_place((uintptr_t)p));
+    if (!is_filled(&subject))
+        return 0;
+    size_t at = find_touched(&subject, sizeof(struct block));
+    return at < subject.room ? at : 0;
 }
 
-static bool make_ledgers(void)
+void checked_tell_damage(void *p, size_t at)
 {
-    for (size_t i = 0; i < ARRAY_LEN(map_root); i++) {
-        struct leaf *leaf = atomic_get_relaxed(&map_root[i]);
-        if (leaf != NULL && !make_ledgers_in(leaf))
-            return false;
-    }
-    return true;
-}
-
-/* False: there are no stacks. Takes memory of the program's like any other call. */
-static bool start_tracking(void)
-{
-    if (os_stack_is_there() && sites_init() && live_init())
-        return true;
-    log_warn("track: no stacks are to be had here", NULL, NULL);
-    return false;
-}
-
-/* From here on no block may be handed out but by a checked call. */
-static bool start_checking(uint64_t level)
-{
-    if (!heap_enter())
-        return false;
-    bool is_ready = is_alone() && make_ledgers();
-    if (is_ready) {
-        options.check = level;
-        heap_is_checked = true;
-        fault_describe_all();
-    }
-    heap_leave();
-    return is_ready;
-}
-
-void checked_start(void)
-{
-    uint64_t level = options.check;
-    if (level == CHECK_OFF && !options.track)
-        return;
-    options.check = CHECK_OFF;
-    options.track = options.track && start_tracking();
-    if (level == CHECK_OFF && options.track)
-        level = CHECK_FREES;
-    if (level == CHECK_OFF || start_checking(level))
-        return;
-    log_warn("check: cannot begin now, blocks are not checked", NULL, NULL);
-    options.track = 0;
+    struct subject subject = small_at(p, map_place((uintptr_t)p));
+    fault_damaged(written_after_free, &subject, at);
 }

@@ -18,13 +18,17 @@
  *   track=on       entries also say which stack allocated the block, which freed it, which threads
  *
  * Blocks from before the start are OLD: ledgers are made for the slabs that there are, and such a
- * block is checked from the next time on that it is handed out. Large blocks from before, and those
- * that objects take (objects/), are FRESH and are let pass.
+ * block is checked from the next time on that it is handed out. Blocks of groups (group.c) are OLD as
+ * well, and never held back. Large blocks from before, and those that objects take (objects/), are
+ * FRESH and are let pass.
+ *
+ * From check=2 on what is held back, or free in the heap of the thread that ends the program, is looked at
+ * then.
  *
  * What is found damaged is not handed out again where on_fault lets the program go on.
  *
  * Any thread, no lock held; inside for most of the time, like every slow path.
- * Tests: tests/checked/misuse.cpp, tests/checked/leaks.c.
+ * Tests: tests/checked/misuse.cpp, tests/checked/leaks.c, tests/unit/test_checked.c.
  */
 #ifndef POOLALLOC_HEAP_CHECKED_H
 #define POOLALLOC_HEAP_CHECKED_H
@@ -46,6 +50,10 @@ struct freeing {
 void *checked_alloc(size_t bytes, size_t align, unsigned family);
 void *checked_alloc_zeroed(size_t bytes);
 
+/* Before the free of a block that was put off (emergency.h): the link lay where the block may have its
+ * filling. Not inside. */
+void checked_put_off(void *p);
+
 /* The number of this call's stack, or 0. Not inside. */
 uint32_t checked_call_site(void);
 
@@ -58,8 +66,18 @@ void *checked_realloc(void *p, size_t bytes);
 size_t checked_usable_size(void *p);
 
 struct heap;
+struct chain;
+
+/* Blocks of so many bytes that were never handed out, on their way to a bin. */
+void checked_carved(const struct chain *chain, size_t bytes);
 
 /* Nothing of what this heap holds back stays. [owner] */
 void checked_release(struct heap *heap);
+
+/* For the end (checked_start.c). A block that is held back; one of a slab that may be free: the first byte
+ * that was written to since, or 0; then what is told of it. */
+void checked_look_at_held(void *p);
+size_t checked_find_damage(void *p);
+void checked_tell_damage(void *p, size_t at);
 
 #endif

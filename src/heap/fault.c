@@ -32,11 +32,11 @@ static const char *state_words(enum entry_state state)
 {
     static const char *const words[] = {
         [ENTRY_FRESH] = "never handed out",
-        [ENTRY_OLD] = "from before checks began",
+        [ENTRY_OLD] = "from before checks began, or of a poolalloc_heap",
         [ENTRY_LIVE] = "live",
         [ENTRY_HELD] = "freed, in quarantine",
         [ENTRY_FREE] = "freed",
-        [ENTRY_LOST] = "freed, and damaged",
+        [ENTRY_LOST] = "damaged",
     };
     return words[state];
 }
@@ -149,16 +149,25 @@ void fault_describe_all(void)
     atomic_put_relaxed(&panic_describe, describe_address);
 }
 
-void fault_report(const struct fault *fault)
+const char *fault_word(void)
 {
-    bool is_end = options.on_fault == ON_FAULT_ABORT;
-    panic_line(is_end ? "fatal" : "error", fault->what, fault->p, fault->class_bytes);
-    if (options.check != CHECK_OFF)
-        describe(fault);
-    if (is_end)
+    return options.on_fault == ON_FAULT_ABORT ? panic_fatal : "error";
+}
+
+void fault_act(void)
+{
+    if (options.on_fault == ON_FAULT_ABORT)
         panic_end();
     if (options.on_fault == ON_FAULT_TRAP)
         sys_trap();
+}
+
+void fault_report(const struct fault *fault)
+{
+    panic_line(fault_word(), fault->what, fault->p, fault->class_bytes);
+    if (options.check != CHECK_OFF)
+        describe(fault);
+    fault_act();
 }
 
 void fault_report_plain(const char *what, const void *p, size_t class_bytes)

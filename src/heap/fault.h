@@ -45,6 +45,11 @@ void fault_report(const struct fault *fault);
 /* The same where nothing more is known. */
 void fault_report_plain(const char *what, const void *p, size_t class_bytes);
 
+/* For who writes the lines himself: the first one's word, and what is done after the last. Returns if
+ * on_fault says so. */
+const char *fault_word(void);
+void fault_act(void);
+
 /* Every fault from now on is followed by what is known of the block. */
 void fault_describe_all(void);
 

@@ -20,6 +20,7 @@
 #include "heap/heap.h"
 #include "mem/arena.h"
 #include "mem/large.h"
+#include "mem/ledger.h"
 
 #include <string.h>
 
@@ -40,6 +41,14 @@ static void keep_bin_short(struct heap *heap, unsigned class)
         heap_empty_bin(heap, class);
 }
 
+/* All that the checked mode knows of it is that it may be freed, once. */
+COLD static void note_unchecked(const struct block *block)
+{
+    struct entry *entry = ledger_entry((uintptr_t)block, map_place((uintptr_t)block));
+    if (entry != NULL)
+        atomic_put_release(&entry->what, ENTRY_OLD);
+}
+
 static void *take_block(struct heap *heap, unsigned class, size_t bytes)
 {
     void *block = NULL;
@@ -49,6 +58,8 @@ static void *take_block(struct heap *heap, unsigned class, size_t bytes)
         block = heap_alloc_from(heap, class, bytes);
         keep_bin_short(heap, class);
     }
+    if (UNLIKELY(options.check) && block != NULL)
+        note_unchecked(block);
     lock_release(&heap->guest_lock);
     return block;
 }

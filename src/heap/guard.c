@@ -3,10 +3,13 @@
 
 #include "base/bits.h"
 #include "conf/options.h"
+#include "heap/alloc.h"
+#include "heap/fault.h"
 #include "heap/heap.h"
 #include "heap/sites.h"
 #include "heap/tell.h"
 #include "os/clock.h"
+#include "os/log.h"
 #include "os/pages.h"
 #include "os/panic.h"
 #include "os/process.h"
@@ -46,6 +49,7 @@ static struct {
     uint64_t began_ns;          /* [const] */
     _Atomic uint64_t spent_ns;  /* since then, by all threads */
     size_t stride;              /* [const] */
+    uint64_t n_wanted;          /* [lock] calls that were to get one */
     uint32_t n_used;            /* [lock] rooms that were ever used */
     uint32_t n_free;            /* [lock] others that are free, oldest first: */
     uint32_t first_free;        /* [lock] */
@@ -91,10 +95,10 @@ static void say_deed(const char *what, const struct deed *deed)
         tell_site(what, deed->thread, deed->site);
 }
 
-static void report(const char *fault, const struct room *room, uintptr_t address)
+static void report(const char *word, const char *fault, const struct room *room, uintptr_t address)
 {
     uintptr_t frames[SITE_FRAMES_MAX];
-    panic_line("fatal", fault, (const void *)address, 0);
+    panic_line(word, fault, (const void *)address, 0);
     say_where(room, address);
     say_deed("allocated", &room->allocated);
     say_deed("freed", &room->freed);
@@ -102,10 +106,11 @@ static void report(const char *fault, const struct room *room, uintptr_t address
     tell_frames(frames, os_stack_take(frames, SITE_FRAMES_MAX));
 }
 
-NORETURN static void fail(const char *fault, const struct room *room, const void *p)
+/* Of a call, not of an access. */
+COLD static void report_free(const char *fault, const struct room *room, const void *p)
 {
-    report(fault, room, (uintptr_t)p);
-    panic_end();
+    report(fault_word(), fault, room, (uintptr_t)p);
+    fault_act();
 }
 
 static bool was_used(const struct room *room)
@@ -149,24 +154,34 @@ static bool is_fault(const siginfo_t *info)
     return info->si_code > 0;
 }
 
-void guard_report_fault(const siginfo_t *info)
+static bool report_access(const char *word, const siginfo_t *info)
 {
     uintptr_t address = (uintptr_t)info->si_addr;
     if (!is_fault(info) || !guard_owns(info->si_addr))
-        return;
+        return false;
     const struct room *room = meant_by(address);
     const char *fault = room != NULL ? fault_at(room, address) : NULL;
-    if (fault == NULL)
-        return;
-    report(fault, room, address);
-    panic_look();
+    if (fault != NULL)
+        report(word, fault, room, address);
+    return fault != NULL;
+}
+
+/* A program that goes on may do the same all the time. */
+void guard_report_fault(const siginfo_t *info)
+{
+    enum { REPORTS_MAX = 10 };
+    static _Atomic uint32_t n_reports;
+    if (atomic_get_relaxed(&n_reports) < REPORTS_MAX && report_access("error", info) &&
+        atomic_add_relaxed(&n_reports, 1) == 0)
+        panic_look();
 }
 
 void guard_on_fault(int signal, siginfo_t *info, void *context)
 {
     struct sigaction none = {.sa_handler = SIG_DFL};
     (void)context;
-    guard_report_fault(info);
+    if (report_access(panic_fatal, info))
+        panic_look();
     (void)os_next_sigaction(signal, &none, NULL);
     if (!is_fault(info))
         (void)sys_signal_self(signal, info); /* nothing raises it again by itself */
@@ -174,8 +189,22 @@ void guard_on_fault(int signal, siginfo_t *info, void *context)
 
 /* ---- rooms ---- */
 
+/* How many may be in use at once: some at first, then as many more with each doubling of the calls that
+ * wanted one. So blocks that live for ever leave room for those that come later, however long. */
+static size_t rooms_max(uint64_t n_wanted)
+{
+    enum { FIRST = 64, STEP = 8 };
+    if (n_wanted < FIRST)
+        return FIRST;
+    unsigned doublings = log2_floor(n_wanted / FIRST);
+    size_t part = (size_t)((n_wanted >> doublings) - FIRST) * STEP / FIRST;
+    return min_size(FIRST + (size_t)doublings * STEP + part, N_ROOMS);
+}
+
 static struct room *room_take_locked(void)
 {
+    if (area.n_used - area.n_free >= rooms_max(++area.n_wanted))
+        return NULL;
     if (area.n_used < N_ROOMS)
         return &area.rooms[area.n_used++];
     if (area.n_free == 0)
@@ -296,13 +325,43 @@ static struct room *room_of_block(const void *p)
     return is_block ? room : NULL;
 }
 
-NORETURN COLD static void free_of_no_block(const void *p)
+COLD static void report_no_block(const void *p)
 {
-    const struct room *room = room_of((uintptr_t)p);
+    struct room *room = room_of((uintptr_t)p);
     if (!was_used(room))
-        panic("free of a pointer that is no block", p, 0);
-    fail((uintptr_t)p == room->block ? "double free" : "free of a pointer that is no block", room,
-         p);
+        fault_report_plain(free_of_no_block, p, 0);
+    else
+        report_free((uintptr_t)p == room->block ? "double free" : free_of_no_block, room, p);
+}
+
+/* From live to freed, by one call alone, to which the room belongs until it is closed. NULL: there is no
+ * such block. */
+static struct room *room_claim_locked(const void *p)
+{
+    struct room *room = room_of_block(p);
+    if (room != NULL)
+        atomic_put_release(&room->state, ROOM_FREED);
+    return room;
+}
+
+static void room_close_locked(struct room *room, struct deed deed)
+{
+    room->freed = deed;
+    (void)os_pages_discard((void *)opened_at(room), room->open_bytes);
+    os_pages_guard((void *)opened_at(room), room->open_bytes);
+    room_give_locked(room);
+}
+
+/* Told while it looks as it does. */
+COLD static void free_stray(struct room *room, const char *stray, struct deed deed)
+{
+    report_free("a block was written beyond its end or before its start", room, stray);
+    if (!heap_enter())
+        return;
+    lock_take(&area.lock);
+    room_close_locked(room, deed);
+    lock_release(&area.lock);
+    heap_leave();
 }
 
 void guard_free(void *p)
@@ -312,21 +371,16 @@ void guard_free(void *p)
     if (!heap_enter())
         return; /* a handler, inside: the room stays in use */
     lock_take(&area.lock);
-    struct room *room = room_of_block(p);
+    struct room *room = room_claim_locked(p);
     const char *stray = room != NULL ? stray_write(room) : NULL;
-    if (room != NULL && stray == NULL) {
-        room->freed = deed;
-        atomic_put_release(&room->state, ROOM_FREED);
-        (void)os_pages_discard((void *)opened_at(room), room->open_bytes);
-        os_pages_guard((void *)opened_at(room), room->open_bytes);
-        room_give_locked(room);
-    }
+    if (room != NULL && stray == NULL)
+        room_close_locked(room, deed);
     lock_release(&area.lock);
     heap_leave();
     if (UNLIKELY(room == NULL))
-        free_of_no_block(p);
+        report_no_block(p);
     if (UNLIKELY(stray != NULL))
-        fail("a block was written beyond its end or before its start", room, stray);
+        free_stray(room, stray, deed);
     note_time(from_ns);
 }
 
@@ -338,8 +392,20 @@ size_t guard_usable_size(const void *p)
 
 /* ---- start ---- */
 
+/* Who starts a program so wants no end by SIGSEGV, which a handler would be; and its children shall
+ * inherit that. */
+static bool is_ignored(int signal)
+{
+    struct sigaction now;
+    return os_next_sigaction(signal, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 bool guard_init(void)
 {
+    if (is_ignored(SIGSEGV)) {
+        log_warn("guard_every: SIGSEGV is ignored, no blocks are guarded", NULL, NULL);
+        return false;
+    }
     size_t page = os_page_bytes();
     area.stride = ROOM_BYTES + page;
     size_t bytes = page + N_ROOMS * area.stride;

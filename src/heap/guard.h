@@ -6,8 +6,9 @@
  * was, and who allocated and freed it. Then the signal takes its course as if we had not been there.
  *
  * All lie in one area: page, room for a block, page, room and so on. A room that was freed is closed
- * and used again last. So memory and mappings are bounded, and when all rooms are in use no more calls
- * are guarded.
+ * and used again last. So memory and mappings are bounded. How many rooms may be in use rises slowly with
+ * the calls that wanted one, so that blocks that live for long never have them all; when as many are, a
+ * call is not guarded.
  *
  * Any thread; the area's lock guards all records. A fault is looked at without it: a record that
  * changes in that moment is of a room that is being freed, which is what is reported.
@@ -31,14 +32,14 @@ ALWAYS_INLINE bool guard_owns(const void *p)
     return (uintptr_t)p - guard_area_begin < guard_area_bytes;
 }
 
-/* False: there is no room for the area, or no handler for the faults. */
+/* False: there is no room for the area, or no handler for the faults, as SIGSEGV is ignored. */
 bool guard_init(void);
 
 /* NULL: too large, or no room. Not inside. */
 void *guard_alloc(size_t bytes, size_t align);
 
-/* Ends the process unless p is a live guarded block, all of whose surroundings are as they were. p is
- * of the area. Not inside. */
+/* A fault unless p is a live guarded block, all of whose surroundings are as they were. p is of the
+ * area. Not inside. */
 void guard_free(void *p);
 
 /* 0: no block begins there. */
@@ -48,7 +49,8 @@ size_t guard_usable_size(const void *p);
  * fault happens again and ends the process; so does a signal that somebody has sent. */
 void guard_on_fault(int signal, siginfo_t *info, void *context);
 
-/* The report alone, if the fault is one that has to do with a guarded block. */
+/* The report alone, if the fault is one that has to do with a guarded block, in a program whose handler
+ * runs next; of so many the first few. */
 void guard_report_fault(const siginfo_t *info);
 
 void guard_fork_prepare(void);

@@ -8,6 +8,7 @@
  */
 #include "base/check.h"
 #include "conf/options.h"
+#include "heap/checked.h"
 #include "heap/held.h"
 #include "heap/sample.h"
 #include "mem/arena.h"
@@ -159,8 +160,11 @@ static bool refill_from_slab(struct heap *heap, unsigned class)
     struct shelf *shelf = &heap->shelves[class];
     struct chain chain = {BLOCK_END, NULL, 0};
     slab_take_free(slab, &chain, shelf->cap);
-    if (chain.n == 0)
+    if (chain.n == 0) {
         slab_carve(slab, &chain, max_size(CARVE_MAX_BYTES / class_bytes(class), 1));
+        if (UNLIKELY(options.check))
+            checked_carved(&chain, class_bytes(class));
+    }
     if (UNLIKELY(options.check == CHECK_ALL))
         chain_shuffle(heap, &chain);
     chain_close(&chain);

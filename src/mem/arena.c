@@ -272,9 +272,19 @@ bool arena_large_word(const void *p, lock_taker *taker, struct large_view *view)
         return false;
     struct span *span = large_at_locked(p);
     if (span != NULL)
-        *view = (struct large_view){atomic_get_relaxed(&span->large.entry.what), span_bytes(span)};
+        *view = (struct large_view){atomic_get_relaxed(&span->large.entry.what),
+                                    atomic_get_relaxed(&span->large.entry.who), span_bytes(span)};
     lock_release(&arena.lock);
     return span != NULL;
+}
+
+bool arena_large_change(const void *p, uint64_t from, uint64_t to)
+{
+    lock_take(&arena.lock);
+    struct span *span = large_at_locked(p);
+    bool done = span != NULL && atomic_try_acq_rel(&span->large.entry.what, &from, to);
+    lock_release(&arena.lock);
+    return done;
 }
 
 static bool extend_locked(struct span *span, size_t n_pages)

@@ -77,9 +77,13 @@ struct span *arena_large_at_soon(const void *p);
  * the lock was not had. */
 struct large_view {
     uint64_t what;
+    uint64_t who;
     size_t bytes;
 };
 bool arena_large_word(const void *p, lock_taker *taker, struct large_view *view);
+
+/* From the one word to the other. False: there is no such block any more, or it says something else. */
+bool arena_large_change(const void *p, uint64_t from, uint64_t to);
 
 /* A large block with a mapping of its own; zeroed, of course. */
 struct span *arena_take_direct(size_t bytes, size_t align_bytes);

@@ -102,7 +102,17 @@ void *large_realloc(struct span *span, size_t bytes)
 
 /* ---- for the checked mode ---- */
 
-struct span *large_take_guarded(size_t bytes, size_t align_bytes)
+static struct {
+    size_t max; /* [const] */
+    _Atomic size_t n;
+} guarded;
+
+void large_guards_begin(size_t max)
+{
+    guarded.max = max;
+}
+
+static struct span *take_with_guard(size_t bytes, size_t align_bytes)
 {
     size_t all;
     if (bytes > PTRDIFF_MAX ||
@@ -114,6 +124,22 @@ struct span *large_take_guarded(size_t bytes, size_t align_bytes)
     span->large.is_guarded = true;
     os_pages_guard((char *)span->base + large_bytes(span), os_page_bytes());
     return span;
+}
+
+struct span *large_take_guarded(size_t bytes, size_t align_bytes)
+{
+    struct span *span = NULL;
+    if (atomic_add_relaxed(&guarded.n, 1) < guarded.max)
+        span = take_with_guard(bytes, align_bytes);
+    if (span == NULL)
+        atomic_sub_relaxed(&guarded.n, 1);
+    return span;
+}
+
+void large_free_guarded(void *p)
+{
+    if (large_free(p))
+        atomic_sub_relaxed(&guarded.n, 1);
 }
 
 size_t large_bytes(const struct span *span)

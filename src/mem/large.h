@@ -29,9 +29,15 @@ void *large_realloc(struct span *span, size_t bytes);
 
 /* ---- for the checked mode ---- */
 
+/* From then on there are guarded blocks, so many at once at most: each takes two mappings. */
+void large_guards_begin(size_t max);
+
 /* A mapping of its own whose last page is a guard: any access there faults. NULL: none is to be had,
  * but large_alloc may have memory. */
 struct span *large_take_guarded(size_t bytes, size_t align_bytes);
+
+/* As large_free, of such a block. */
+void large_free_guarded(void *p);
 
 /* What the program may use of it. */
 size_t large_bytes(const struct span *span);

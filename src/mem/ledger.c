@@ -4,6 +4,8 @@
 #include "mem/meta.h"
 
 _Static_assert(ENTRY_BYTES_SHIFT + 44 == 64, "the bytes of any block fit into an entry's word");
+_Static_assert(ENTRY_ALIGN_SHIFT + 6 == 64,
+               "the logarithm of any alignment fits into the other word");
 _Static_assert(UNIT_BYTES / BLOCK_ALIGN * sizeof(struct entry) <= META_REUSE_MAX_BYTES,
                "ledgers are used again");
 

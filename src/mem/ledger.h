@@ -7,14 +7,16 @@
  * free a block one wins, and the other knows that it was second:
  *
  *   FRESH  was never handed out; a large block that the mode has nothing to do with
- *   OLD    was perhaps handed out before the mode began: it is not checked until it is next
+ *   OLD    was perhaps handed out before the mode began, or is a group's: it may be freed once, and is
+ *          not checked otherwise until it is next handed out
  *   LIVE   handed out
  *   HELD   freed, and kept from being used again for a while
  *   FREE   freed, on its way to be handed out
  *   LOST   found damaged: never handed out again
  *
- * The second word says who freed it and which threads were concerned, where that is recorded; it is
- * for people to read, and may be of another moment than the first.
+ * The second word says which alignment a live block was asked for with. And who freed it and which
+ * threads were concerned, where that is recorded: this is for people to read, and may be of another
+ * moment than the first word.
  */
 #ifndef POOLALLOC_MEM_LEDGER_H
 #define POOLALLOC_MEM_LEDGER_H
@@ -26,7 +28,7 @@ enum entry_state { ENTRY_FRESH, ENTRY_OLD, ENTRY_LIVE, ENTRY_HELD, ENTRY_FREE, E
 
 struct entry {
     _Atomic uint64_t what; /* entry_word() */
-    _Atomic uint64_t who;  /* site that freed it, threads that allocated and freed it */
+    _Atomic uint64_t who;  /* entry_people_word() */
 };
 
 enum {
@@ -37,6 +39,9 @@ enum {
     ENTRY_SITE_SHIFT = ENTRY_FAMILY_SHIFT + ENTRY_FAMILY_BITS,
     ENTRY_BYTES_SHIFT = ENTRY_SITE_SHIFT + ENTRY_SITE_BITS,
     ENTRY_THREAD_BITS = 22, /* the kernel's thread numbers are below 2^22 */
+    ENTRY_ALLOCATED_SHIFT = ENTRY_SITE_BITS,
+    ENTRY_FREED_SHIFT = ENTRY_ALLOCATED_SHIFT + ENTRY_THREAD_BITS,
+    ENTRY_ALIGN_SHIFT = ENTRY_FREED_SHIFT + ENTRY_THREAD_BITS, /* 6 bits */
 };
 
 /* What the words say. */
@@ -72,22 +77,24 @@ ALWAYS_INLINE uint64_t entry_word_in(uint64_t word, enum entry_state state)
 struct entry_people {
     uint32_t freed_at; /* site, or 0 */
     uint32_t allocated_by;
-    uint32_t freed_by; /* threads, or 0 */
+    uint32_t freed_by;   /* threads, or 0 */
+    uint32_t align_log2; /* 0: none was asked for */
 };
 
 ALWAYS_INLINE uint64_t entry_people_word(struct entry_people people)
 {
-    return people.freed_at | (uint64_t)people.allocated_by << ENTRY_SITE_BITS |
-           (uint64_t)people.freed_by << (ENTRY_SITE_BITS + ENTRY_THREAD_BITS);
+    return people.freed_at | (uint64_t)people.allocated_by << ENTRY_ALLOCATED_SHIFT |
+           (uint64_t)people.freed_by << ENTRY_FREED_SHIFT |
+           (uint64_t)people.align_log2 << ENTRY_ALIGN_SHIFT;
 }
 
 ALWAYS_INLINE struct entry_people entry_people(uint64_t word)
 {
     return (struct entry_people){
         .freed_at = (uint32_t)word & ((1u << ENTRY_SITE_BITS) - 1),
-        .allocated_by = (uint32_t)(word >> ENTRY_SITE_BITS) & ((1u << ENTRY_THREAD_BITS) - 1),
-        .freed_by = (uint32_t)(word >> (ENTRY_SITE_BITS + ENTRY_THREAD_BITS)) &
-                    ((1u << ENTRY_THREAD_BITS) - 1),
+        .allocated_by = (uint32_t)(word >> ENTRY_ALLOCATED_SHIFT) & ((1u << ENTRY_THREAD_BITS) - 1),
+        .freed_by = (uint32_t)(word >> ENTRY_FREED_SHIFT) & ((1u << ENTRY_THREAD_BITS) - 1),
+        .align_log2 = (uint32_t)(word >> ENTRY_ALIGN_SHIFT),
     };
 }
 

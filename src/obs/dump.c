@@ -18,14 +18,9 @@
 
 enum { PEAK_SHARE = 32 };
 
-/* What fd 2 was at start, and a copy of it: many programs close fd 2 on their way out. Neither is
- * written to unless it is still that file: a program may have opened another in its place. */
-static struct {
-    bool known;
-    uint64_t device;
-    uint64_t inode;
-    int copy;
-} stderr_at_start;
+/* A copy of fd 2: many programs close that on their way out. Neither is written to unless it is still
+ * the file of the start: a program may have opened another in its place. */
+static int stderr_copy;
 
 struct desk {
     _Atomic uint32_t process; /* that a dump is being written in, or 0 */
@@ -90,18 +85,12 @@ static bool write_profile(struct report *report, int fd)
     return out_flush(&report->out);
 }
 
-static bool is_stderr_of_start(int fd)
-{
-    return stderr_at_start.known &&
-           sys_is_same_file(fd, stderr_at_start.device, stderr_at_start.inode) == 1;
-}
-
 /* Or -1: it is not there any more. */
 static int stderr_now(void)
 {
-    if (is_stderr_of_start(stderr_at_start.copy))
-        return stderr_at_start.copy;
-    return is_stderr_of_start(2) ? 2 : -1;
+    if (log_is_stderr_of_start(stderr_copy))
+        return stderr_copy;
+    return log_is_stderr_of_start(2) ? 2 : -1;
 }
 
 static void write_to_stderr(struct report *report)
@@ -172,7 +161,7 @@ static long write_and_publish(struct report *report, const char *pattern, const 
 static void say_why_not(const char *name, long code)
 {
     static _Atomic bool is_said;
-    if (!is_stderr_of_start(2) || atomic_swap_acquire(&is_said, true))
+    if (atomic_swap_acquire(&is_said, true))
         return;
     if (code == -EEXIST)
         log_warn("no dump over a file that was there before, but with dump_replace=on: ", name,
@@ -385,13 +374,11 @@ static void observe(void)
 
 /* ---- start ---- */
 
-static void stderr_remember(void)
+static void stderr_keep(void)
 {
-    stderr_at_start.known =
-        sys_file_identity(2, &stderr_at_start.device, &stderr_at_start.inode) == 0;
-    stderr_at_start.copy = -1;
+    stderr_copy = -1;
     if (is_to_stderr() || options.dump[0] == '\0')
-        stderr_at_start.copy = (int)sys_duplicate_high(2);
+        stderr_copy = (int)sys_duplicate_high(2);
 }
 
 void dump_init(void)
@@ -399,7 +386,7 @@ void dump_init(void)
     bool has_dumps = options.dump[0] != '\0' || options.profile[0] != '\0';
     if (!has_dumps && !options.track)
         return;
-    stderr_remember();
+    stderr_keep();
     if (options.dump[0] == '\0' && options.track)
         (void)os_at_exit(at_exit_of_tracked);
     if (!has_dumps)

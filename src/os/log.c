@@ -1,11 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/log.h"
 
+#include "base/atomic.h"
 #include "os/fixed.h"
 #include "os/path.h"
 #include "os/sys.h"
 
 static FIXED const char *log_pattern = "";
+
+/* What fd 2 was at start. [const] after that */
+static struct {
+    bool is_asked;
+    bool is_known;
+    uint64_t device;
+    uint64_t inode;
+} stderr_at_start;
+
+static _Atomic bool is_end;
+
+void log_remember_stderr(void)
+{
+    stderr_at_start.is_known =
+        sys_file_identity(2, &stderr_at_start.device, &stderr_at_start.inode) == 0;
+    stderr_at_start.is_asked = true;
+}
+
+bool log_is_stderr_of_start(int fd)
+{
+    return stderr_at_start.is_known &&
+           sys_is_same_file(fd, stderr_at_start.device, stderr_at_start.inode) == 1;
+}
+
+void log_last_words(void)
+{
+    atomic_put_relaxed(&is_end, true);
+}
+
+/* A program that closed fd 2 may have opened a file or a socket there that is for other words than
+ * ours. */
+static bool is_for_us(int fd)
+{
+    if (!stderr_at_start.is_asked || atomic_get_relaxed(&is_end) || log_is_stderr_of_start(fd))
+        return true;
+    enum sys_file_kind kind = sys_file_kind(fd);
+    return (kind != SYS_FILE_REGULAR && kind != SYS_FILE_SOCKET) || sys_is_appending(fd);
+}
 
 void log_open(const char *pattern)
 {
@@ -27,7 +66,8 @@ static void write_to_file(const struct text *text)
 
 void log_text(const struct text *text)
 {
-    (void)text_write(text, 2);
+    if (is_for_us(2))
+        (void)text_write(text, 2);
     if (log_pattern[0] != '\0')
         write_to_file(text);
 }

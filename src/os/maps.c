@@ -68,6 +68,21 @@ static bool is_of(const char *line, uintptr_t address)
     return address >= begin && address < end;
 }
 
+size_t os_maps_max(void)
+{
+    enum { BY_DEFAULT = 65530, DIGITS_MAX = 18 };
+    struct reader reader = {.fd = sys_open_read("/proc/sys/vm/max_map_count")};
+    char line[DIGITS_MAX + 1] = "";
+    size_t n = 0;
+    if (reader.fd < 0)
+        return BY_DEFAULT;
+    (void)read_line(&reader, line, sizeof line);
+    (void)sys_close((int)reader.fd);
+    for (const char *at = line; *at >= '0' && *at <= '9'; at++)
+        n = n * 10 + (size_t)(*at - '0');
+    return n > 0 ? n : BY_DEFAULT;
+}
+
 bool os_maps_line(const void *p, char *line, size_t bytes)
 {
     struct reader reader = {.fd = sys_open_read("/proc/self/maps")};

@@ -18,6 +18,8 @@ void panic_look(void)
 
 _Atomic(panic_describe_call *) panic_describe;
 
+const char panic_fatal[] = "fatal";
+
 void panic_end(void)
 {
     panic_look();
@@ -28,6 +30,8 @@ void panic_line(const char *word, const char *fault, const void *p, size_t class
 {
     char line[256];
     struct text text;
+    if (word == panic_fatal)
+        log_last_words();
     text_init(&text, line, sizeof line);
     text_add(&text, "poolalloc: ");
     text_add(&text, word);
@@ -46,7 +50,7 @@ void panic_line(const char *word, const char *fault, const void *p, size_t class
 
 void panic(const char *fault, const void *p, size_t class_bytes)
 {
-    panic_line("fatal", fault, p, class_bytes);
+    panic_line(panic_fatal, fault, p, class_bytes);
     panic_describe_call *describe = atomic_swap_acquire(&panic_describe, NULL); /* once */
     if (describe != NULL)
         describe(p);

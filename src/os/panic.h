@@ -14,7 +14,10 @@
 /* class_bytes 0: the address belongs to no size class. */
 NORETURN COLD void panic(const char *fault, const void *p, size_t class_bytes);
 
-/* The line alone, with another word than "fatal". */
+/* The word of a line that the program's end follows: it is told in any case. */
+extern const char panic_fatal[];
+
+/* The line alone, with this word or another. */
 void panic_line(const char *word, const char *fault, const void *p, size_t class_bytes);
 
 /* What follows the line: the observer, once, and the end. */

@@ -209,6 +209,12 @@ bool sys_is_terminal(int fd)
     return RAW(SYS_ioctl, fd, TCGETS, settings) == 0;
 }
 
+bool sys_is_appending(int fd)
+{
+    long flags = RAW(SYS_fcntl, fd, F_GETFL);
+    return flags >= 0 && (flags & O_APPEND) != 0;
+}
+
 long sys_duplicate_high(int fd)
 {
     enum { HIGH_FD = 200 };

@@ -47,6 +47,7 @@ long sys_rename_new(const char *from, const char *to);
 long sys_rename_over(const char *from, const char *to);
 long sys_unlink(const char *path);
 bool sys_is_terminal(int fd);
+bool sys_is_appending(int fd);   /* every write goes to the file's end */
 long sys_duplicate_high(int fd); /* a copy that is out of the program's way, closed on exec */
 long sys_getpid(void);
 long sys_gettid(void);

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <malloc.h>
 #include <new>
+#include <unistd.h>
 
 extern "C" void free_sized(void *p, size_t bytes) __attribute__((weak));
 extern "C" void free_aligned_sized(void *p, size_t align, size_t bytes) __attribute__((weak));
@@ -92,6 +93,15 @@ void past_end_realloc(size_t bytes)
     std::free(std::realloc(p, bytes * 4));
 }
 
+/* The same where the block would stay where it is: one fault, told once. */
+void past_end_in_place(size_t bytes)
+{
+    char *p = take(bytes);
+    p[bytes] = 0;
+    expect("write past the end of a block", p);
+    std::free(std::realloc(p, bytes - 1));
+}
+
 void after_free(size_t bytes, size_t at)
 {
     char *p = take(bytes);
@@ -109,6 +119,15 @@ void after_free_first(size_t bytes)
 void after_free_last(size_t bytes)
 {
     after_free(bytes, bytes - 1);
+}
+
+/* Nothing happens thereafter. */
+void after_free_at_exit(size_t bytes)
+{
+    char *p = take(bytes);
+    std::free(p);
+    expect("write to a free block", p);
+    opaque(p)[bytes / 2] = 'y';
 }
 
 void realloc_freed(size_t bytes)
@@ -175,6 +194,20 @@ void wrong_size_delete_array(size_t bytes)
     operator delete[](p, bytes - 1);
 }
 
+void wrong_size_aligned(size_t bytes)
+{
+    char *p = opaque(operator new(bytes, std::align_val_t(64)));
+    expect("free with a wrong size", p);
+    operator delete(p, bytes - 1, std::align_val_t(64));
+}
+
+void wrong_size_aligned_array(size_t bytes)
+{
+    char *p = opaque(operator new[](bytes, std::align_val_t(64)));
+    expect("free with a wrong size", p);
+    operator delete[](p, bytes + 64, std::align_val_t(64));
+}
+
 void wrong_size_free(size_t bytes)
 {
     char *p = take(bytes);
@@ -189,6 +222,35 @@ void wrong_alignment(size_t bytes)
     free_aligned_sized(p, 1 << 30, bytes);
 }
 
+/* Which the address has. */
+void smaller_alignment(size_t bytes)
+{
+    char *p = opaque(operator new(bytes, std::align_val_t(64)));
+    expect("free with a wrong alignment", p);
+    operator delete(p, std::align_val_t(32));
+}
+
+void smaller_alignment_free(size_t bytes)
+{
+    char *p = opaque(aligned_alloc(64, bytes));
+    expect("free with a wrong alignment", p);
+    free_aligned_sized(p, 16, bytes);
+}
+
+/* Where the messages went there is a file of the program's now: they leave it alone. */
+void no_stderr(size_t bytes)
+{
+    char name[] = "/tmp/poolalloc-data-XXXXXX";
+    char read_back[16] = "";
+    close(2);
+    if (mkstemp(name) != 2 || write(2, "data", 4) != 4)
+        std::exit(EXIT_FAILURE);
+    unlink(name);
+    double_free(bytes);
+    if (pread(2, read_back, sizeof read_back, 0) != 4)
+        std::exit(EXIT_FAILURE);
+}
+
 /* None of it is wrong. */
 void all_is_well(size_t bytes)
 {
@@ -201,6 +263,8 @@ void all_is_well(size_t bytes)
         operator delete[](opaque(operator new[](bytes)), bytes);
         operator delete(opaque(operator new(bytes, std::align_val_t(128))), bytes,
                         std::align_val_t(128));
+        operator delete[](opaque(operator new[](bytes, std::align_val_t(8))), bytes,
+                          std::align_val_t(8));
         operator delete[](opaque(operator new[](bytes, std::nothrow)));
         free_sized(opaque(std::calloc(bytes, 1)), bytes);
         free_aligned_sized(opaque(aligned_alloc(256, bytes)), 256, bytes);
@@ -217,8 +281,10 @@ const struct {
     {"past-end", past_end},
     {"past-end-by-8", past_end_by_8},
     {"past-end-realloc", past_end_realloc},
+    {"past-end-in-place", past_end_in_place},
     {"after-free-first", after_free_first},
     {"after-free-last", after_free_last},
+    {"after-free-at-exit", after_free_at_exit},
     {"realloc-freed", realloc_freed},
     {"malloc-delete", malloc_delete},
     {"new-free", new_free},
@@ -228,8 +294,13 @@ const struct {
     {"new-realloc", new_realloc},
     {"wrong-size-delete", wrong_size_delete},
     {"wrong-size-delete-array", wrong_size_delete_array},
+    {"wrong-size-aligned", wrong_size_aligned},
+    {"wrong-size-aligned-array", wrong_size_aligned_array},
     {"wrong-size-free", wrong_size_free},
     {"wrong-alignment", wrong_alignment},
+    {"smaller-alignment", smaller_alignment},
+    {"smaller-alignment-free", smaller_alignment_free},
+    {"no-stderr", no_stderr},
     {"all-is-well", all_is_well},
 };
 

@@ -34,5 +34,6 @@ case $first in
 *) fail "expected 'poolalloc: $word: $announced, class ...'" ;;
 esac
 if [ "$word" = fatal ] || [ "$word" = error ]; then
+    [ "$(grep -c "^poolalloc: $word: " "$scratch/err")" -eq 1 ] || fail "expected one report"
     grep -q '^poolalloc:   mapping: [0-9a-f]' "$scratch/err" || fail "expected the mapping"
 fi

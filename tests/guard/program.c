@@ -129,6 +129,21 @@ static void run_stray_write_before(void)
     give_guarded(p);
 }
 
+/* ---- with on_fault=report ---- */
+
+/* The free is ignored, and the block that is guarded next is as good as any. */
+static void run_double_free_reported(void)
+{
+    run_double_free();
+    give_guarded(take_guarded(true));
+}
+
+static void run_stray_write_reported(void)
+{
+    run_stray_write();
+    give_guarded(take_guarded(true));
+}
+
 /* ---- the program's own handlers ---- */
 
 static sigjmp_buf back;
@@ -151,6 +166,26 @@ static void run_own_handler(void)
     give_guarded(p);
     if (sigsetjmp(back, 1) == 0)
         (void)*nowhere; /* nothing of ours */
+}
+
+static void run_handled_often(void)
+{
+    void *p = take_guarded(true);
+    must(signal(SIGSEGV, leave) == SIG_DFL, "what was there");
+    for (volatile int i = 0; i < 50; i++) {
+        if (sigsetjmp(back, 1) == 0)
+            (void)*byte_at(p, 48);
+    }
+}
+
+/* From the start on, by who started the program. */
+static void run_ignored(void)
+{
+    struct sigaction now;
+    must(sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_handler == SIG_IGN, "as at the start");
+    must(raise(SIGSEGV) == 0, "ignored");
+    for (int i = 0; i < TRIES; i++)
+        free(malloc(BYTES));
 }
 
 static void run_default_handler(void)
@@ -275,18 +310,25 @@ static size_t count_maps(void)
     return n;
 }
 
-/* All rooms are in use: other calls do without. */
+/* As many rooms are in use as may be: other calls do without, but later ones have some again. */
 static void run_bounded(void)
 {
-    enum { N = 5000 };
+    enum { N = 5000, N_LATER = 2000, LATER_BYTES = 72 };
     static void *p[N];
     size_t n_guarded = 0;
     for (size_t i = 0; i < N; i++) {
         p[i] = malloc(BYTES);
         n_guarded += is_guarded(p[i], BYTES);
     }
-    must(n_guarded >= 200 && n_guarded <= 256, "rooms");
+    must(n_guarded >= 64 && n_guarded <= 128, "rooms");
     must(count_maps() < 600, "mappings");
+    n_guarded = 0;
+    for (size_t i = 0; i < N_LATER; i++) {
+        void *later = malloc(LATER_BYTES);
+        n_guarded += is_guarded(later, LATER_BYTES);
+        free(later);
+    }
+    must(n_guarded >= 100, "rooms for later blocks");
     for (size_t i = 0; i < N; i++)
         free(p[i]);
     must(count_maps() < 600, "mappings after all were freed");
@@ -327,7 +369,11 @@ int main(int argc, char **argv)
         {"interior_free", run_interior_free},
         {"stray_write", run_stray_write},
         {"stray_write_before", run_stray_write_before},
+        {"double_free_reported", run_double_free_reported},
+        {"stray_write_reported", run_stray_write_reported},
         {"own_handler", run_own_handler},
+        {"handled_often", run_handled_often},
+        {"ignored", run_ignored},
         {"default_handler", run_default_handler},
         {"handler_once", run_handler_once},
         {"other_fault", run_other_fault},

@@ -317,6 +317,25 @@ static void use_guarded_blocks(void *argument)
     check(n_guarded > 100);
 }
 
+/* Blocks that live for ever do not take all rooms. */
+static void keep_blocks(void *argument)
+{
+    enum { N_KEPT = 3000, N_LATER = 2000 };
+    size_t n_kept = 0;
+    size_t n_later = 0;
+    (void)argument;
+    guard_all();
+    for (size_t i = 0; i < N_KEPT; i++)
+        n_kept += guard_owns(heap_alloc(40));
+    check(n_kept >= 64 && n_kept <= 128);
+    for (size_t i = 0; i < N_LATER; i++) {
+        void *p = heap_alloc(40);
+        n_later += guard_owns(p);
+        heap_free(p);
+    }
+    check(n_later > 100);
+}
+
 /* The kernel has nothing for the area. */
 static void do_without(void *argument)
 {
@@ -333,6 +352,7 @@ static void test_guarded_blocks(void **state)
 {
     (void)state;
     child_passes(use_guarded_blocks, NULL);
+    child_passes(keep_blocks, NULL);
     child_passes(do_without, NULL);
 }
 
