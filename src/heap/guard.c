@@ -46,20 +46,21 @@ enum { LIMITED_FROM = 100, TIME_SHARE = 50 };
 
 static struct {
     struct lock lock;
-    uint64_t began_ns;          /* [const] */
-    _Atomic uint64_t spent_ns;  /* since then, by all threads */
-    size_t stride;              /* [const] */
-    uint64_t n_wanted;          /* [lock] calls that were to get one */
-    uint32_t n_used;            /* [lock] rooms that were ever used */
-    uint32_t n_free;            /* [lock] others that are free, oldest first: */
-    uint32_t first_free;        /* [lock] */
-    uint16_t free[N_ROOMS];     /* [lock] a ring */
-    struct room rooms[N_ROOMS]; /* [lock] */
+    uint64_t began_ns;         /* [const] */
+    _Atomic uint64_t spent_ns; /* since then, by all threads */
+    size_t stride;             /* [const] */
+    uint64_t n_wanted;         /* [lock] calls that were to get one */
+    uint32_t n_used;           /* [lock] rooms that were ever used */
+    uint32_t n_free;           /* [lock] others that are free, oldest first: */
+    uint32_t first_free;       /* [lock] */
 } area = {.lock = LOCK_INIT(LOCK_GUARDED)};
+
+static struct room rooms[N_ROOMS];   /* [lock] */
+static uint16_t free_rooms[N_ROOMS]; /* [lock] a ring */
 
 static uintptr_t room_begin(const struct room *room)
 {
-    return guard_area_begin + os_page_bytes() + (size_t)(room - area.rooms) * area.stride;
+    return guard_area_begin + os_page_bytes() + (size_t)(room - rooms) * area.stride;
 }
 
 /* The room that the address is in, or in the page behind; NULL: it is in the first page. */
@@ -68,7 +69,7 @@ static struct room *room_of(uintptr_t address)
     uintptr_t offset = address - guard_area_begin;
     if (offset < os_page_bytes())
         return NULL;
-    return &area.rooms[(offset - os_page_bytes()) / area.stride];
+    return &rooms[(offset - os_page_bytes()) / area.stride];
 }
 
 /* ---- reports ---- */
@@ -115,7 +116,7 @@ COLD static void report_free(const char *fault, const struct room *room, const v
 
 static bool was_used(const struct room *room)
 {
-    return room != NULL && room >= area.rooms && room < area.rooms + N_ROOMS &&
+    return room != NULL && room >= rooms && room < rooms + N_ROOMS &&
            atomic_get_acquire(&room->state) != ROOM_UNUSED;
 }
 
@@ -134,7 +135,7 @@ static size_t distance(const struct room *room, uintptr_t address)
 static const struct room *meant_by(uintptr_t address)
 {
     const struct room *room = room_of(address);
-    const struct room *next = room != NULL ? room + 1 : &area.rooms[0];
+    const struct room *next = room != NULL ? room + 1 : &rooms[0];
     const struct room *best = distance(room, address) <= distance(next, address) ? room : next;
     return was_used(best) ? best : NULL;
 }
@@ -206,17 +207,17 @@ static struct room *room_take_locked(void)
     if (area.n_used - area.n_free >= rooms_max(++area.n_wanted))
         return NULL;
     if (area.n_used < N_ROOMS)
-        return &area.rooms[area.n_used++];
+        return &rooms[area.n_used++];
     if (area.n_free == 0)
         return NULL;
-    struct room *room = &area.rooms[area.free[area.first_free++ % N_ROOMS]];
+    struct room *room = &rooms[free_rooms[area.first_free++ % N_ROOMS]];
     area.n_free--;
     return room;
 }
 
 static void room_give_locked(const struct room *room)
 {
-    area.free[(area.first_free + area.n_free++) % N_ROOMS] = (uint16_t)(room - area.rooms);
+    free_rooms[(area.first_free + area.n_free++) % N_ROOMS] = (uint16_t)(room - rooms);
 }
 
 static uintptr_t opened_at(const struct room *room)
