@@ -11,6 +11,9 @@ THREAD_LOCAL volatile uint64_t signals_put_off;
 /* Whose front front_own was before the handler. */
 static THREAD_LOCAL struct heap *set_aside;
 
+/* Where the handler runs that interrupted this thread while it had no heap; frame 0: none does. */
+static THREAD_LOCAL struct handler_stacks of_guest;
+
 /* A handler runs that interrupted this thread inside: nothing leaves until it is over. */
 static THREAD_LOCAL bool is_handled_inside;
 
@@ -108,8 +111,15 @@ enum handler_state handler_begin(uintptr_t frame, ucontext_t *context)
         note_alternate(&set_aside->handler, frame, &context->uc_stack);
         return HANDLER_NESTED;
     }
-    if (front_own == &front_empty)
+    if (of_guest.frame != 0) {
+        note_alternate(&of_guest, frame, &context->uc_stack);
         return HANDLER_NESTED;
+    }
+    if (front_own == &front_empty) {
+        of_guest = (struct handler_stacks){.frame = frame};
+        note_alternate(&of_guest, frame, &context->uc_stack);
+        return HANDLER_OF_GUEST;
+    }
     struct heap *heap = heap_of(front_own);
     heap->handler = (struct handler_stacks){.frame = frame};
     note_alternate(&heap->handler, frame, &context->uc_stack);
@@ -123,6 +133,8 @@ void handler_end(enum handler_state state)
 {
     if (state == HANDLER_INSIDE)
         is_handled_inside = false;
+    if (state == HANDLER_OF_GUEST)
+        of_guest.frame = 0;
     if (state != HANDLER_OUTERMOST || set_aside == NULL)
         return;
     front_own = &set_aside->front;
@@ -158,6 +170,18 @@ NOINLINE struct heap *handler_heap_back(void)
 struct heap *handler_heap(void)
 {
     return set_aside;
+}
+
+bool handler_runs(void)
+{
+    if (set_aside != NULL)
+        return true;
+    if (LIKELY(of_guest.frame == 0))
+        return false;
+    if (is_in_handler(&of_guest, (uintptr_t)__builtin_frame_address(0)))
+        return true;
+    of_guest.frame = 0; /* it was left by a jump */
+    return false;
 }
 
 void handler_forget(void)

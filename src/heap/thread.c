@@ -32,6 +32,7 @@
 #include "base/check.h"
 #include "conf/options.h"
 #include "heap/heap.h"
+#include "mem/arena.h"
 #include "os/process.h"
 
 enum {
@@ -205,6 +206,12 @@ static bool has_heaps_to_spare_locked(void)
            (n_parked == 1 && atomic_get_relaxed(&threads.n_numbers) + 1 < HEAPS_MAX);
 }
 
+/* The reserve is not for threads' own heaps: without one they are guests. */
+static bool has_memory_for_heaps(void)
+{
+    return LIKELY(!arena_refuses(SPAN_LARGE, sizeof(struct heap)));
+}
+
 /* T1 */
 static struct heap *heap_for_thread(void)
 {
@@ -213,7 +220,7 @@ static struct heap *heap_for_thread(void)
     bool adopted = has_heaps_to_spare_locked();
     if (adopted)
         heap = parked_pop_locked();
-    else
+    else if (has_memory_for_heaps())
         heap = heap_make_for_thread_locked();
     counter_add(&threads.n_adopted, adopted);
     lock_release(&threads.lock);
@@ -247,7 +254,8 @@ static void heap_park(struct heap *heap)
 static struct heap *group_make_locked(void)
 {
     uint32_t n_groups = heap_number_max() - heap_for_threads_count();
-    struct heap *heap = n_groups < GROUPS_MAX ? heap_make_locked() : NULL;
+    bool may_be = n_groups < GROUPS_MAX && has_memory_for_heaps();
+    struct heap *heap = may_be ? heap_make_locked() : NULL;
     if (heap != NULL)
         atomic_put_relaxed(&heap->state, HEAP_GROUP);
     return heap;
