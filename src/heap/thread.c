@@ -198,18 +198,19 @@ static void state_set(struct heap *heap, enum heap_state state)
     lock_release(&heap->guest_lock);
 }
 
+/* The reserve of a limit is not for them, but for one that all guests share. */
+static bool has_memory_for_heaps(void)
+{
+    return LIKELY(!arena_refuses(SPAN_LARGE, sizeof(struct heap)));
+}
+
 /* When no more can be made, the last parked one stays: it is the guests'. */
 static bool has_heaps_to_spare_locked(void)
 {
     uint32_t n_parked = atomic_get_relaxed(&threads.n_parked);
     return n_parked > 1 ||
-           (n_parked == 1 && atomic_get_relaxed(&threads.n_numbers) + 1 < HEAPS_MAX);
-}
-
-/* The reserve is not for threads' own heaps: without one they are guests. */
-static bool has_memory_for_heaps(void)
-{
-    return LIKELY(!arena_refuses(SPAN_LARGE, sizeof(struct heap)));
+           (n_parked == 1 && atomic_get_relaxed(&threads.n_numbers) + 1 < HEAPS_MAX &&
+            has_memory_for_heaps());
 }
 
 /* T1 */
@@ -307,7 +308,8 @@ static struct heap *host_find(struct heap **busy)
         *busy = next;
         next = next->next_parked;
     }
-    if (heap == NULL && atomic_get_relaxed(&threads.n_parked) < PARKED_FOR_GUESTS) {
+    bool may_make = *busy == NULL || has_memory_for_heaps();
+    if (heap == NULL && may_make && atomic_get_relaxed(&threads.n_parked) < PARKED_FOR_GUESTS) {
         heap = heap_make_for_thread_locked();
         if (heap != NULL) {
             atomic_put_relaxed(&heap->state, HEAP_PARKED);

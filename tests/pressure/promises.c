@@ -135,14 +135,23 @@ static void restored(void)
 
 static pthread_barrier_t barrier;
 
-/* The thread is worth a heap of its own. */
-static void *have_heap(void *unused)
+static void meet(void)
 {
+    (void)pthread_barrier_wait(&barrier);
+}
+
+/* The thread is worth a heap of its own: early, or when all is taken. */
+static void *have_heap(void *is_late)
+{
+    if (is_late != NULL)
+        meet();
     for (int i = 0; i < 1500; i++)
         free(malloc(16));
-    (void)pthread_barrier_wait(&barrier);
-    (void)pthread_barrier_wait(&barrier);
-    return unused;
+    if (is_late == NULL)
+        meet();
+    meet();
+    meet();
+    return NULL;
 }
 
 static void *have_little(void *is_had)
@@ -155,22 +164,23 @@ static void *have_little(void *is_had)
 /* limit=16M: records are in the limit, and leave the reserve to small blocks. */
 static void records(void)
 {
-    enum { N_THREADS = 400, N_LATE = 4 };
+    enum { N_THREADS = 200, N_LATE = 4 };
     static pthread_t threads[N_THREADS];
     pthread_attr_t attributes;
     check(pthread_attr_init(&attributes) == 0);
     check(pthread_attr_setstacksize(&attributes, 128 * KIB) == 0);
     check(pthread_barrier_init(&barrier, NULL, N_THREADS + 1) == 0);
-    for (int i = 0; i < N_THREADS / 2; i++)
-        check(pthread_create(&threads[i], &attributes, have_heap, NULL) == 0);
+    for (int i = 0; i < N_THREADS; i++)
+        check(pthread_create(&threads[i], &attributes, have_heap, i % 2 == 0 ? NULL : &barrier) ==
+              0);
+    sleep_ms(100);
     void *last = NULL;
     for (void **block = malloc(1000); block != NULL; block = malloc(1000)) {
         *block = last;
         last = block;
     }
-    for (int i = N_THREADS / 2; i < N_THREADS; i++)
-        check(pthread_create(&threads[i], &attributes, have_heap, NULL) == 0);
-    (void)pthread_barrier_wait(&barrier);
+    meet();
+    meet();
     for (int i = 0; i < N_LATE; i++) {
         pthread_t late;
         bool is_had = true;
@@ -178,7 +188,7 @@ static void records(void)
         check(pthread_join(late, NULL) == 0);
         check(is_had);
     }
-    (void)pthread_barrier_wait(&barrier);
+    meet();
     for (int i = 0; i < N_THREADS; i++)
         check(pthread_join(threads[i], NULL) == 0);
     free(malloc(1));
@@ -254,7 +264,7 @@ static void shrinking(void)
     for (size_t bytes = 4 * MIB; bytes >= 36 * KIB;) {
         struct poolalloc_pressure pressure = pressure_now();
         size_t left = (size_t)(pressure.limit_bytes - pressure.charged_bytes);
-        if (left < bytes + MIB + 68 * KIB)
+        if (left < bytes + MIB + 8 * KIB)
             bytes /= 2;
         else
             check(malloc(bytes) != NULL);
