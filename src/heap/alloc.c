@@ -506,8 +506,10 @@ static void *alloc_if_there_is(struct heap *group, size_t bytes)
     if (UNLIKELY(options.check))
         return alloc_in_group(group, bytes);
     void *p = group == NULL ? heap_alloc_fast(bytes) : NULL;
-    if (LIKELY(p != NULL) || !heap_enter())
+    if (LIKELY(p != NULL))
         return p;
+    if (!heap_enter())
+        return emergency_alloc(bytes, 1);
     p = group == NULL ? alloc_inside(bytes) : group_alloc_inside(group, bytes);
     if (UNLIKELY(sample_is_on) && group == NULL)
         p = sample_finish(p, bytes, BLOCK_ALIGN, NULL);

@@ -97,6 +97,16 @@ static void note_alternate(struct handler_stacks *stacks, uintptr_t frame, const
     stacks->alternate_end = begin + stack->ss_size;
 }
 
+/* One that was left by a jump may still be noted: then this one counts as within it. */
+static enum handler_state begin_of_guest(uintptr_t frame, const ucontext_t *context)
+{
+    bool is_first = of_guest.frame == 0;
+    if (is_first)
+        of_guest = (struct handler_stacks){.frame = frame};
+    note_alternate(&of_guest, frame, &context->uc_stack);
+    return is_first ? HANDLER_OF_GUEST : HANDLER_NESTED;
+}
+
 enum handler_state handler_begin(uintptr_t frame, ucontext_t *context)
 {
     if (is_inside()) {
@@ -111,15 +121,8 @@ enum handler_state handler_begin(uintptr_t frame, ucontext_t *context)
         note_alternate(&set_aside->handler, frame, &context->uc_stack);
         return HANDLER_NESTED;
     }
-    if (of_guest.frame != 0) {
-        note_alternate(&of_guest, frame, &context->uc_stack);
-        return HANDLER_NESTED;
-    }
-    if (front_own == &front_empty) {
-        of_guest = (struct handler_stacks){.frame = frame};
-        note_alternate(&of_guest, frame, &context->uc_stack);
-        return HANDLER_OF_GUEST;
-    }
+    if (front_own == &front_empty)
+        return begin_of_guest(frame, context);
     struct heap *heap = heap_of(front_own);
     heap->handler = (struct handler_stacks){.frame = frame};
     note_alternate(&heap->handler, frame, &context->uc_stack);

@@ -63,6 +63,11 @@ static void body_guest(void *argument)
     check(!handler_runs());
     check(handler_begin(frame - 100000, &no_alternate) == HANDLER_OF_GUEST);
     check(!handler_runs()); /* it was left by a jump */
+    check(handler_begin(frame - 100000, &no_alternate) == HANDLER_OF_GUEST);
+    attach();
+    check(handler_begin(frame, &no_alternate) == HANDLER_OUTERMOST);
+    check_is_guest(handler_heap());
+    handler_end(HANDLER_OUTERMOST);
 }
 
 static void test_handlers_of_guests_are_known_of(void **state)
