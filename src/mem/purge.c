@@ -226,9 +226,10 @@ static bool claim_locked(size_t max, size_t bytes)
 {
     struct memory_limits *limits = &memory_limits;
     size_t all = in_use_locked() + held_back_locked() + bytes;
-    bool fits = limit_claim(&limits->arena_bytes, &limits->record_bytes, all + RECORDS_BYTES, max);
-    atomic_put_relaxed(&limits->arena_bytes, fits ? all : all - bytes);
-    return fits;
+    bool is_had =
+        limit_claim(&limits->arena_bytes, &limits->record_bytes, all + RECORDS_BYTES, max);
+    atomic_put_relaxed(&limits->arena_bytes, is_had ? all : all - bytes);
+    return is_had;
 }
 
 /* How much is to go for that. */
@@ -258,13 +259,17 @@ static void reserve_close(void)
         atomic_put_relaxed(&memory_limits.reserve_is_open, false);
 }
 
-bool room_make_locked(enum span_kind kind, size_t bytes)
+NOINLINE static bool room_make_in_limit(enum span_kind kind, size_t bytes)
 {
-    if (LIKELY(atomic_get_relaxed(&memory_limits.hard_bytes) == LIMIT_NONE))
-        return true;
     if (UNLIKELY(atomic_get_relaxed(&memory_limits.reserve_is_open)))
         reserve_close();
     return room_make_below(limit_of(kind), bytes);
+}
+
+bool room_make_locked(enum span_kind kind, size_t bytes)
+{
+    return LIKELY(atomic_get_relaxed(&memory_limits.hard_bytes) == LIMIT_NONE) ||
+           room_make_in_limit(kind, bytes);
 }
 
 /* ---- for others ---- */

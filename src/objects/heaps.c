@@ -63,13 +63,13 @@ static void *make_inside(const struct request *request)
     return p;
 }
 
-static void *alloc(const struct request *request)
+static void *alloc(struct request request)
 {
-    size_t most = max_size(request->bytes, request->align);
-    void *p = heap_enter() ? make_inside(request) : NULL;
-    for (unsigned n = 0; p == NULL && heap_try_again_in(request->heap->heap, most, n); n++)
-        p = make_inside(request);
-    return finish(request->heap, p);
+    size_t most = max_size(request.bytes, request.align);
+    void *p = heap_enter() ? make_inside(&request) : NULL;
+    for (unsigned n = 0; p == NULL && heap_try_again_in(request.heap->heap, most, n); n++)
+        p = make_inside(&request);
+    return finish(request.heap, p);
 }
 
 static void *make_plain(const struct request *request)
@@ -79,8 +79,7 @@ static void *make_plain(const struct request *request)
 
 void *heaps_alloc(poolalloc_heap *heap, size_t bytes)
 {
-    const struct request request = {heap, BLOCK_ALIGN, bytes, make_plain};
-    return alloc(&request);
+    return alloc((struct request){heap, BLOCK_ALIGN, bytes, make_plain});
 }
 
 static void *make_zeroed(const struct request *request)
@@ -93,8 +92,7 @@ void *heaps_calloc(poolalloc_heap *heap, size_t n, size_t each)
     size_t bytes;
     if (__builtin_mul_overflow(n, each, &bytes))
         return finish(heap, NULL);
-    const struct request request = {heap, BLOCK_ALIGN, bytes, make_zeroed};
-    return alloc(&request);
+    return alloc((struct request){heap, BLOCK_ALIGN, bytes, make_zeroed});
 }
 
 static void *make_aligned(const struct request *request)
@@ -108,8 +106,7 @@ void *heaps_alloc_aligned(poolalloc_heap *heap, size_t align, size_t bytes)
         errno = EINVAL;
         return NULL;
     }
-    const struct request request = {heap, align, bytes, make_aligned};
-    return alloc(&request);
+    return alloc((struct request){heap, align, bytes, make_aligned});
 }
 
 void *heaps_realloc(poolalloc_heap *heap, void *p, size_t bytes)

@@ -504,15 +504,13 @@ static bool ask_subscribers(size_t bytes, unsigned n)
 static bool refused(size_t bytes, unsigned n)
 {
     int saved_errno = errno;
-    bool again = false;
+    bool again = can_ever_fit(bytes) && n < TRIES;
     if (bytes > PTRDIFF_MAX)
         return false;
-    if (n == 0 && can_ever_fit(bytes)) {
+    if (again && n == 0)
         (void)tidy();
-        again = true;
-    } else if (n < TRIES && can_ever_fit(bytes)) {
+    else if (again)
         again = subscribers_any() && ask_subscribers(bytes, n);
-    }
     if (!again)
         refuse(bytes);
     errno = saved_errno;
