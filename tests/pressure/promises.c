@@ -76,6 +76,8 @@ static void scattered(void)
     check(poolalloc_set_limit(64 * MIB) == 0);
     check(poolalloc_pressure_subscribe(shrink, NULL) == 0);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        if (i > 0)
+            sleep_ms(4000); /* what was refused counts for so long */
         n_entries = n_evicted = 0;
         cache_fill(30 * MIB, 3000);
         void *last = NULL;
@@ -89,7 +91,6 @@ static void scattered(void)
             free(last);
             last = before;
         }
-        sleep_ms(4000); /* what was refused counts for so long */
     }
 }
 
@@ -99,8 +100,6 @@ static void check_told_for(void *p, size_t told_before)
     free(p);
     evict(SIZE_MAX);
     n_entries = n_evicted = 0;
-    sleep_ms(4000);
-    free(malloc(100 * KIB));
     cache_fill(20 * MIB, MIB);
 }
 
