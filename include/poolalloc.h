@@ -471,8 +471,7 @@ struct poolalloc_pressure {
     uint64_t threshold_bytes; /* memory is short from there on */
     uint64_t
         used_bytes; /* of the limit; of a control group's or the machine's, read once a second */
-    uint64_t
-        charged_bytes; /* blocks, free memory that is held back, records: not less than resident */
+    uint64_t charged_bytes; /* blocks, touched or not; free memory that is held back; records */
     uint64_t charged_peak_bytes;
     uint64_t since_clean_up_ms; /* UINT64_MAX: there was none */
     uint64_t events;            /* that the kernel or systemd sent */
@@ -489,16 +488,21 @@ struct poolalloc_pressure {
 
 /* Fills in what is so now: pass sizeof(struct poolalloc_pressure). A library that knows less than the
  * caller leaves the rest zero. Returns how many bytes it knows; 0 where malloc is not ours. The first
- * call, of this or poolalloc_pressure_subscribe, starts the watch, if pressure=off does not forbid it. */
+ * call, of this or poolalloc_pressure_subscribe, starts the watch, if pressure=off does not forbid it.
+ * It may call subscribers. */
 size_t poolalloc_pressure_get(struct poolalloc_pressure *pressure, size_t bytes);
 
 /* `level` is an enum poolalloc_level; `wanted_bytes` is what should be freed, as nearly as is known: 0
- * when memory is no longer short, the size of the call in want when it is about to be refused.
+ * when memory is no longer short. When a call is about to be refused it is the size of that call or more,
+ * and twice as much each time while that is not enough, up to all there is: what is freed here and there
+ * makes up no whole pages. Who frees as much as is wanted, or all that it has, is never the reason for
+ * which a call is refused.
  *
- * It is called from within malloc or free, in whatever thread that is, or in the background thread; never
- * in two threads at once, never in a call of its own, not in signal handlers. None of the library's locks
- * is held, and it may allocate and free, subscribe and unsubscribe. But the thread may hold locks of the
- * program or of libc: try locks, do not wait for them. It must return. */
+ * It is called from within malloc, free or poolalloc_pressure_get, in whatever thread that is, or in the
+ * background thread, whose stack is of 128 KiB; never in two threads at once, never in a call of its own,
+ * not in signal handlers. None of the library's locks is held, and it may allocate and free, subscribe and
+ * unsubscribe. But the thread may hold locks of the program or of libc: try locks, do not wait for them.
+ * It must return; the thread is not cancelled meanwhile. */
 typedef void poolalloc_subscriber(int level, size_t wanted_bytes, void *context);
 
 /* -1 and ENOMEM: there are 32 already. The same pair may be there more than once. */
@@ -511,7 +515,7 @@ int poolalloc_pressure_unsubscribe(poolalloc_subscriber *call, void *context);
 #define POOLALLOC_LIMIT_MIN ((size_t)1 << 20)
 
 /* A hard limit on what is charged: a call that would exceed it is refused with ENOMEM, after free memory
- * was given back and the subscribers were told. It replaces that of the option. 0: the option's again,
+ * was given back and the subscribers were told (for pools and buffers: without these). It replaces that of the option. 0: the option's again,
  * or none. Less than is charged now: nothing is taken away, but no more is handed out. -1 and EINVAL:
  * less than POOLALLOC_LIMIT_MIN. */
 int poolalloc_set_limit(size_t bytes);

@@ -62,7 +62,7 @@ EXPORT int poolalloc_pressure_subscribe(poolalloc_subscriber *call, void *contex
 
 EXPORT int poolalloc_pressure_unsubscribe(poolalloc_subscriber *call, void *context)
 {
-    if (os_is_bypassed() || subscriber_remove(call, context))
+    if (os_is_bypassed() || (call != NULL && subscriber_remove(call, context)))
         return 0;
     errno = EINVAL;
     return -1;

@@ -105,14 +105,17 @@ void *alloc_slow_of(size_t bytes, unsigned family)
     return alloc_slow(bytes);
 }
 
-/* What was tried n times more than once, and found no memory, is worth another try, and the thread
- * is inside again. */
-COLD static bool try_again(size_t bytes, unsigned n)
+COLD bool heap_try_again(size_t bytes, unsigned n)
 {
     const struct heap_pressure_hooks *pressure = atomic_get_acquire(&heap_pressure);
-    if (pressure == NULL || handler_heap() != NULL || lock_is_fork_thread())
+    if (pressure == NULL || heap_is_inside() || handler_runs() || lock_is_fork_thread())
         return false;
     return pressure->refused(bytes, n) && heap_enter();
+}
+
+COLD bool heap_try_again_in(const struct heap *group, size_t bytes, unsigned n)
+{
+    return heap_group_has_room(group, bytes) && heap_try_again(bytes, n);
 }
 
 /* Inside, and leaves. */
@@ -126,7 +129,7 @@ ALWAYS_INLINE void *alloc_inside(size_t bytes)
 COLD static void *alloc_again(size_t bytes)
 {
     void *p = NULL;
-    for (unsigned n = 0; p == NULL && try_again(bytes, n); n++)
+    for (unsigned n = 0; p == NULL && heap_try_again(bytes, n); n++)
         p = alloc_inside(bytes);
     if (UNLIKELY(sample_is_on))
         p = sample_finish(p, bytes, BLOCK_ALIGN, NULL);
@@ -217,7 +220,7 @@ void *heap_alloc_zeroed(size_t bytes)
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc_zeroed(bytes));
     void *p = alloc_zeroed_inside(bytes);
-    for (unsigned n = 0; UNLIKELY(p == NULL) && try_again(bytes, n); n++)
+    for (unsigned n = 0; UNLIKELY(p == NULL) && heap_try_again(bytes, n); n++)
         p = alloc_zeroed_inside(bytes);
     if (UNLIKELY(sample_is_on))
         p = finish_zeroed(p, bytes);
@@ -275,7 +278,7 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
     if (UNLIKELY(!heap_enter()))
         return or_no_memory(emergency_alloc(bytes, align));
     void *p = alloc_aligned_inside(align, bytes);
-    for (unsigned n = 0; UNLIKELY(p == NULL) && try_again(max_size(bytes, align), n); n++)
+    for (unsigned n = 0; UNLIKELY(p == NULL) && heap_try_again(max_size(bytes, align), n); n++)
         p = alloc_aligned_inside(align, bytes);
     if (UNLIKELY(sample_is_on))
         p = sample_finish(p, bytes, align, NULL);
@@ -497,6 +500,13 @@ size_t heap_good_size(size_t bytes)
     return large_usable(bytes);
 }
 
+static void *group_alloc_inside(struct heap *group, size_t bytes)
+{
+    void *p = heap_group_alloc(group, bytes);
+    heap_finish();
+    return p;
+}
+
 /* A block stays in its group: `group` is the heap of that, NULL if it is in none. */
 static void *alloc_in_group(struct heap *group, size_t bytes)
 {
@@ -504,9 +514,26 @@ static void *alloc_in_group(struct heap *group, size_t bytes)
         return heap_alloc(bytes);
     if (!heap_enter())
         return or_no_memory(emergency_alloc(bytes, 1));
-    void *p = heap_group_alloc(group, bytes);
-    heap_finish();
+    void *p = group_alloc_inside(group, bytes);
+    for (unsigned n = 0; UNLIKELY(p == NULL) && heap_try_again_in(group, bytes, n); n++)
+        p = group_alloc_inside(group, bytes);
     return or_no_memory(p);
+}
+
+/* Where there is memory at once: nobody is asked for any, and NULL is no refusal. */
+static void *alloc_if_there_is(struct heap *group, size_t bytes)
+{
+    if (UNLIKELY(options.check))
+        return alloc_in_group(group, bytes);
+    void *p = group == NULL ? heap_alloc_fast(bytes) : NULL;
+    if (LIKELY(p != NULL))
+        return p;
+    if (!heap_enter())
+        return emergency_alloc(bytes, 1);
+    p = group == NULL ? alloc_inside(bytes) : group_alloc_inside(group, bytes);
+    if (UNLIKELY(sample_is_on) && group == NULL)
+        p = sample_finish(p, bytes, BLOCK_ALIGN, NULL);
+    return p;
 }
 
 /* A block that grows in pages is likely to grow again: some slack, which is not touched until
@@ -526,15 +553,17 @@ static void *alloc_to_grow(struct heap *group, size_t bytes)
 static void *realloc_by_copy(struct heap *group, void *p, size_t old_bytes, size_t bytes)
 {
     void *to = NULL;
-    if (bytes > CLASS_MAX_BYTES && bytes > old_bytes && bytes < PTRDIFF_MAX / 2)
-        to = alloc_to_grow(group, bytes);
     int saved_errno = errno;
-    if (to == NULL)
-        to = alloc_in_group(group, bytes);
+    if (bytes <= old_bytes)
+        to = alloc_if_there_is(group, bytes);
+    else if (bytes > CLASS_MAX_BYTES && bytes < PTRDIFF_MAX / 2)
+        to = alloc_to_grow(group, bytes);
     if (to == NULL && bytes <= old_bytes) {
         errno = saved_errno; /* it fits where it is */
         return p;
     }
+    if (to == NULL)
+        to = alloc_in_group(group, bytes);
     if (to == NULL)
         return NULL;
     memcpy(to, p, min_size(old_bytes, bytes));

@@ -289,14 +289,27 @@ COLD static void *take_at_last(const struct request *request)
     return take(request);
 }
 
+/* Inside, and leaves. */
 static void *take_inside(const struct request *request)
 {
-    if (UNLIKELY(!heap_enter()))
-        return NULL;
     void *p = take(request);
     if (UNLIKELY(p == NULL))
         p = take_at_last(request);
     heap_finish();
+    return p;
+}
+
+/* Where there is memory at once. */
+static void *take_if_there_is(const struct request *request)
+{
+    return LIKELY(heap_enter()) ? take_inside(request) : NULL;
+}
+
+static void *take_from_outside(const struct request *request)
+{
+    void *p = take_if_there_is(request);
+    for (unsigned n = 0; UNLIKELY(p == NULL) && heap_try_again(request->bytes, n); n++)
+        p = take_inside(request);
     return p;
 }
 
@@ -310,7 +323,7 @@ void *checked_alloc(size_t bytes, size_t align, unsigned family)
         .family = family,
         .site = call_site(),
     };
-    return take_inside(&request);
+    return take_from_outside(&request);
 }
 
 void *checked_alloc_zeroed(size_t bytes)
@@ -322,7 +335,7 @@ void *checked_alloc_zeroed(size_t bytes)
         .site = call_site(),
         .is_zeroed = true,
     };
-    return take_inside(&request);
+    return take_from_outside(&request);
 }
 
 /* ---- blocks that leave the quarantine ---- */
@@ -613,8 +626,8 @@ static void *move(const struct subject *subject, size_t old_bytes, size_t bytes,
         .align = BLOCK_ALIGN,
         .site = site,
     };
-    void *to = take_inside(&request);
-    if (to == NULL)
+    void *to = take_if_there_is(&request);
+    if (to == NULL && bytes > old_bytes)
         to = heap_alloc(bytes);
     if (to == NULL)
         return NULL;
@@ -647,15 +660,14 @@ void *checked_realloc(void *p, size_t bytes)
         return bad_realloc(realloc_of_free, &subject, site);
     if (UNLIKELY(!fault_families_match(FAMILY_MALLOC, view.family)))
         fault_of_family("realloc of what malloc did not allocate", &subject, FAMILY_MALLOC, site);
-    int saved_errno = errno;
     if (fits(&subject, bytes) && is_within_bounds(&subject, view.bytes) &&
         resize(&subject, word, bytes, site))
         return p;
     void *to = move(&subject, view.bytes, bytes, site);
-    if (to == NULL && bytes <= view.bytes && resize(&subject, word, bytes, site)) {
-        errno = saved_errno;
+    if (to == NULL && bytes <= view.bytes && resize(&subject, word, bytes, site))
         return p;
-    }
+    if (to == NULL)
+        errno = ENOMEM;
     return to;
 }
 

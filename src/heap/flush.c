@@ -228,6 +228,7 @@ static void bin_overflow(struct heap *heap, unsigned class, size_t n)
     } else {
         shelf->magazine = bin->head;
         shelf->n_magazine = (uint32_t)n;
+        heap->swept = 0;
     }
     lock_release(&heap->lock);
     bin->head = BLOCK_END;
@@ -344,7 +345,10 @@ void heap_flush_shared_locked(struct heap *heap)
 static void flush_live(struct heap *heap)
 {
     lock_take(&heap->lock);
-    heap_flush_shared_locked(heap);
+    if (heap_is_idle(heap))
+        heap_sweep_locked(heap);
+    else
+        heap_flush_shared_locked(heap);
     lock_release(&heap->lock);
 }
 

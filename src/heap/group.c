@@ -119,6 +119,14 @@ void *heap_group_alloc_aligned(struct heap *heap, size_t align, size_t bytes)
     return alloc_small(heap, class, bytes);
 }
 
+bool heap_group_has_room(const struct heap *heap, size_t bytes)
+{
+    const struct group *group = &heap->group;
+    size_t usable = bytes <= CLASS_MAX_BYTES ? class_bytes(class_of(bytes)) : large_usable(bytes);
+    return heap_is_group(heap) && usable > 0 &&
+           usable <= group->max_bytes - atomic_get_relaxed(&group->live_bytes);
+}
+
 void *heap_group_realloc_large(struct heap *heap, struct span *span, size_t bytes)
 {
     size_t before = span_bytes(span);

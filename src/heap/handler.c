@@ -11,6 +11,9 @@ THREAD_LOCAL volatile uint64_t signals_put_off;
 /* Whose front front_own was before the handler. */
 static THREAD_LOCAL struct heap *set_aside;
 
+/* Where the handler runs that interrupted this thread while it had no heap; frame 0: none does. */
+static THREAD_LOCAL struct handler_stacks of_guest;
+
 /* A handler runs that interrupted this thread inside: nothing leaves until it is over. */
 static THREAD_LOCAL bool is_handled_inside;
 
@@ -94,6 +97,16 @@ static void note_alternate(struct handler_stacks *stacks, uintptr_t frame, const
     stacks->alternate_end = begin + stack->ss_size;
 }
 
+/* One that was left by a jump may still be noted: then this one counts as within it. */
+static enum handler_state begin_of_guest(uintptr_t frame, const ucontext_t *context)
+{
+    bool is_first = of_guest.frame == 0;
+    if (is_first)
+        of_guest = (struct handler_stacks){.frame = frame};
+    note_alternate(&of_guest, frame, &context->uc_stack);
+    return is_first ? HANDLER_OF_GUEST : HANDLER_NESTED;
+}
+
 enum handler_state handler_begin(uintptr_t frame, ucontext_t *context)
 {
     if (is_inside()) {
@@ -109,7 +122,7 @@ enum handler_state handler_begin(uintptr_t frame, ucontext_t *context)
         return HANDLER_NESTED;
     }
     if (front_own == &front_empty)
-        return HANDLER_NESTED;
+        return begin_of_guest(frame, context);
     struct heap *heap = heap_of(front_own);
     heap->handler = (struct handler_stacks){.frame = frame};
     note_alternate(&heap->handler, frame, &context->uc_stack);
@@ -123,6 +136,8 @@ void handler_end(enum handler_state state)
 {
     if (state == HANDLER_INSIDE)
         is_handled_inside = false;
+    if (state == HANDLER_OF_GUEST)
+        of_guest.frame = 0;
     if (state != HANDLER_OUTERMOST || set_aside == NULL)
         return;
     front_own = &set_aside->front;
@@ -158,6 +173,18 @@ NOINLINE struct heap *handler_heap_back(void)
 struct heap *handler_heap(void)
 {
     return set_aside;
+}
+
+bool handler_runs(void)
+{
+    if (set_aside != NULL)
+        return true;
+    if (LIKELY(of_guest.frame == 0))
+        return false;
+    if (is_in_handler(&of_guest, (uintptr_t)__builtin_frame_address(0)))
+        return true;
+    of_guest.frame = 0; /* it was left by a jump */
+    return false;
 }
 
 void handler_forget(void)

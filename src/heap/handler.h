@@ -12,7 +12,8 @@
  *                    signal that is sent drops a continue signal that is pending): in these, and
  *                    while one of them runs, malloc takes from the emergency area (emergency.h).
  *   a fast path, or  The thread's heap is set aside: until the handler returns the thread is a guest
- *   the program      (thread.c), so that the bins stay as the interrupted code knows them.
+ *   the program      (thread.c), so that the bins stay as the interrupted code knows them. Of a
+ *                    thread that is a guest already it is noted that it is in a handler.
  *
  * Every change of this state is made with all signals blocked, and what was put off is taken out of
  * the interrupted mask by whichever handler comes first, so that handlers may nest in any way.
@@ -48,7 +49,7 @@ struct handler_stacks {
 };
 
 /* What handler_begin() did, for handler_end(). */
-enum handler_state { HANDLER_NESTED, HANDLER_OUTERMOST, HANDLER_INSIDE };
+enum handler_state { HANDLER_NESTED, HANDLER_OUTERMOST, HANDLER_OF_GUEST, HANDLER_INSIDE };
 
 /* All that follow until handler_end() are called with all signals blocked, and the signal's
  * information there (SA_SIGINFO). */
@@ -69,6 +70,9 @@ struct heap *handler_heap_back(void);
 
 /* This thread's heap that is set aside, or NULL. */
 struct heap *handler_heap(void);
+
+/* This thread is in a handler, as far as we know of it: nothing of the program's is to be called. */
+bool handler_runs(void);
 
 /* This thread ends: its heap is taken back in any case, if there is one. */
 void handler_forget(void);

@@ -36,7 +36,7 @@ _Atomic(const struct heap_pressure_hooks *) heap_pressure;
 COLD void heap_look(void)
 {
     const struct heap_pressure_hooks *pressure = atomic_get_acquire(&heap_pressure);
-    if (pressure != NULL && handler_heap() == NULL && !lock_is_fork_thread())
+    if (pressure != NULL && !handler_runs() && !lock_is_fork_thread())
         pressure->look();
 }
 

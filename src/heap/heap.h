@@ -121,7 +121,7 @@ struct heap {
     unsigned cap_hand;        /* [owner] the class whose cap may shrink next */
     _Atomic uint32_t active;  /* idle_epoch when the owner was last in a slow path */
     uint32_t shrunk;          /* [owner] heap_shrink_epoch when its caches were shrunk last */
-    uint32_t swept;           /* [lock] 1 + `active` when what it had set aside was sent home */
+    uint32_t swept;           /* [lock] 1 + `active` when all that was set aside went home; or 0 */
     size_t caps_bytes;        /* [owner] sum of the caps of all classes in use */
     struct shelf shelves[N_CLASSES];
     struct outbox outboxes[N_OUTBOXES];
@@ -414,6 +414,10 @@ bool heap_is_idle(const struct heap *heap);
 /* There was one lately. */
 bool heap_any_idle(void);
 
+/* Sends home what an idle heap has set aside or been sent, unless it was done since it had any: nobody
+ * looks twice through all the classes of thousands of threads that do nothing. [lock] */
+void heap_sweep_locked(struct heap *heap);
+
 /* Sends home what idle heaps have set aside or been sent, if it is time. Any thread; takes no lock
  * that is held. */
 void heap_sweep_due(void);
@@ -483,6 +487,9 @@ size_t heap_group_end(struct heap *heap);
 void *heap_group_alloc(struct heap *heap, size_t bytes);
 void *heap_group_alloc_zeroed(struct heap *heap, size_t bytes);
 void *heap_group_alloc_aligned(struct heap *heap, size_t align, size_t bytes);
+
+/* Its maximum allows for so many bytes more. */
+bool heap_group_has_room(const struct heap *heap, size_t bytes);
 
 /* As large_realloc, of a large block of a group. */
 void *heap_group_realloc_large(struct heap *heap, struct span *span, size_t bytes);

@@ -56,7 +56,7 @@ static bool has_mail(const struct heap *heap)
     return false;
 }
 
-static void sweep_locked(struct heap *heap)
+void heap_sweep_locked(struct heap *heap)
 {
     uint32_t active = atomic_get_relaxed(&heap->active);
     if (heap->swept == active + 1 && !has_mail(heap))
@@ -73,7 +73,7 @@ static bool sweep_heap(struct heap *heap, bool (*is_to_be_swept)(const struct he
     if (!lock_try(&heap->lock))
         return true;
     if (is_to_be_swept(heap))
-        sweep_locked(heap);
+        heap_sweep_locked(heap);
     lock_release(&heap->lock);
     return true;
 }

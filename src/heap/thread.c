@@ -32,6 +32,7 @@
 #include "base/check.h"
 #include "conf/options.h"
 #include "heap/heap.h"
+#include "mem/arena.h"
 #include "os/process.h"
 
 enum {
@@ -199,12 +200,19 @@ static void state_set(struct heap *heap, enum heap_state state)
     lock_release(&heap->guest_lock);
 }
 
+/* The reserve of a limit is not for them, but for one that all guests share. */
+static bool has_memory_for_heaps(void)
+{
+    return LIKELY(!arena_refuses(SPAN_LARGE, sizeof(struct heap)));
+}
+
 /* When no more can be made, the last parked one stays: it is the guests'. */
 static bool has_heaps_to_spare_locked(void)
 {
     uint32_t n_parked = atomic_get_relaxed(&threads.n_parked);
     return n_parked > 1 ||
-           (n_parked == 1 && atomic_get_relaxed(&threads.n_numbers) + 1 < HEAPS_MAX);
+           (n_parked == 1 && atomic_get_relaxed(&threads.n_numbers) + 1 < HEAPS_MAX &&
+            has_memory_for_heaps());
 }
 
 /* T1 */
@@ -215,7 +223,7 @@ static struct heap *heap_for_thread(void)
     bool adopted = has_heaps_to_spare_locked();
     if (adopted)
         heap = parked_pop_locked();
-    else
+    else if (has_memory_for_heaps())
         heap = heap_make_for_thread_locked();
     counter_add(&threads.n_adopted, adopted);
     lock_release(&threads.lock);
@@ -249,7 +257,8 @@ static void heap_park(struct heap *heap)
 static struct heap *group_make_locked(void)
 {
     uint32_t n_groups = heap_number_max() - heap_for_threads_count();
-    struct heap *heap = n_groups < GROUPS_MAX ? heap_make_locked() : NULL;
+    bool may_be = n_groups < GROUPS_MAX && has_memory_for_heaps();
+    struct heap *heap = may_be ? heap_make_locked() : NULL;
     if (heap != NULL)
         atomic_put_relaxed(&heap->state, HEAP_GROUP);
     return heap;
@@ -301,7 +310,8 @@ static struct heap *host_find(struct heap **busy)
         *busy = next;
         next = next->next_parked;
     }
-    if (heap == NULL && atomic_get_relaxed(&threads.n_parked) < PARKED_FOR_GUESTS) {
+    bool may_make = *busy == NULL || has_memory_for_heaps();
+    if (heap == NULL && may_make && atomic_get_relaxed(&threads.n_parked) < PARKED_FOR_GUESTS) {
         heap = heap_make_for_thread_locked();
         if (heap != NULL) {
             atomic_put_relaxed(&heap->state, HEAP_PARKED);

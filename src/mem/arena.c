@@ -413,6 +413,8 @@ struct span *arena_take_direct(size_t bytes, size_t align_bytes)
             arena.lowest = base;
         note_taken(span->n_pages, 0);
         arena.stats.n_large_allocs++;
+    } else {
+        used_note();
     }
     lock_release(&arena.lock);
     if (span == NULL)

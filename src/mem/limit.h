@@ -10,10 +10,15 @@
  * slabs alone, and opened when a call has been refused, for what the program does about that. It is
  * closed when something is taken and twice as much is free again.
  *
- * Above the soft limit no free memory is held back from the kernel.
+ * Above the soft limit no more free memory is held back from the kernel than a share of what is left of
+ * the limit that is watched.
  *
  * All is atomic, for any thread to read. The limits are set by the layer above (pressure/); what is
  * charged changes under the arena's lock.
+ *
+ * The arena and the records are under locks of their own. Who is about to take more puts what it will
+ * have then, before it looks at what the other has: of two at once, one sees the other, and both
+ * together stay below the limit.
  */
 #ifndef POOLALLOC_MEM_LIMIT_H
 #define POOLALLOC_MEM_LIMIT_H
@@ -28,10 +33,13 @@ struct memory_limits {
     _Atomic size_t reserve_bytes;
     _Atomic bool reserve_is_open;
     _Atomic size_t soft_bytes; /* or LIMIT_NONE */
+    _Atomic size_t full_bytes; /* the charge that uses up the limit that is watched; 0: unknown */
 
     _Atomic size_t charged_bytes;
     _Atomic size_t charged_peak_bytes;
-    _Atomic uint64_t n_given; /* spans that the arena was given back */
+    _Atomic size_t arena_bytes;  /* of what is charged, or about to be; changes under its lock */
+    _Atomic size_t record_bytes; /* the same of records, under theirs */
+    _Atomic uint64_t n_given;    /* spans that the arena was given back */
 
     /* When the layer above wants to be called at the end of a slow path: when so much is charged
      * (LIMIT_NONE: never), and so often (0: never). */
@@ -58,6 +66,25 @@ ALWAYS_INLINE size_t limit_of_large(void)
     if (LIKELY(hard == LIMIT_NONE))
         return hard;
     return hard - min_size(hard, atomic_get_relaxed(&memory_limits.reserve_bytes));
+}
+
+/* One puts that it will have `bytes`: false, if with what the other has that is more than `max`. */
+ALWAYS_INLINE bool limit_claim(_Atomic size_t *one, const _Atomic size_t *other, size_t bytes,
+                               size_t max)
+{
+    atomic_put_in_order(one, bytes);
+    size_t others = atomic_get_in_order(other);
+    return others <= max && bytes <= max - others;
+}
+
+/* Records may have so much in all, in the reserve once that is open. */
+ALWAYS_INLINE bool limit_records(size_t before, size_t bytes)
+{
+    struct memory_limits *limits = &memory_limits;
+    if (limit_claim(&limits->record_bytes, &limits->arena_bytes, bytes, limit_of_slabs()))
+        return true;
+    atomic_put_relaxed(&limits->record_bytes, before);
+    return false;
 }
 
 /* So much is charged now. */

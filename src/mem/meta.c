@@ -2,6 +2,7 @@
 #include "mem/meta.h"
 
 #include "base/bits.h"
+#include "mem/limit.h"
 #include "os/pages.h"
 
 enum {
@@ -45,6 +46,16 @@ static bool chunk_new(size_t bytes)
     return true;
 }
 
+/* The limit counts records, too. */
+static bool charge(size_t bytes)
+{
+    size_t used = atomic_get_relaxed(&meta_used_bytes);
+    if (!limit_records(used, used + bytes))
+        return false;
+    atomic_put_relaxed(&meta_used_bytes, used + bytes);
+    return true;
+}
+
 static void *take_locked(size_t bytes)
 {
     if (bytes <= META_REUSE_MAX_BYTES) {
@@ -57,9 +68,10 @@ static void *take_locked(size_t bytes)
     }
     if ((size_t)(meta.end - meta.at) < bytes && !chunk_new(bytes))
         return NULL;
+    if (!charge(bytes))
+        return NULL;
     void *p = meta.at;
     meta.at += bytes;
-    atomic_put_relaxed(&meta_used_bytes, atomic_get_relaxed(&meta_used_bytes) + bytes);
     return p;
 }
 

@@ -15,6 +15,12 @@
 /* Over what may be held back: a system call is worth so much. */
 enum { PURGE_MIN_PAGES = MIB >> PAGE_SHIFT };
 
+/* Of what is left of a limit, held back at most while memory is short. */
+enum { LEFT_SHARE = 8 };
+
+/* Left below the limit for the records of what is taken. */
+enum { RECORDS_BYTES = 4096 };
+
 _Atomic size_t arena_used_bytes;
 
 static uint32_t now_ms(void)
@@ -38,8 +44,10 @@ ALWAYS_INLINE void note_use(void)
 {
     size_t used = in_use_locked();
     arena.stats.used_peak_bytes = max_size(arena.stats.used_peak_bytes, used);
+    size_t all = used + held_back_locked();
     atomic_put_relaxed(&arena_used_bytes, used);
-    limit_charge(used + held_back_locked() + atomic_get_relaxed(&meta_used_bytes));
+    atomic_put_relaxed(&memory_limits.arena_bytes, all);
+    limit_charge(all + atomic_get_relaxed(&meta_used_bytes));
 }
 
 void used_note(void)
@@ -110,14 +118,20 @@ static size_t dirty_pages_wanted(void)
     return (option_get(&options.dirty_bytes) >> PAGE_SHIFT) + in_use * options.dirty_percent / 100;
 }
 
-/* What is below the soft limit. */
+static size_t left_of(size_t all, size_t used)
+{
+    return used < all ? all - used : 0;
+}
+
+/* What is below the soft limit, or a share of what is left in all. */
 static size_t dirty_pages_allowed(void)
 {
     size_t soft = atomic_get_relaxed(&memory_limits.soft_bytes);
-    size_t used = in_use_locked();
     if (LIKELY(soft == LIMIT_NONE))
         return SIZE_MAX;
-    return used < soft ? (soft - used) >> PAGE_SHIFT : 0;
+    size_t used = in_use_locked() + atomic_get_relaxed(&meta_used_bytes);
+    size_t full = atomic_get_relaxed(&memory_limits.full_bytes);
+    return max_size(left_of(soft, used), left_of(full, used) / LEFT_SHARE) >> PAGE_SHIFT;
 }
 
 size_t dirty_pages_max(void)
@@ -173,9 +187,11 @@ static size_t limit_of(enum span_kind kind)
     return kind == SPAN_SLAB ? limit_of_slabs() : limit_of_large();
 }
 
+/* With its records. */
 static bool fits(size_t used, size_t bytes, size_t max)
 {
-    return bytes <= max && used + atomic_get_relaxed(&meta_used_bytes) <= max - bytes;
+    return bytes <= max &&
+           used + atomic_get_relaxed(&meta_used_bytes) + RECORDS_BYTES <= max - bytes;
 }
 
 bool arena_refuses(enum span_kind kind, size_t bytes)
@@ -183,33 +199,54 @@ bool arena_refuses(enum span_kind kind, size_t bytes)
     return !fits(atomic_get_relaxed(&arena_used_bytes), bytes, limit_of(kind));
 }
 
-/* What others are giving back at the moment will be gone in a moment. */
-static void purging_await(void)
+/* What others are giving back at the moment will be gone in a moment, if they get to run. */
+static void purging_await(unsigned n)
 {
+    enum { YIELDS = 10 };
     lock_release(&arena.lock);
-    (void)sys_yield();
+    if (n < YIELDS)
+        (void)sys_yield();
+    else
+        os_sleep_ms(1);
     lock_take(&arena.lock);
 }
 
-/* False: the kernel refuses to take any (memory that the program has locked). */
-static bool give_back_locked(size_t bytes)
+/* For the nth time. False: the kernel refuses to take any (memory that the program has locked). */
+static bool give_back_locked(size_t bytes, unsigned n)
 {
     if (free_spans.oldest != NULL)
         return purge_span(free_spans.oldest,
                           max_size(div_round_up(bytes, PAGE_BYTES), PURGE_MIN_PAGES));
-    purging_await();
+    purging_await(n);
     return true;
+}
+
+/* So much more, in place of the records' room. */
+static bool claim_locked(size_t max, size_t bytes)
+{
+    struct memory_limits *limits = &memory_limits;
+    size_t all = in_use_locked() + held_back_locked() + bytes;
+    bool is_had =
+        limit_claim(&limits->arena_bytes, &limits->record_bytes, all + RECORDS_BYTES, max);
+    atomic_put_relaxed(&limits->arena_bytes, is_had ? all : all - bytes);
+    return is_had;
+}
+
+/* How much is to go for that. */
+static size_t excess_locked(size_t max, size_t bytes)
+{
+    size_t all = in_use_locked() + held_back_locked() + atomic_get_relaxed(&meta_used_bytes) +
+                 RECORDS_BYTES + bytes;
+    return all > max ? all - max : 0;
 }
 
 static bool room_make_below(size_t max, size_t bytes)
 {
     bool goes = true;
-    while (fits(in_use_locked(), bytes, max)) {
-        size_t held_back = held_back_locked();
-        if (fits(in_use_locked() + held_back, bytes, max) || !goes)
+    for (unsigned n = 0; goes && fits(in_use_locked(), bytes, max); n++) {
+        if (claim_locked(max, bytes))
             return true;
-        goes = give_back_locked(in_use_locked() + held_back + bytes +
-                                atomic_get_relaxed(&meta_used_bytes) - max);
+        goes = give_back_locked(excess_locked(max, bytes), n);
     }
     return false;
 }
@@ -222,13 +259,17 @@ static void reserve_close(void)
         atomic_put_relaxed(&memory_limits.reserve_is_open, false);
 }
 
-bool room_make_locked(enum span_kind kind, size_t bytes)
+NOINLINE static bool room_make_in_limit(enum span_kind kind, size_t bytes)
 {
-    if (LIKELY(atomic_get_relaxed(&memory_limits.hard_bytes) == LIMIT_NONE))
-        return true;
     if (UNLIKELY(atomic_get_relaxed(&memory_limits.reserve_is_open)))
         reserve_close();
     return room_make_below(limit_of(kind), bytes);
+}
+
+bool room_make_locked(enum span_kind kind, size_t bytes)
+{
+    return LIKELY(atomic_get_relaxed(&memory_limits.hard_bytes) == LIMIT_NONE) ||
+           room_make_in_limit(kind, bytes);
 }
 
 /* ---- for others ---- */

@@ -49,23 +49,55 @@ static void *finish(poolalloc_heap *heap, void *p)
     return NULL;
 }
 
+struct request {
+    poolalloc_heap *heap;
+    size_t align;
+    size_t bytes;
+    void *(*make)(const struct request *request); /* inside */
+};
+
+static void *make_inside(const struct request *request)
+{
+    void *p = request->make(request);
+    heap_finish();
+    return p;
+}
+
+static void *alloc(struct request request)
+{
+    size_t most = max_size(request.bytes, request.align);
+    void *p = heap_enter() ? make_inside(&request) : NULL;
+    for (unsigned n = 0; p == NULL && heap_try_again_in(request.heap->heap, most, n); n++)
+        p = make_inside(&request);
+    return finish(request.heap, p);
+}
+
+static void *make_plain(const struct request *request)
+{
+    return heap_group_alloc(request->heap->heap, request->bytes);
+}
+
 void *heaps_alloc(poolalloc_heap *heap, size_t bytes)
 {
-    if (UNLIKELY(!heap_enter()))
-        return finish(heap, NULL);
-    void *p = heap_group_alloc(heap->heap, bytes);
-    heap_finish();
-    return finish(heap, p);
+    return alloc((struct request){heap, BLOCK_ALIGN, bytes, make_plain});
+}
+
+static void *make_zeroed(const struct request *request)
+{
+    return heap_group_alloc_zeroed(request->heap->heap, request->bytes);
 }
 
 void *heaps_calloc(poolalloc_heap *heap, size_t n, size_t each)
 {
     size_t bytes;
-    if (__builtin_mul_overflow(n, each, &bytes) || !heap_enter())
+    if (__builtin_mul_overflow(n, each, &bytes))
         return finish(heap, NULL);
-    void *p = heap_group_alloc_zeroed(heap->heap, bytes);
-    heap_finish();
-    return finish(heap, p);
+    return alloc((struct request){heap, BLOCK_ALIGN, bytes, make_zeroed});
+}
+
+static void *make_aligned(const struct request *request)
+{
+    return heap_group_alloc_aligned(request->heap->heap, request->align, request->bytes);
 }
 
 void *heaps_alloc_aligned(poolalloc_heap *heap, size_t align, size_t bytes)
@@ -74,11 +106,7 @@ void *heaps_alloc_aligned(poolalloc_heap *heap, size_t align, size_t bytes)
         errno = EINVAL;
         return NULL;
     }
-    if (!heap_enter())
-        return finish(heap, NULL);
-    void *p = heap_group_alloc_aligned(heap->heap, align, bytes);
-    heap_finish();
-    return finish(heap, p);
+    return alloc((struct request){heap, align, bytes, make_aligned});
 }
 
 void *heaps_realloc(poolalloc_heap *heap, void *p, size_t bytes)

@@ -93,6 +93,18 @@ bool os_thread_start(void *(*body)(void *), const char *name)
     return started;
 }
 
+int os_cancel_disable(void)
+{
+    int before = PTHREAD_CANCEL_ENABLE;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+void os_cancel_restore(int before)
+{
+    (void)pthread_setcancelstate(before, NULL);
+}
+
 bool os_is_main_thread(void)
 {
     return sys_gettid() == sys_getpid();

@@ -31,6 +31,10 @@ bool os_is_main_thread(void);
 /* A thread of our own: a small stack, no signals, nobody waits for it. False: there can be none. */
 bool os_thread_start(void *(*body)(void *), const char *name);
 
+/* This thread is not cancelled between these two. */
+int os_cancel_disable(void);
+void os_cancel_restore(int before);
+
 /* Certainly no other thread: libc knows of none. */
 bool os_is_single_threaded(void);
 

@@ -128,7 +128,8 @@ long sys_open_read(const char *path)
 
 long sys_open_both(const char *path)
 {
-    return RAW(SYS_openat, AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+    return out_of_the_way(
+        RAW(SYS_openat, AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0));
 }
 
 long sys_connect(const char *path)
@@ -137,7 +138,8 @@ long sys_connect(const char *path)
     if (strlen(path) >= sizeof address.sun_path)
         return -ENAMETOOLONG;
     memcpy(address.sun_path, path, strlen(path));
-    long fd = RAW(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    long fd =
+        out_of_the_way(RAW(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     long code = fd < 0 ? fd : RAW(SYS_connect, fd, &address, sizeof address);
     if (fd >= 0 && code < 0)
         (void)sys_close((int)fd);

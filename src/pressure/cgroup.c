@@ -8,34 +8,28 @@
 
 #include <string.h>
 
-enum { TEXT_BYTES = 8192, PATH_BYTES = 1024, N_LIMITS = 2 };
+enum { TEXT_BYTES = 8192, PATH_BYTES = 1024, N_LIMITS = 2, N_USED = 2 };
 
 struct hierarchy {
     const char *controller; /* in /proc/self/cgroup */
     const char *mount;
     const char *limits[N_LIMITS];
-    const char *used; /* the line's beginning in memory.stat */
+    const char *used[N_USED]; /* how lines of memory.stat begin. Without swap shared memory stays */
 };
 
 static const struct hierarchy version_2 = {
     .controller = "",
     .mount = "/sys/fs/cgroup",
     .limits = {"memory.max", "memory.high"},
-    .used = "anon ",
+    .used = {"anon ", "shmem "},
 };
 
 static const struct hierarchy version_1 = {
     .controller = "memory",
     .mount = "/sys/fs/cgroup/memory",
     .limits = {"memory.limit_in_bytes"},
-    .used = "total_rss ",
+    .used = {"total_rss ", "total_shmem "},
 };
-
-/* The group that has the smallest limit. */
-static struct {
-    const struct hierarchy *hierarchy; /* NULL: none has one */
-    char group[PATH_BYTES];
-} smallest;
 
 /* ---- files ---- */
 
@@ -179,41 +173,69 @@ static uint64_t limit_of_group(const struct hierarchy *hierarchy, const char *gr
     return least;
 }
 
-/* From the group upwards; groups that cannot be read have none. Equal limits: the upper group's,
- * which others draw on too. */
+/* False: it was the topmost. */
+static bool go_up(char *group)
+{
+    char *slash = strrchr(group, '/');
+    if (slash == NULL)
+        return false;
+    *slash = '\0';
+    return true;
+}
+
+/* From the group upwards; groups that cannot be read have none. */
 uint64_t cgroup_limit(void)
 {
     static char group[PATH_BYTES];
     const struct hierarchy *hierarchy = find_group(group);
     uint64_t least = CGROUP_NO_LIMIT;
     bool is_more = hierarchy != NULL;
-    smallest.hierarchy = NULL;
-    while (is_more) {
-        uint64_t n = limit_of_group(hierarchy, group);
-        if (n <= least && n != CGROUP_NO_LIMIT) {
-            least = n;
-            smallest.hierarchy = hierarchy;
-            memcpy(smallest.group, group, sizeof group);
-        }
-        char *slash = strrchr(group, '/');
-        is_more = slash != NULL;
-        if (is_more)
-            *slash = '\0';
-    }
+    for (; is_more; is_more = go_up(group))
+        least = min_size(least, limit_of_group(hierarchy, group));
     return least;
 }
 
-uint64_t cgroup_used(void)
+/* ---- what is used of them ---- */
+
+static uint64_t number_after(const char *line, const char *key)
 {
-    if (smallest.hierarchy == NULL)
-        return 0;
-    const char *key = smallest.hierarchy->used;
-    const char *line = read_of_group(smallest.hierarchy, smallest.group, "memory.stat");
+    size_t n = strlen(key);
+    uint64_t number = strncmp(line, key, n) == 0 ? number_at(line + n) : 0;
+    return number != CGROUP_NO_LIMIT ? number : 0;
+}
+
+static uint64_t used_of_group(const struct hierarchy *hierarchy, const char *group)
+{
+    uint64_t bytes = 0;
+    const char *line = read_of_group(hierarchy, group, "memory.stat");
     for (; line != NULL && *line != '\0'; line = next_line(line)) {
-        if (strncmp(line, key, strlen(key)) == 0)
-            return number_at(line + strlen(key));
+        for (int i = 0; i < N_USED; i++)
+            bytes += number_after(line, hierarchy->used[i]);
     }
-    return 0;
+    return bytes;
+}
+
+static uint64_t left_of(struct cgroup_use use)
+{
+    return use.used_bytes < use.limit_bytes ? use.limit_bytes - use.used_bytes : 0;
+}
+
+/* As little is left of two: the upper group's, which others draw on too. */
+struct cgroup_use cgroup_nearest(void)
+{
+    static char group[PATH_BYTES];
+    const struct hierarchy *hierarchy = find_group(group);
+    struct cgroup_use nearest = {CGROUP_NO_LIMIT, 0};
+    bool is_more = hierarchy != NULL;
+    for (; is_more; is_more = go_up(group)) {
+        struct cgroup_use use = {limit_of_group(hierarchy, group), 0};
+        if (use.limit_bytes == CGROUP_NO_LIMIT)
+            continue;
+        use.used_bytes = used_of_group(hierarchy, group);
+        if (left_of(use) <= left_of(nearest))
+            nearest = use;
+    }
+    return nearest;
 }
 
 /* "pages of address space, resident pages ..." */

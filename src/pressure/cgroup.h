@@ -18,9 +18,13 @@
  * 1's. CGROUP_NO_LIMIT: there is none. */
 uint64_t cgroup_limit(void);
 
-/* What cannot be reclaimed of the memory of the group that has that limit. Of the last cgroup_limit();
- * 0: unknown. */
-uint64_t cgroup_used(void);
+/* Of these groups' limits, the one that the least is left of, and how much of it is used: what cannot be
+ * reclaimed of the group's memory; 0: unknown. */
+struct cgroup_use {
+    uint64_t limit_bytes; /* CGROUP_NO_LIMIT: there is none */
+    uint64_t used_bytes;
+};
+struct cgroup_use cgroup_nearest(void);
 
 /* Of this process alone; 0: unknown. */
 uint64_t process_resident(void);

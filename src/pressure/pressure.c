@@ -21,7 +21,8 @@ enum {
     READ_MS = 1000,          /* nor limits read */
     HOLD_MS = 3000,          /* what was heard counts for so long */
     REFUSALS_AWAIT_MS = 100, /* another's subscribers are waited for by who would be refused */
-    TRIES = 10,
+    TRIES = 16,
+    ASK_SHARE = 32,  /* of what is charged: subscribers are asked for no less */
     STEP_SHARE = 32, /* of what is charged: a look at least whenever so much came on top */
     RESERVE_SHARE = 8,
 };
@@ -33,6 +34,7 @@ static const size_t first_look_bytes = 8 * MIB;
 static struct {
     _Atomic uint64_t limit_bytes; /* 0: unknown */
     _Atomic uint32_t source;      /* enum pressure_source */
+    uint64_t group_bytes;         /* used of the control group's, then */
     uint64_t measured_bytes;      /* used, when so much was charged: */
     uint64_t charged_bytes;
     uint64_t read_ms; /* when; 0: never */
@@ -88,14 +90,25 @@ static void limit_know(enum pressure_source source, uint64_t bytes)
     atomic_put_relaxed(&known.limit_bytes, bytes);
 }
 
+/* A program with more rights than its caller opens no file that it was not made to. */
+static bool may_watch(void)
+{
+    return options.pressure != PRESSURE_OFF && !os_is_privileged();
+}
+
+static bool is_below(uint64_t bytes, uint64_t machine_bytes)
+{
+    return bytes != CGROUP_NO_LIMIT && (machine_bytes == 0 || bytes <= machine_bytes);
+}
+
 /* What others set: a control group, or the machine. */
 static void limit_find(void)
 {
-    uint64_t bytes = cgroup_limit();
     uint64_t machine_bytes = sys_memory_bytes();
-    bool is_group = bytes != CGROUP_NO_LIMIT && (machine_bytes == 0 || bytes <= machine_bytes);
-    if (is_group)
-        limit_know(PRESSURE_OF_CGROUP, bytes);
+    struct cgroup_use use = cgroup_nearest();
+    known.group_bytes = use.used_bytes;
+    if (is_below(use.limit_bytes, machine_bytes))
+        limit_know(PRESSURE_OF_CGROUP, use.limit_bytes);
     else
         limit_know(machine_bytes > 0 ? PRESSURE_OF_MACHINE : PRESSURE_OF_NOTHING, machine_bytes);
 }
@@ -114,26 +127,45 @@ static void limit_set_option(uint64_t bytes)
         limit_enforce(bytes);
 }
 
-/* A limit in percent follows what it is a share of. */
+/* A limit in percent follows what it is a share of. A group that may have nothing has some for us. */
+static void limit_set_percent(void)
+{
+    uint64_t machine_bytes = sys_memory_bytes();
+    uint64_t bytes = cgroup_limit();
+    if (!is_below(bytes, machine_bytes))
+        bytes = machine_bytes;
+    if (bytes > 0 || machine_bytes > 0)
+        limit_set_option(max_size(bytes / 100 * options.limit, MIB));
+}
+
 static void limit_read(void)
 {
     if (atomic_get_relaxed(&known.source) == PRESSURE_OF_PROGRAM)
         return;
-    if (options.limit > PERCENT_MAX) {
+    if (options.limit > PERCENT_MAX)
         limit_set_option(options.limit);
-        return;
-    }
-    limit_find();
-    uint64_t bytes = atomic_get_relaxed(&known.limit_bytes);
-    if (options.limit > 0 && bytes > 0)
-        limit_set_option(max_size(bytes / 100 * options.limit, 1));
+    else if (options.limit > 0)
+        limit_set_percent();
+    else if (may_watch())
+        limit_find();
+}
+
+/* The program's own is gone: the option's is in force at once. */
+static void limit_restore(void)
+{
+    limit_know(PRESSURE_OF_NOTHING, 0);
+    limit_read();
+    bool is_hard =
+        is_ours(atomic_get_relaxed(&known.source)) && options.limit_action != LIMIT_WATCH;
+    if (!is_hard)
+        limit_enforce(LIMIT_NONE);
 }
 
 static uint64_t measure(enum pressure_source source)
 {
     uint64_t bytes = 0;
     if (source == PRESSURE_OF_CGROUP)
-        bytes = cgroup_used();
+        bytes = known.group_bytes;
     else if (source == PRESSURE_OF_MACHINE)
         bytes = process_resident();
     return bytes > 0 ? bytes : charged_bytes();
@@ -275,18 +307,22 @@ static bool is_clean_up_due(uint64_t now, enum pressure_level level)
 
 /* ---- a look ---- */
 
-/* Up to which charge the arena may hold free memory back. While memory is short it is so little that
- * this does not keep the level up. */
+/* Up to which charge the arena may hold free memory back. While memory is short it is little: that
+ * shall not keep the level up for long, nor every large block cost its pages. */
 static void soft_limit_set(uint64_t now, struct marks marks)
 {
     size_t soft = LIMIT_NONE;
-    if (is_within(&state.heard_ms, now, HOLD_MS))
+    size_t full = 0;
+    if (is_within(&state.heard_ms, now, HOLD_MS)) {
         soft = 0;
-    else if (marks.elevated > 0 && atomic_get_relaxed(&state.level) == PRESSURE_NORMAL)
+    } else if (marks.elevated > 0 && atomic_get_relaxed(&state.level) == PRESSURE_NORMAL) {
         soft = charge_for(marks.elevated);
-    else if (marks.elevated > 0)
+    } else if (marks.elevated > 0) {
         soft = charge_for(marks.elevated_end - marks.elevated_end / 8);
+        full = charge_for(atomic_get_relaxed(&known.limit_bytes));
+    }
     atomic_put_relaxed(&memory_limits.soft_bytes, soft);
+    atomic_put_relaxed(&memory_limits.full_bytes, full);
 }
 
 /* When the arena is to call again: where a level may begin, or some way up. */
@@ -303,10 +339,9 @@ static void next_look_set(struct marks marks)
     atomic_put_relaxed(&memory_limits.look_bytes, at);
 }
 
-/* A program with more rights than its caller opens no file that it was not made to. */
 static void listen(uint64_t now)
 {
-    if (options.pressure == PRESSURE_OFF || os_is_privileged())
+    if (!may_watch())
         return;
     if (state.polled_ms != 0 && now - state.polled_ms < POLL_MS)
         return;
@@ -349,13 +384,21 @@ static bool watches_here(void)
     return process != 0 && process == (uint32_t)sys_getpid();
 }
 
+/* What was charged since the last reading may never be touched. */
+static bool is_to_be_read_again(void)
+{
+    enum pressure_level level = atomic_get_relaxed(&state.level);
+    return !is_ours(atomic_get_relaxed(&known.source)) && level_of_use(used_bytes(), level) > level;
+}
+
 /* With the turn. */
 static void look_in_turn(void)
 {
     uint64_t now = now_ms();
     atomic_put_relaxed(&memory_limits.is_look_due, false);
     atomic_put_relaxed(&memory_limits.looked_ms, (uint32_t)now);
-    if (known.read_ms == 0 || now - known.read_ms >= READ_MS)
+    atomic_put_relaxed(&memory_limits.look_every_ms, POLL_MS);
+    if (known.read_ms == 0 || now - known.read_ms >= READ_MS || is_to_be_read_again())
         read_all(now);
     listen(now);
     react(now);
@@ -395,20 +438,22 @@ static bool can_ever_fit(size_t bytes)
     return bytes <= limit_of_large() && (known_bytes == 0 || bytes <= known_bytes);
 }
 
+/* A slab may have as much of records. */
 static bool is_by_limit(size_t bytes)
 {
     bool is_small = bytes <= CLASS_MAX_BYTES;
-    return arena_refuses(is_small ? SPAN_SLAB : SPAN_LARGE, is_small ? UNIT_BYTES : bytes);
+    size_t slab_bytes = options.check ? 2 * UNIT_BYTES : UNIT_BYTES;
+    return arena_refuses(is_small ? SPAN_SLAB : SPAN_LARGE, is_small ? slab_bytes : bytes);
 }
 
-/* Nothing helps. */
+/* Nothing helps. What never could is no sign that memory is short. */
 static void refuse(size_t bytes)
 {
     (void)atomic_add_relaxed(&state.n_refused, 1);
-    if (can_ever_fit(bytes)) {
-        atomic_put_relaxed(&state.refused_ms, now_ms());
-        atomic_put_relaxed(&memory_limits.is_look_due, true);
-    }
+    if (!can_ever_fit(bytes))
+        return;
+    atomic_put_relaxed(&state.refused_ms, now_ms());
+    atomic_put_relaxed(&memory_limits.is_look_due, true);
     if (!is_by_limit(bytes))
         return;
     atomic_put_relaxed(&memory_limits.reserve_is_open, true);
@@ -418,19 +463,30 @@ static void refuse(size_t bytes)
         signal_once();
 }
 
-/* With the turn. False: nothing came of it. */
-static bool tell_and_collect(size_t bytes)
+/* What subscribers are asked for the nth time: the call's need and no mere trifle, then twice as much
+ * each time, until it is all there is. What is freed here and there makes up no whole slabs. */
+static size_t wanted_for(size_t bytes, unsigned n)
+{
+    size_t charged = charged_bytes();
+    size_t first = max_size(max_size(bytes, UNIT_BYTES), charged / ASK_SHARE);
+    size_t most = max_size(first, charged);
+    return first > most >> (n - 1) ? most : first << (n - 1);
+}
+
+/* With the turn. False: nothing came of it, and nothing more can be asked for. */
+static bool tell_and_collect(size_t bytes, unsigned n)
 {
     uint64_t n_given = atomic_get_relaxed(&memory_limits.n_given);
-    tell(PRESSURE_CRITICAL, bytes);
+    size_t wanted = wanted_for(bytes, n);
+    tell(PRESSURE_CRITICAL, wanted);
     (void)tidy();
-    return n_given != atomic_get_relaxed(&memory_limits.n_given);
+    return wanted < charged_bytes() || n_given != atomic_get_relaxed(&memory_limits.n_given);
 }
 
 /* Subscribers are told, and what they free is collected. Who had to wait for another thread that did so
  * looks first whether that was enough. False: nothing came of it, or this thread is telling them
  * already. */
-static bool ask_subscribers(size_t bytes)
+static bool ask_subscribers(size_t bytes, unsigned n)
 {
     if (turn_is_mine())
         return false;
@@ -438,25 +494,23 @@ static bool ask_subscribers(size_t bytes)
     if (!is_at_once && !turn_take_within(REFUSALS_AWAIT_MS))
         return true;
     bool is_enough = !is_at_once && !is_by_limit(bytes);
-    bool goes = is_enough || tell_and_collect(bytes);
+    bool goes = is_enough || tell_and_collect(bytes, n);
     turn_give();
     return goes;
 }
 
-/* First what threads have set aside is collected; then the subscribers are asked, more than once as
- * other threads may take what they give. */
+/* First what threads have set aside is collected; then the subscribers are asked, for more and more, and
+ * on as long as memory comes of it: other threads may take what they give. */
 static bool refused(size_t bytes, unsigned n)
 {
     int saved_errno = errno;
-    bool again = false;
+    bool again = can_ever_fit(bytes) && n < TRIES;
     if (bytes > PTRDIFF_MAX)
         return false;
-    if (n == 0 && can_ever_fit(bytes)) {
+    if (again && n == 0)
         (void)tidy();
-        again = true;
-    } else if (n < TRIES && can_ever_fit(bytes)) {
-        again = subscribers_any() && (ask_subscribers(bytes) || n == 1);
-    }
+    else if (again)
+        again = subscribers_any() && ask_subscribers(bytes, n);
     if (!again)
         refuse(bytes);
     errno = saved_errno;
@@ -473,11 +527,17 @@ static void forked(void)
         atomic_put_relaxed(&state.process, (uint32_t)sys_getpid());
 }
 
+static void wait(uint32_t ms)
+{
+    if (watch_wait(ms))
+        atomic_put_relaxed(&memory_limits.is_look_due, true);
+}
+
 static const struct heap_pressure_hooks hooks = {
     .look = look,
     .refused = refused,
     .forked = forked,
-    .sleep_ms = watch_wait,
+    .sleep_ms = wait,
 };
 
 /* The first look is when there is something to look at. */
@@ -492,12 +552,12 @@ static void start(void)
     if (limit_bytes > 0)
         first = min_size(first, marks_of(limit_bytes).elevated);
     atomic_put_relaxed(&memory_limits.look_bytes, first);
-    atomic_put_relaxed(&memory_limits.look_every_ms, POLL_MS);
 }
 
 void pressure_start(void)
 {
-    start();
+    if (options.pressure != PRESSURE_OFF)
+        start();
 }
 
 void pressure_init(const char *watch, const char *words)
@@ -515,8 +575,12 @@ void pressure_set_limit(size_t bytes)
 {
     start();
     bool taken = turn_take_surely();
-    limit_know(bytes > 0 ? PRESSURE_OF_PROGRAM : PRESSURE_OF_NOTHING, bytes);
-    limit_enforce(bytes > 0 ? bytes : LIMIT_NONE);
+    if (bytes > 0) {
+        limit_know(PRESSURE_OF_PROGRAM, bytes);
+        limit_enforce(bytes);
+    } else {
+        limit_restore();
+    }
     known.read_ms = 0;
     if (taken)
         turn_give();

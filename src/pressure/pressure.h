@@ -2,22 +2,24 @@
 /*
  * Whether memory is short, and what is done about it.
  *
- * There is a limit: what the option or the program says; else the smallest of the process's control
- * groups; else the machine's memory. How much of it is used:
+ * There is a limit: what the option or the program says; else that of the process's control groups
+ * which has the least left; else the machine's memory. How much of it is used:
  *
  *   limit of ours    what is charged (mem/limit.h). It is never exceeded: the arena refuses
  *   control group    what cannot be reclaimed of the group's memory, other processes' included
  *   machine          what of this process is resident
  *
- * The last two are read at most once a second; between readings what is charged tells how they grow.
+ * The last two are read once a second; between readings what is charged tells how they grow, and before a
+ * level rises for that they are read again.
  *
  * Levels: normal; elevated, from the threshold on, or when the kernel presses; critical, near the limit,
  * or when a call was refused. A level is left further down than it is entered, and not before what the
  * kernel said, or a refusal, is some seconds old.
  *
- * While it is not normal caches stay small, no free memory is held back, and there is a clean-up now and
- * then: all threads' caches are given up, all free memory goes back to the kernel, and subscribers
- * are told. So they are when the level changes, and when a call is about to be refused.
+ * While it is not normal caches stay small, little free memory is held back, and there is a clean-up now
+ * and then: all threads' caches are given up, all free memory goes back to the kernel, and subscribers
+ * are told. So they are when the level changes, and when a call is about to be refused: each that is comes
+ * to refused() by heap_try_again(), which asks them for more and more.
  *
  * Nothing of this is looked at by a thread of its own: slow paths end here when the arena finds that
  * the clock or the charge says so (memory_limits.is_look_due). Whoever has the turn (subscribers.h) looks.

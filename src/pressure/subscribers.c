@@ -4,6 +4,7 @@
 #include "base/atomic.h"
 #include "heap/heap.h"
 #include "os/clock.h"
+#include "os/process.h"
 
 #include <errno.h>
 
@@ -122,6 +123,7 @@ unsigned subscribers_tell(enum pressure_level level, size_t wanted_bytes)
 {
     unsigned n = 0;
     int saved_errno = errno;
+    int cancelling = os_cancel_disable(); /* who ends in a subscriber keeps the turn for ever */
     for (unsigned i = 0; i < SUBSCRIBERS_MAX; i++) {
         subscriber_call *call = atomic_get_acquire(&list[i].call);
         if (call != NULL) {
@@ -129,6 +131,7 @@ unsigned subscribers_tell(enum pressure_level level, size_t wanted_bytes)
             n++;
         }
     }
+    os_cancel_restore(cancelling);
     errno = saved_errno;
     return n;
 }

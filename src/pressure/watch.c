@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { NAME_BYTES = 256, WORDS_BYTES = 512, NO_FD = -1, READS_MAX = 64 };
+enum { NAME_BYTES = 4096, WORDS_BYTES = 512, NO_FD = -1, READS_MAX = 64 };
 
 /* Some 10 % of two seconds lost for want of memory. The kernel wants unprivileged programs to ask for
  * windows of whole two seconds. */
@@ -95,11 +95,13 @@ static long open_wanted(void)
     return fd;
 }
 
+/* Not into a FIFO: it is we who would read it. */
 static bool say(int fd, const char *words, size_t n)
 {
-    if (n == 0)
+    enum sys_file_kind kind = sys_file_kind(fd);
+    if (n == 0 || kind == SYS_FILE_FIFO)
         return true;
-    if (sys_file_kind(fd) == SYS_FILE_SOCKET)
+    if (kind == SYS_FILE_SOCKET)
         return sys_send(fd, words, n) == (long)n;
     return sys_write(fd, words, n) == (long)n;
 }
@@ -159,14 +161,19 @@ static void let_go(int fd)
         (void)sys_close(fd);
 }
 
-/* Reads away what was said. False: nobody is there to say more. */
+/* Reads away what was said. False: nothing was. Nobody is there to say more: lets go. */
 static bool drain(int fd)
 {
     char words[256];
+    bool is_said = false;
     long n = 1;
-    for (int i = 0; i < READS_MAX && n > 0; i++)
+    for (int i = 0; i < READS_MAX && n > 0; i++) {
         n = sys_read(fd, words, sizeof words);
-    return n > 0 || n == -EAGAIN || n == -EINTR;
+        is_said |= n > 0;
+    }
+    if (n <= 0 && n != -EAGAIN && n != -EINTR)
+        let_go(fd);
+    return is_said;
 }
 
 /* What there is at the moment. */
@@ -175,13 +182,12 @@ static bool poll_now(int fd)
     struct pollfd polled = {.fd = fd, .events = event_wanted()};
     if (sys_poll(&polled, 1, 0) <= 0)
         return false;
-    bool is_said = (polled.revents & polled.events) != 0;
-    bool is_over = (polled.revents & (POLLERR | POLLNVAL)) != 0 ||
-                   (watch.kind != SYS_FILE_REGULAR && !drain(fd));
-    if (is_over)
-        let_go(fd);
     /* A group that has gone, or a file without a trigger, is in error and urgent. */
-    return is_said && (polled.revents & POLLERR) == 0;
+    if ((polled.revents & (POLLERR | POLLNVAL)) != 0) {
+        let_go(fd);
+        return false;
+    }
+    return watch.kind == SYS_FILE_REGULAR ? (polled.revents & polled.events) != 0 : drain(fd);
 }
 
 bool watch_poll(void)
@@ -199,16 +205,20 @@ bool watch_poll(void)
 
 /* The descriptor may become another's meanwhile: then we wake for nothing, once, as the next
  * watch_poll() lets go of it. */
-void watch_wait(uint32_t ms)
+bool watch_wait(uint32_t ms)
 {
+    enum { HEARD_MS = 100 };
     int fd = atomic_get_acquire(&watch.fd);
-    if (fd == NO_FD || !is_ours(fd)) {
-        os_sleep_ms(ms);
-        return;
+    bool was_heard = atomic_get_relaxed(&is_heard);
+    if (was_heard || fd == NO_FD || !is_ours(fd)) {
+        os_sleep_ms(was_heard ? (uint32_t)min_size(ms, HEARD_MS) : ms);
+        return was_heard;
     }
     struct pollfd polled = {.fd = fd, .events = event_wanted()};
-    if (sys_poll(&polled, 1, ms) > 0 && (polled.revents & POLLERR) == 0)
+    bool is_said = sys_poll(&polled, 1, ms) > 0 && (polled.revents & POLLERR) == 0;
+    if (is_said)
         atomic_put_relaxed(&is_heard, true);
+    return is_said;
 }
 
 /* The parent's trigger tells one of the two, so the child lets go of it. */

@@ -30,8 +30,9 @@ void watch_open(void);
 /* Something has been said since last time. */
 bool watch_poll(void);
 
-/* Until then, or for so long. Any thread; what it hears, the next watch_poll() says. */
-void watch_wait(uint32_t ms);
+/* Until then, or for so long. True: something was heard, which the next watch_poll() says; until that is
+ * called, it waits for a moment only. Any thread. */
+bool watch_wait(uint32_t ms);
 
 /* In a child of fork. */
 void watch_forget(void);

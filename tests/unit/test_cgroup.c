@@ -52,11 +52,18 @@ static void file(const char *name, const char *text)
     check(fclose(f) == 0);
 }
 
+static void check_nearest(uint64_t limit_bytes, uint64_t used_bytes)
+{
+    struct cgroup_use use = cgroup_nearest();
+    check_equal(use.limit_bytes, limit_bytes);
+    check_equal(use.used_bytes, used_bytes);
+}
+
 static void test_nothing_is_known_without_files(void **state)
 {
     (void)state;
     check_equal(cgroup_limit(), CGROUP_NO_LIMIT);
-    check_equal(cgroup_used(), 0);
+    check_equal(cgroup_nearest().limit_bytes, CGROUP_NO_LIMIT);
     check_equal(process_resident(), 0);
     check(cgroup_open_pressure() == -ENOENT);
 }
@@ -72,12 +79,30 @@ static void test_the_smallest_limit_above_a_group_counts(void **state)
     file(V2 "/a.slice/b.slice/memory.stat", "anon 12345\nfile 99\n");
     file(V2 "/a.slice/memory.max", "1000000000\n");
     check_equal(cgroup_limit(), 800000000);
-    check_equal(cgroup_used(), 12345);
+    check_nearest(800000000, 12345);
     file(V2 "/a.slice/b.slice/c/memory.max", "700000000\n");
     check_equal(cgroup_limit(), 700000000);
-    check_equal(cgroup_used(), 0);
+    check_nearest(700000000, 0);
     file(V2 "/a.slice/memory.max", "4096\n");
     check_equal(cgroup_limit(), 4096);
+}
+
+static void test_the_group_that_has_least_left_is_near(void **state)
+{
+    (void)state;
+    file("/proc/self/cgroup", "0::/a.slice/b\n");
+    file(V2 "/a.slice/b/memory.max", "1000000000\n");
+    file(V2 "/a.slice/b/memory.stat", "anon 10000000\n");
+    file(V2 "/a.slice/memory.max", "2000000000\n");
+    file(V2 "/a.slice/memory.stat", "anon 1500000000\nfile 7\nkernel 8\nshmem 490000000\n");
+    check_equal(cgroup_limit(), 1000000000);
+    check_nearest(2000000000, 1990000000);
+    file(V2 "/a.slice/b/memory.stat", "anon 995000000\n");
+    check_nearest(1000000000, 995000000);
+    file(V2 "/a.slice/b/memory.stat", "anon 1200000000\n");
+    check_nearest(1000000000, 1200000000);
+    file(V2 "/a.slice/memory.max", "0\n");
+    check_equal(cgroup_limit(), 0);
 }
 
 static void test_a_namespace_shows_its_group_as_the_topmost(void **state)
@@ -87,7 +112,7 @@ static void test_a_namespace_shows_its_group_as_the_topmost(void **state)
     file(V2 "/memory.max", "268435456\n");
     file(V2 "/memory.stat", "anon 1\n");
     check_equal(cgroup_limit(), 268435456);
-    check_equal(cgroup_used(), 1);
+    check_nearest(268435456, 1);
     file("/proc/self/cgroup", "0::/../other\n");
     check_equal(cgroup_limit(), 268435456);
     file("/proc/self/cgroup", "0::/not/there\n");
@@ -99,14 +124,15 @@ static void test_version_1_is_read(void **state)
     (void)state;
     file("/proc/self/cgroup", "9:name=systemd:/\n4:cpu,memory:/docker/x\n1:memoryless:/no\n0::/\n");
     file(V1 "/docker/x/memory.limit_in_bytes", "536870912\n");
-    file(V1 "/docker/x/memory.stat", "cache 7\nrss 8\ntotal_cache 9\ntotal_rss 4321\n");
+    file(V1 "/docker/x/memory.stat",
+         "cache 7\nrss 8\ntotal_cache 9\ntotal_rss 4321\ntotal_shmem 1000\n");
     file(V1 "/docker/memory.limit_in_bytes", "9223372036854771712\n");
     file(V1 "/memory.limit_in_bytes", "9223372036854771712\n");
     check_equal(cgroup_limit(), 536870912);
-    check_equal(cgroup_used(), 4321);
+    check_nearest(536870912, 5321);
     file(V1 "/docker/x/memory.limit_in_bytes", "9223372036854771712\n");
     check_equal(cgroup_limit(), CGROUP_NO_LIMIT);
-    check_equal(cgroup_used(), 0);
+    check_nearest(CGROUP_NO_LIMIT, 0);
 }
 
 static void test_a_container_of_version_1_has_its_group_at_the_top(void **state)
@@ -192,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         tree_test(test_nothing_is_known_without_files),
         tree_test(test_the_smallest_limit_above_a_group_counts),
+        tree_test(test_the_group_that_has_least_left_is_near),
         tree_test(test_a_namespace_shows_its_group_as_the_topmost),
         tree_test(test_version_1_is_read),
         tree_test(test_a_container_of_version_1_has_its_group_at_the_top),

@@ -48,6 +48,34 @@ static void test_the_heap_is_set_aside_while_a_handler_runs(void **state)
     child_passes(body_returns, NULL);
 }
 
+/* It is known of, though there is no heap to set aside. */
+static void body_guest(void *argument)
+{
+    (void)argument;
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    check(front_own == &front_empty && !handler_runs());
+    check(handler_begin(frame, &no_alternate) == HANDLER_OF_GUEST);
+    check(handler_runs());
+    check(handler_begin(frame - 1000, &no_alternate) == HANDLER_NESTED);
+    handler_end(HANDLER_NESTED);
+    check(handler_runs());
+    handler_end(HANDLER_OF_GUEST);
+    check(!handler_runs());
+    check(handler_begin(frame - 100000, &no_alternate) == HANDLER_OF_GUEST);
+    check(!handler_runs()); /* it was left by a jump */
+    check(handler_begin(frame - 100000, &no_alternate) == HANDLER_OF_GUEST);
+    attach();
+    check(handler_begin(frame, &no_alternate) == HANDLER_OUTERMOST);
+    check_is_guest(handler_heap());
+    handler_end(HANDLER_OUTERMOST);
+}
+
+static void test_handlers_of_guests_are_known_of(void **state)
+{
+    (void)state;
+    child_passes(body_guest, NULL);
+}
+
 /* Whoever calls from above the handler's frame is not in the handler. */
 static void body_jumps(void *argument)
 {
@@ -304,6 +332,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_heap_is_set_aside_while_a_handler_runs),
+        cmocka_unit_test(test_handlers_of_guests_are_known_of),
         cmocka_unit_test(test_a_jump_out_of_a_handler_is_noticed),
         cmocka_unit_test(test_stacks_of_handlers_are_told_apart),
         cmocka_unit_test(test_bins_are_counted_after_a_jump),

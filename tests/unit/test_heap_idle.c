@@ -100,6 +100,58 @@ static void test_magazines_of_idle_threads_go_home(void **state)
     child_passes(body_magazines, NULL);
 }
 
+static void flush_all(void)
+{
+    (void)heap_enter();
+    heap_flush_all();
+    heap_leave();
+}
+
+/* Fast paths and looks at bins note no time: it stays idle. */
+static void *only_free(void *argument)
+{
+    attach();
+    idler = my_heap();
+    for (int round = 0; round < 10; round++)
+        fill_magazine();
+    for (size_t i = 0; i < N_BLOCKS; i++)
+        kept[i] = heap_alloc(BYTES);
+    meet();
+    meet();
+    for (size_t i = 0; i < N_BLOCKS; i++)
+        heap_free(kept[i]);
+    meet();
+    meet();
+    return argument;
+}
+
+static void body_only_frees(void *argument)
+{
+    (void)argument;
+    check(pthread_barrier_init(&barrier, NULL, 2) == 0);
+    fake_clock_set(10000);
+    options.guest_calls = 0;
+    attach();
+    pthread_t thread = thread_start(only_free, NULL);
+    meet();
+    time_goes_by();
+    flush_all();
+    check(heap_is_idle(idler) && n_magazine(idler) == 0);
+    meet();
+    meet();
+    check(n_magazine(idler) > 0);
+    flush_all();
+    check_equal(n_magazine(idler), 0);
+    meet();
+    thread_join(thread);
+}
+
+static void test_what_an_idle_thread_frees_is_found(void **state)
+{
+    (void)state;
+    child_passes(body_only_frees, NULL);
+}
+
 static void send_mail(void)
 {
     struct block *block = heap_alloc(BYTES);
@@ -198,6 +250,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_magazines_of_idle_threads_go_home),
+        cmocka_unit_test(test_what_an_idle_thread_frees_is_found),
         cmocka_unit_test(test_mail_of_idle_threads_goes_home),
         cmocka_unit_test(test_slabs_of_idle_threads_can_be_had),
         cmocka_unit_test(test_cold_classes_lose_room_to_hot_ones),
