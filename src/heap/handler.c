@@ -6,16 +6,14 @@
 
 enum { BEHIND_MAX = 8 /* queued signals of one number that are kept in order */ };
 
-THREAD_LOCAL volatile uint64_t signals_put_off;
-
-/* Whose front front_own was before the handler. */
-static THREAD_LOCAL struct heap *set_aside;
-
-/* Where the handler runs that interrupted this thread while it had no heap; frame 0: none does. */
-static THREAD_LOCAL struct handler_stacks of_guest;
-
 /* A handler runs that interrupted this thread inside: nothing leaves until it is over. */
 static THREAD_LOCAL bool is_handled_inside;
+
+THREAD_LOCAL volatile uint64_t signals_put_off;
+
+/* While a handler runs: the heap whose front front_own was before; or, of a thread that had none, one more
+ * than the handler's frame, which makes it odd. Else 0. */
+static THREAD_LOCAL uintptr_t handling;
 
 /* Raised by what the thread does, so that it would be raised again at once; or job control. */
 static bool cannot_wait(int signal)
@@ -36,6 +34,12 @@ static bool cannot_wait(int signal)
     default:
         return false;
     }
+}
+
+/* Or NULL. */
+static struct heap *set_aside(void)
+{
+    return (handling & 1) == 0 ? (struct heap *)handling : NULL;
 }
 
 static bool is_inside(void)
@@ -98,13 +102,12 @@ static void note_alternate(struct handler_stacks *stacks, uintptr_t frame, const
 }
 
 /* One that was left by a jump may still be noted: then this one counts as within it. */
-static enum handler_state begin_of_guest(uintptr_t frame, const ucontext_t *context)
+static enum handler_state begin_of_guest(uintptr_t frame)
 {
-    bool is_first = of_guest.frame == 0;
-    if (is_first)
-        of_guest = (struct handler_stacks){.frame = frame};
-    note_alternate(&of_guest, frame, &context->uc_stack);
-    return is_first ? HANDLER_OF_GUEST : HANDLER_NESTED;
+    if (handling != 0)
+        return HANDLER_NESTED;
+    handling = frame | 1;
+    return HANDLER_OF_GUEST;
 }
 
 enum handler_state handler_begin(uintptr_t frame, ucontext_t *context)
@@ -117,16 +120,17 @@ enum handler_state handler_begin(uintptr_t frame, ucontext_t *context)
     }
     if (signals_put_off != 0)
         take_put_off(context);
-    if (set_aside != NULL) { /* a handler within a handler */
-        note_alternate(&set_aside->handler, frame, &context->uc_stack);
+    struct heap *outer = set_aside();
+    if (outer != NULL) { /* a handler within a handler */
+        note_alternate(&outer->handler, frame, &context->uc_stack);
         return HANDLER_NESTED;
     }
     if (front_own == &front_empty)
-        return begin_of_guest(frame, context);
+        return begin_of_guest(frame);
     struct heap *heap = heap_of(front_own);
     heap->handler = (struct handler_stacks){.frame = frame};
     note_alternate(&heap->handler, frame, &context->uc_stack);
-    set_aside = heap;
+    handling = (uintptr_t)heap;
     front_own = (struct front *)&front_empty;
     atomic_put_relaxed(&front_mine, front_own);
     return HANDLER_OUTERMOST;
@@ -136,12 +140,13 @@ void handler_end(enum handler_state state)
 {
     if (state == HANDLER_INSIDE)
         is_handled_inside = false;
-    if (state == HANDLER_OF_GUEST)
-        of_guest.frame = 0;
-    if (state != HANDLER_OUTERMOST || set_aside == NULL)
+    struct heap *heap = set_aside();
+    if (state == HANDLER_OF_GUEST && heap == NULL)
+        handling = 0;
+    if (state != HANDLER_OUTERMOST || heap == NULL)
         return;
-    front_own = &set_aside->front;
-    set_aside = NULL;
+    front_own = &heap->front;
+    handling = 0;
     if (!is_inside())
         atomic_put_relaxed(&front_mine, front_outside());
 }
@@ -163,7 +168,7 @@ static bool is_in_handler(const struct handler_stacks *stacks, uintptr_t here)
 NOINLINE struct heap *handler_heap_back(void)
 {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-    struct heap *heap = set_aside;
+    struct heap *heap = set_aside();
     if (heap == NULL || is_in_handler(&heap->handler, here))
         return NULL;
     handler_forget();
@@ -172,27 +177,27 @@ NOINLINE struct heap *handler_heap_back(void)
 
 struct heap *handler_heap(void)
 {
-    return set_aside;
+    return set_aside();
 }
 
+/* A guest's handler that was left by a jump from another stack may pass for one that runs, until the
+ * thread has a heap: then nobody is asked to make room for this thread. */
 bool handler_runs(void)
 {
-    if (set_aside != NULL)
+    if (set_aside() != NULL || handling == 0)
+        return handling != 0;
+    if ((uintptr_t)__builtin_frame_address(0) < handling)
         return true;
-    if (LIKELY(of_guest.frame == 0))
-        return false;
-    if (is_in_handler(&of_guest, (uintptr_t)__builtin_frame_address(0)))
-        return true;
-    of_guest.frame = 0; /* it was left by a jump */
+    handling = 0; /* it was left by a jump */
     return false;
 }
 
 void handler_forget(void)
 {
-    struct heap *heap = set_aside;
+    struct heap *heap = set_aside();
     if (heap == NULL)
         return;
     front_own = &heap->front;
-    set_aside = NULL;
+    handling = 0;
     heap_count_bins(heap);
 }

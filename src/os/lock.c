@@ -10,7 +10,7 @@ _Atomic(const void *) lock_fork_thread;
 
 /* Its address names the thread; tids would lie in a child of a raw fork system call. Its bits are
  * the ranks this thread holds, in debug builds. */
-static THREAD_LOCAL uint32_t held_ranks;
+static THREAD_LOCAL uint16_t held_ranks;
 
 bool lock_is_fork_thread(void)
 {
@@ -86,10 +86,10 @@ void lock_debug_take(const struct lock *lock)
     if (lock_is_fork_thread())
         return;
     ASSERT(held_ranks >> lock->rank == 0);
-    held_ranks |= 1u << lock->rank;
+    held_ranks = (uint16_t)(held_ranks | 1u << lock->rank);
 }
 
 void lock_debug_release(const struct lock *lock)
 {
-    held_ranks &= ~(1u << lock->rank);
+    held_ranks = (uint16_t)(held_ranks & ~(1u << lock->rank));
 }
