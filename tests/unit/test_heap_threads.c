@@ -8,6 +8,14 @@
 
 enum { N_BLOCKS = 1024 };
 
+/* With the lock: on a slow machine other threads may think the heap idle, and send home what it has. */
+static void check_my_heap(void)
+{
+    lock_take(&my_heap()->lock);
+    heap_check(my_heap());
+    lock_release(&my_heap()->lock);
+}
+
 static char *blocks[N_BLOCKS];
 static size_t n_blocks;
 static size_t block_bytes;
@@ -51,7 +59,7 @@ static void *thread_alloc_blocks(void *argument)
 {
     const size_t *n_and_bytes = argument;
     alloc_blocks(n_and_bytes[0], n_and_bytes[1]);
-    heap_check(my_heap());
+    check_my_heap();
     return NULL;
 }
 
@@ -160,7 +168,7 @@ static void *free_adopted_blocks(void *argument)
     for (size_t i = 0; i < n_blocks; i++) {
         check_equal(owner_of(blocks[i]), my_heap()->number);
         free_block(i);
-        heap_check(my_heap());
+        check_my_heap();
     }
     return argument;
 }
@@ -220,7 +228,7 @@ static void body_take_slab(void *argument)
         check_equal(owner_of(blocks[i]), my_heap()->number);
         free_block(i);
     }
-    heap_check(my_heap());
+    check_my_heap();
     check(heap_alloc(KIB_BYTES) != NULL);
 }
 
@@ -241,7 +249,7 @@ static void *leave_blocks_and_wait(void *argument)
         check_equal(owner_of(blocks[i]), my_heap()->number);
         free_block(i);
     }
-    heap_check(my_heap());
+    check_my_heap();
     return NULL;
 }
 
@@ -295,7 +303,7 @@ static void *own_blocks(void *argument)
     for (size_t i = 0; i < n; i++)
         check(is_one_of(heap_alloc(n_and_bytes[1]), sent, n));
     check_equal(inbox_count(my_heap()->number, class), 0);
-    heap_check(my_heap());
+    check_my_heap();
     return NULL;
 }
 
@@ -313,7 +321,7 @@ static void body_batches(void *argument)
     check_equal(inbox_count(thread_number, class_of(block_bytes)), batch);
     meet();
     thread_join(thread);
-    heap_check(my_heap());
+    check_my_heap();
 }
 
 static void test_blocks_go_to_their_owner_in_batches(void **state)
@@ -364,7 +372,7 @@ static void *own_a_block_of_each_class(void *argument)
     meet();
     for (unsigned class = 0; class < N_CLASSES; class ++)
         check_equal(inbox_count(thread_number, class), 1);
-    heap_check(my_heap());
+    check_my_heap();
     return argument;
 }
 
@@ -501,7 +509,7 @@ static void *alloc_from_the_inbox(void *argument)
     for (size_t i = 0; i < n; i++)
         check(heap_alloc(KIB_BYTES) != NULL);
     check_equal(inbox_count(thread_number, class_of(KIB_BYTES)), 0);
-    heap_check(my_heap());
+    check_my_heap();
     return argument;
 }
 
@@ -541,7 +549,7 @@ static void *move_on(void *argument)
     char *p = heap_alloc(KIB_BYTES);
     check_equal(owner_of(p), *(uint32_t *)argument);
     heap_free(p);
-    heap_check(my_heap());
+    check_my_heap();
     return NULL;
 }
 
@@ -560,7 +568,7 @@ static void body_late_push(void *argument)
     check_equal(inbox_count(mine, class_of(KIB_BYTES)), n_before + 1);
     check_parked(thread_number);
     heap_flush(my_heap());
-    heap_check(my_heap());
+    check_my_heap();
 }
 
 static void test_a_block_whose_slab_has_moved_follows_it(void **state)
@@ -588,7 +596,7 @@ static void *grow_caps(void *argument)
     /* Five classes of at least a page each are not asked for, they are given. */
     check(my_heap()->caps_bytes <= *(size_t *)argument + 5 * (size_t)PAGE_BYTES);
     check(my_heap()->caps_bytes > first);
-    heap_check(my_heap());
+    check_my_heap();
     meet();
     return NULL;
 }
