@@ -40,7 +40,7 @@ COLD void heap_look(void)
         pressure->look();
 }
 
-struct heap *heap_new(uint32_t number)
+struct heap *heap_new(uint32_t number, enum heap_state state)
 {
     struct heap *heap = meta_take(sizeof *heap);
     if (UNLIKELY(heap == NULL)) { /* the address space may be what is lacking, and is free */
@@ -53,6 +53,7 @@ struct heap *heap_new(uint32_t number)
     heap->front.tag = map_tag(number);
     heap->front.secret = block_secret;
     heap->number = number;
+    atomic_put_relaxed(&heap->state, state);
     heap->lock = (struct lock)LOCK_INIT(LOCK_HEAP);
     heap->guest_lock = (struct lock)LOCK_INIT(LOCK_GUEST);
     for (unsigned class = 0; class < N_CLASSES; class ++) {

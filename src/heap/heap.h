@@ -297,8 +297,9 @@ ALWAYS_INLINE void heap_finish(void)
 
 /* ---- heap.c ---- */
 
-/* A fresh heap with this number; NULL when there is no memory. */
-struct heap *heap_new(uint32_t number);
+/* A fresh heap with this number, which from then on others may find: it is in its state by then. NULL:
+ * there is no memory. */
+struct heap *heap_new(uint32_t number, enum heap_state state);
 
 /* Verifies everything that can be verified of a heap whose lock and ownership the caller has; traps
  * on the first thing that does not hold. For tests. */

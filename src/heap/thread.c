@@ -99,22 +99,22 @@ static void init_locked(void)
     block_secret_init(os_random_bits());
 }
 
-static struct heap *heap_make_locked(void)
+static struct heap *heap_make_locked(enum heap_state state)
 {
     init_locked();
     uint32_t number = atomic_get_relaxed(&threads.n_numbers) + 1;
     if (number >= HEAPS_MAX)
         return NULL;
-    struct heap *heap = heap_new(number);
+    struct heap *heap = heap_new(number, state);
     if (heap != NULL)
         atomic_put_release(&threads.n_numbers, number);
     return heap;
 }
 
 /* For threads and guests. */
-static struct heap *heap_make_for_thread_locked(void)
+static struct heap *heap_make_for_thread_locked(enum heap_state state)
 {
-    struct heap *heap = heap_make_locked();
+    struct heap *heap = heap_make_locked(state);
     if (heap == NULL)
         return NULL;
     uint32_t n = atomic_get_relaxed(&threads.n_for_threads);
@@ -224,7 +224,7 @@ static struct heap *heap_for_thread(void)
     if (adopted)
         heap = parked_pop_locked();
     else if (has_memory_for_heaps())
-        heap = heap_make_for_thread_locked();
+        heap = heap_make_for_thread_locked(HEAP_LIVE);
     counter_add(&threads.n_adopted, adopted);
     lock_release(&threads.lock);
     if (adopted)
@@ -258,10 +258,7 @@ static struct heap *group_make_locked(void)
 {
     uint32_t n_groups = heap_number_max() - heap_for_threads_count();
     bool may_be = n_groups < GROUPS_MAX && has_memory_for_heaps();
-    struct heap *heap = may_be ? heap_make_locked() : NULL;
-    if (heap != NULL)
-        atomic_put_relaxed(&heap->state, HEAP_GROUP);
-    return heap;
+    return may_be ? heap_make_locked(HEAP_GROUP) : NULL;
 }
 
 struct heap *heap_for_group(void)
@@ -296,6 +293,17 @@ static bool guest_enters(struct heap *heap)
     return false;
 }
 
+/* A new host, entered, unless somebody else was faster: then it is busy. */
+static struct heap *host_make_locked(struct heap **busy)
+{
+    struct heap *heap = heap_make_for_thread_locked(HEAP_PARKED);
+    if (heap == NULL)
+        return NULL;
+    parked_push_locked(heap);
+    *busy = heap;
+    return guest_enters(heap) ? heap : NULL;
+}
+
 /* A parked heap that was not in use, entered. A new one where there are few; else NULL, and *busy
  * is one to wait for, if there is any. */
 static struct heap *host_find(struct heap **busy)
@@ -311,14 +319,8 @@ static struct heap *host_find(struct heap **busy)
         next = next->next_parked;
     }
     bool may_make = *busy == NULL || has_memory_for_heaps();
-    if (heap == NULL && may_make && atomic_get_relaxed(&threads.n_parked) < PARKED_FOR_GUESTS) {
-        heap = heap_make_for_thread_locked();
-        if (heap != NULL) {
-            atomic_put_relaxed(&heap->state, HEAP_PARKED);
-            (void)lock_try(&heap->guest_lock);
-            parked_push_locked(heap);
-        }
-    }
+    if (heap == NULL && may_make && atomic_get_relaxed(&threads.n_parked) < PARKED_FOR_GUESTS)
+        heap = host_make_locked(busy);
     lock_release(&threads.lock);
     return heap;
 }

@@ -260,12 +260,17 @@ static void visit(size_t number)
 
 /* ---- everything goes home, from another thread, meanwhile ---- */
 
+static void flush_everything(void)
+{
+    (void)heap_enter();
+    heap_flush_all();
+    heap_leave();
+}
+
 static void flush_or_work(size_t number)
 {
     if (number == 1) {
-        (void)heap_enter();
-        heap_flush_all();
-        heap_leave();
+        flush_everything();
         return;
     }
     give_passed(number);
@@ -274,6 +279,23 @@ static void flush_or_work(size_t number)
     flush_mine();
     if (number == 0)
         system_thread_end();
+}
+
+/* ---- a host is made for a guest, and everything goes home meanwhile ---- */
+
+static void second_has_heap(size_t number)
+{
+    if (number == 1)
+        heap_free(heap_alloc(16));
+    options.guest_calls = UINT32_MAX;
+}
+
+static void visit_first_or_flush(size_t number)
+{
+    if (number == 0)
+        give_mine(take(SMALL_BYTES));
+    else
+        flush_everything();
 }
 
 /* ---- a heap that passes for idle loses a slab while its owner comes back ---- */
@@ -316,6 +338,7 @@ static const struct model models[] = {
     {"adopt-again", 2, 0, 2, 0, setup, both_have_visited, adopt_or_visit_again, check_all},
     {"visit", 2, 1, 2, 0, setup, third_leaves_host, visit, check_all},
     {"flush-all", 2, 0, 4, 0, setup, first_has_slab, flush_or_work, check_all},
+    {"visit-first", 2, 0, 3, 0, setup, second_has_heap, visit_first_or_flush, check_all},
     {"idle", 2, 0, 4, 0, setup, first_is_idle, come_back_or_take, check_all},
 };
 

@@ -469,16 +469,16 @@ static void test_a_thread_for_which_there_is_no_heap(void **state)
 
 /* ---- no number for a heap ---- */
 
-struct heap *__real_heap_new(uint32_t number);
-struct heap *__wrap_heap_new(uint32_t number);
+struct heap *__real_heap_new(uint32_t number, enum heap_state state);
+struct heap *__wrap_heap_new(uint32_t number, enum heap_state state);
 
 static bool heaps_are_fake;
 
 /* A heap that is never used, but has a number. */
-struct heap *__wrap_heap_new(uint32_t number)
+struct heap *__wrap_heap_new(uint32_t number, enum heap_state state)
 {
     static struct heap fake;
-    return heaps_are_fake ? &fake : __real_heap_new(number);
+    return heaps_are_fake ? &fake : __real_heap_new(number, state);
 }
 
 static void use_up_numbers(uint32_t n_left)
