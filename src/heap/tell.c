@@ -30,16 +30,7 @@ void tell(const char *words)
 static void tell_frame(uintptr_t address)
 {
     struct told line;
-    struct text *text = tell_begin(&line, "    ");
-    struct os_symbol symbol = os_symbol_at(address - 1); /* the call, not what comes after it */
-    text_add_address(text, (const void *)address);
-    text_add(text, " ");
-    if (symbol.name != NULL)
-        text_add(text, symbol.name);
-    text_add(text, "+");
-    text_add_address(text, (const void *)(symbol.offset + 1));
-    text_add(text, " ");
-    text_add(text, symbol.object);
+    os_symbol_add(tell_begin(&line, "    "), address);
     tell_end(&line);
 }
 

@@ -8,17 +8,9 @@ enum { TEXT_SITES_MAX = 100, JSON_SITES_MAX = 1000 };
 
 static void add_frame(struct report *report, uintptr_t address)
 {
-    struct os_symbol symbol = os_symbol_at(address - 1); /* the call, not what comes after it */
     struct text *text = out_line(&report->out);
     text_add(text, "        ");
-    text_add_address(text, (const void *)address);
-    text_add(text, " ");
-    if (symbol.name != NULL)
-        text_add_shown(text, symbol.name, 0);
-    text_add(text, "+");
-    text_add_address(text, (const void *)(symbol.offset + 1));
-    text_add(text, " ");
-    text_add_shown(text, symbol.object, 0);
+    os_symbol_add(text, address);
     text_add(text, "\n");
 }
 

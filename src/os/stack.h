@@ -39,4 +39,8 @@ struct os_symbol {
 
 struct os_symbol os_symbol_at(uintptr_t address);
 
+/* "0x5591e74f01d4 parse+0x34 /usr/bin/prog", of a return address: what is named is the call. */
+struct text;
+void os_symbol_add(struct text *text, uintptr_t address);
+
 #endif

@@ -6,6 +6,7 @@
  */
 #include "os/process.h"
 #include "os/stack.h"
+#include "os/text.h"
 
 #include <dlfcn.h>
 #include <link.h>
@@ -192,10 +193,9 @@ void *os_kernel_function(const char *name)
     if (file == NULL)
         return NULL;
     const ElfW(Phdr) *headers = (const void *)((const char *)file + file->e_phoff);
-    for (size_t i = file->e_phnum;
-         i-- > 0;) { /* the first segment that is loaded has the last word */
+    for (size_t i = 0; i < file->e_phnum; i++) {
         const ElfW(Phdr) *header = &headers[i];
-        if (header->p_type == PT_LOAD)
+        if (header->p_type == PT_LOAD && base == 0)
             base = (ElfW(Addr))file + header->p_offset - header->p_vaddr;
         else if (header->p_type == PT_DYNAMIC)
             dynamic = (const void *)((const char *)file + header->p_offset);
@@ -245,4 +245,17 @@ struct os_symbol os_symbol_at(uintptr_t address)
     if (symbol == NULL)
         return (struct os_symbol){file, NULL, offset};
     return (struct os_symbol){file, symbols.names + symbol->st_name, offset - symbol->st_value};
+}
+
+void os_symbol_add(struct text *text, uintptr_t address)
+{
+    struct os_symbol symbol = os_symbol_at(address - 1);
+    text_add_address(text, (const void *)address);
+    text_add(text, " ");
+    if (symbol.name != NULL)
+        text_add_shown(text, symbol.name, 0);
+    text_add(text, "+");
+    text_add_address(text, (const void *)(symbol.offset + 1));
+    text_add(text, " ");
+    text_add_shown(text, symbol.object, 0);
 }
