@@ -3,6 +3,7 @@
  * The dump as one JSON object; LD_PRELOAD.md describes it.
  */
 #include "obs/report.h"
+#include "os/clock.h"
 #include "os/process.h"
 #include "os/sys.h"
 
@@ -39,7 +40,7 @@ static void add_head(struct report *report)
     add_string(text, ",\n  ", "program", name);
     add_string(text, ",\n  ", "why", report->why);
     add_member(text, ",\n  ", "number", report->number);
-    add_member(text, ",\n  ", "time_ms", sys_time_ms());
+    add_member(text, ",\n  ", "time_ms", os_clock_of_day_ms());
 }
 
 static void add_totals(struct report *report)

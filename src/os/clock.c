@@ -43,10 +43,20 @@ static struct timespec clock_now(clockid_t clock)
     return now;
 }
 
+static uint64_t clock_now_ms(clockid_t clock)
+{
+    struct timespec now = clock_now(clock);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 uint64_t os_clock_ms(void)
 {
-    struct timespec now = clock_now(CLOCK_MONOTONIC_COARSE);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return clock_now_ms(CLOCK_MONOTONIC_COARSE);
+}
+
+uint64_t os_clock_of_day_ms(void)
+{
+    return clock_now_ms(CLOCK_REALTIME);
 }
 
 uint64_t os_clock_ns(void)

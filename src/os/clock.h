@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Wall-clock time since some fixed moment.
+ * Time since some fixed moment.
  */
 #ifndef POOLALLOC_OS_CLOCK_H
 #define POOLALLOC_OS_CLOCK_H
@@ -9,6 +9,9 @@
 
 /* To the timer tick (4 ms or so), and all the cheaper for it: what ages need. */
 uint64_t os_clock_ms(void);
+
+/* Since 1970, as people set it. */
+uint64_t os_clock_of_day_ms(void);
 
 /* As finely as the machine can tell. */
 uint64_t os_clock_ns(void);

@@ -309,7 +309,7 @@ long sys_sleep_ms(uint32_t ms)
 
 long sys_clock(clockid_t clock, struct timespec *now)
 {
-    return RAW(SYS_clock_gettime, clock, now, 0, 0, 0, 0);
+    return RAW(SYS_clock_gettime, clock, now);
 }
 
 long sys_signals_block(uint64_t signals, uint64_t *before)
@@ -362,15 +362,6 @@ uint64_t sys_memory_bytes(void)
     if (RAW(SYS_sysinfo, &info) < 0)
         return 0;
     return (uint64_t)info.totalram * info.mem_unit;
-}
-
-/* Not libc's: a sanitizer may have put its own in the place of that. */
-uint64_t sys_time_ms(void)
-{
-    struct timespec now;
-    if (RAW(SYS_clock_gettime, CLOCK_REALTIME, &now) < 0)
-        return 0;
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* The brk system call with an impossible address moves nothing and answers the current break. */

@@ -79,7 +79,6 @@ void sys_trap(void); /* SIGTRAP to this thread */
 /* To this process, whichever thread takes it. */
 long sys_signal_process(int signal);
 uint64_t sys_memory_bytes(void); /* of the machine; 0: unknown */
-uint64_t sys_time_ms(void);      /* since 1970; 0: unknown */
 void *sys_program_break(void);   /* the current end of the brk area */
 
 #endif
