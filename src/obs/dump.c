@@ -161,7 +161,7 @@ static long write_and_publish(struct report *report, const char *pattern, const 
 static void say_why_not(const char *name, long code)
 {
     static _Atomic bool is_said;
-    if (!log_is_stderr_of_start(2) || atomic_swap_acquire(&is_said, true))
+    if (atomic_swap_acquire(&is_said, true))
         return;
     if (code == -EEXIST)
         log_warn("no dump over a file that was there before, but with dump_replace=on: ", name,

@@ -64,12 +64,17 @@ static void write_to_file(const struct text *text)
     (void)sys_close((int)fd);
 }
 
-void log_text(const struct text *text)
+static void put(const struct text *text, bool is_for_stderr)
 {
-    if (is_for_us(2))
+    if (is_for_stderr)
         (void)text_write(text, 2);
     if (log_pattern[0] != '\0')
         write_to_file(text);
+}
+
+void log_text(const struct text *text)
+{
+    put(text, is_for_us(2));
 }
 
 void log_warn(const char *a, const char *b, const char *c)
@@ -85,5 +90,5 @@ void log_warn(const char *a, const char *b, const char *c)
         text_add(&text, c);
     text.end++;
     text_add(&text, "\n");
-    log_text(&text);
+    put(&text, !stderr_at_start.is_asked || log_is_stderr_of_start(2));
 }

@@ -22,7 +22,7 @@ void log_last_words(void);
 
 void log_text(const struct text *text);
 
-/* "poolalloc: <a><b><c>\n". NULL parts are left out. */
+/* "poolalloc: <a><b><c>\n". NULL parts are left out. On fd 2 only while that is the file of the start. */
 void log_warn(const char *a, const char *b, const char *c);
 
 #endif

@@ -49,6 +49,14 @@ static const char *in_file(void)
     return content;
 }
 
+/* What comes to fd 2 of a warning, with the log where it is by now. */
+static const char *warned(const char *word)
+{
+    fake_capture_begin(SIZE_MAX);
+    log_warn(word, NULL, NULL);
+    return fake_capture_end();
+}
+
 static void test_warnings(void **state)
 {
     (void)state;
@@ -77,10 +85,8 @@ static void test_lines_go_to_both(void **state)
 {
     (void)state;
     log_open(pattern);
-    fake_capture_begin(SIZE_MAX);
-    log_warn("one", NULL, NULL);
-    log_warn("two", NULL, NULL);
-    check(strcmp(fake_capture_end(), "poolalloc: one\npoolalloc: two\n") == 0);
+    check(strcmp(warned("one"), "poolalloc: one\n") == 0);
+    check(strcmp(warned("two"), "poolalloc: two\n") == 0);
     check(strcmp(in_file(), "poolalloc: one\npoolalloc: two\n") == 0);
 }
 
@@ -89,9 +95,7 @@ static void test_a_file_that_is_there_is_written_on(void **state)
     (void)state;
     check(strcmp(in_file(), "poolalloc: one\npoolalloc: two\n") == 0);
     log_open(pattern);
-    fake_capture_begin(SIZE_MAX);
-    log_warn("three", NULL, NULL);
-    (void)fake_capture_end();
+    (void)warned("three");
     check(strcmp(in_file(), "poolalloc: one\npoolalloc: two\npoolalloc: three\n") == 0);
 }
 
@@ -100,9 +104,7 @@ static void test_a_file_that_is_moved_is_begun_anew(void **state)
     (void)state;
     check(unlink(file) == 0);
     log_open(pattern);
-    fake_capture_begin(SIZE_MAX);
-    log_warn("four", NULL, NULL);
-    (void)fake_capture_end();
+    (void)warned("four");
     check(strcmp(in_file(), "poolalloc: four\n") == 0);
 }
 
@@ -112,18 +114,32 @@ static void test_a_pipe_without_a_reader(void **state)
     (void)state;
     check(unlink(file) == 0 && mkfifo(file, 0600) == 0);
     log_open(pattern);
-    fake_capture_begin(SIZE_MAX);
-    log_warn("five", NULL, NULL);
-    check(strcmp(fake_capture_end(), "poolalloc: five\n") == 0);
+    check(strcmp(warned("five"), "poolalloc: five\n") == 0);
+}
+
+/* A program has put a file of its own there. */
+static void test_warnings_are_for_the_stderr_of_the_start(void **state)
+{
+    (void)state;
+    char other[sizeof file];
+    (void)snprintf(other, sizeof other, "%s/other", folder);
+    log_open(pattern);
+    log_remember_stderr();
+    int kept = dup(2);
+    int fd = open(other, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    check(unlink(file) == 0 && dup2(fd, 2) == 2);
+    bool is_quiet = *warned("seven") == '\0';
+    check(dup2(kept, 2) == 2 && close(kept) == 0 && close(fd) == 0 && unlink(other) == 0);
+    check(is_quiet);
+    check(strcmp(in_file(), "poolalloc: seven\n") == 0);
+    check(strcmp(warned("eight"), "poolalloc: eight\n") == 0);
 }
 
 static void test_what_cannot_be_opened_is_left_out(void **state)
 {
     (void)state;
     log_open("/nowhere/at/all/%p");
-    fake_capture_begin(SIZE_MAX);
-    log_warn("six", NULL, NULL);
-    check(strcmp(fake_capture_end(), "poolalloc: six\n") == 0);
+    check(strcmp(warned("six"), "poolalloc: six\n") == 0);
 }
 
 int main(void)
@@ -135,6 +151,7 @@ int main(void)
         cmocka_unit_test_teardown(test_a_file_that_is_there_is_written_on, no_log),
         cmocka_unit_test_teardown(test_a_file_that_is_moved_is_begun_anew, no_log),
         cmocka_unit_test_teardown(test_a_pipe_without_a_reader, no_log),
+        cmocka_unit_test_teardown(test_warnings_are_for_the_stderr_of_the_start, no_log),
         cmocka_unit_test_teardown(test_what_cannot_be_opened_is_left_out, no_log),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
