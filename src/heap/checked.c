@@ -146,7 +146,7 @@ static bool is_within_bounds(const struct subject *subject, size_t bytes)
 
 /* ---- who calls ---- */
 
-static uint32_t call_site(void)
+uint32_t checked_call_site(void)
 {
     return UNLIKELY(options.track) ? sites_here() : 0;
 }
@@ -321,7 +321,7 @@ void *checked_alloc(size_t bytes, size_t align, unsigned family)
         .align = max_size(align, BLOCK_ALIGN),
         .asked_align = align,
         .family = family,
-        .site = call_site(),
+        .site = checked_call_site(),
     };
     return take_from_outside(&request);
 }
@@ -332,7 +332,7 @@ void *checked_alloc_zeroed(size_t bytes)
         .bytes = bytes,
         .room = bytes,
         .align = BLOCK_ALIGN,
-        .site = call_site(),
+        .site = checked_call_site(),
         .is_zeroed = true,
     };
     return take_from_outside(&request);
@@ -533,11 +533,6 @@ bool checked_free(void *p, struct place place, const struct freeing *freeing, ui
     return true;
 }
 
-uint32_t checked_call_site(void)
-{
-    return call_site();
-}
-
 /* ---- realloc ---- */
 
 /* The block there that is checked, live or not; p is NULL if there is none. */
@@ -646,7 +641,7 @@ static void *bad_realloc(const char *what, const struct subject *subject, uint32
 
 void *checked_realloc(void *p, size_t bytes)
 {
-    uint32_t site = call_site();
+    uint32_t site = checked_call_site();
     struct subject subject = subject_at(p);
     if (UNLIKELY(subject.p == NULL)) { /* somebody has freed it since it was looked at */
         errno = ENOMEM;

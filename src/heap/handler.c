@@ -42,11 +42,6 @@ static struct heap *set_aside(void)
     return (handling & 1) == 0 ? (struct heap *)handling : NULL;
 }
 
-static bool is_inside(void)
-{
-    return atomic_get_relaxed(&front_mine) == &front_inside;
-}
-
 /* To the front of those of the same number that are queued for this thread: these are taken out and
  * sent again behind it. */
 static bool send_again(int signal, const siginfo_t *info)
@@ -65,7 +60,7 @@ static bool send_again(int signal, const siginfo_t *info)
 
 bool handler_put_off(int signal, const siginfo_t *info, ucontext_t *context)
 {
-    if (LIKELY(!is_inside()) || is_handled_inside || cannot_wait(signal) ||
+    if (LIKELY(!heap_is_inside()) || is_handled_inside || cannot_wait(signal) ||
         !send_again(signal, info))
         return false;
     sigaddset(&context->uc_sigmask, signal);
@@ -112,7 +107,7 @@ static enum handler_state begin_of_guest(uintptr_t frame)
 
 enum handler_state handler_begin(uintptr_t frame, ucontext_t *context)
 {
-    if (is_inside()) {
+    if (heap_is_inside()) {
         if (is_handled_inside)
             return HANDLER_NESTED;
         is_handled_inside = true;
@@ -147,7 +142,7 @@ void handler_end(enum handler_state state)
         return;
     front_own = &heap->front;
     handling = 0;
-    if (!is_inside())
+    if (!heap_is_inside())
         atomic_put_relaxed(&front_mine, front_outside());
 }
 
