@@ -460,7 +460,7 @@ ALWAYS_INLINE bool free_remote(void *p)
 NOINLINE void free_slow(void *p)
 {
     static READ_BY_ALL const struct freeing freeing = {FAMILY_MALLOC, SIZE_MAX, 1};
-    if (!free_remote(p))
+    if (p != NULL && !free_remote(p))
         free_slow_as(p, &freeing);
 }
 
