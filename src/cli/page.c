@@ -412,24 +412,33 @@ static void add_object(const struct series *series, const struct json_value *obj
         width < 160 ? width : 160);
 }
 
-static void add_objects(const struct series *series)
+typedef void add_row_call(const struct series *series, const struct json_value *row);
+
+/* A table of a list of the fullest dump, if it is not empty. */
+static void add_table(const struct series *series, const struct json_value *list, const char *head,
+                      add_row_call *add_row, size_t rows_max)
 {
-    const struct dump *dump = series->fullest;
+    const struct json *json = &series->fullest->json;
     size_t n = 0;
-    if (json_first(&dump->json, dump->objects) == NULL)
+    if (json_first(json, list) == NULL)
         return;
-    bytes_add_text(
-        series->out,
-        "<h2>Pools, arenas and buffers</h2>\n" TABLE_BEGIN "<tr><th>object</th><th>in use</th>"
-        "<th>peak</th><th>pieces</th><th>memory</th><th>in use of what there is</th></tr>\n");
-    EACH_VALUE(&dump->json, object, dump->objects)
+    bytes_add_text(series->out, head);
+    EACH_VALUE(json, row, list)
     {
-        if (n++ < OBJECTS_MAX)
-            add_object(series, object);
+        if (n++ < rows_max)
+            add_row(series, row);
     }
     bytes_add_text(series->out, TABLE_END);
-    if (n > OBJECTS_MAX)
-        bytes_printf(series->out, "<p>And %zu more.</p>\n", n - OBJECTS_MAX);
+    if (n > rows_max)
+        bytes_printf(series->out, "<p>And %zu more.</p>\n", n - rows_max);
+}
+
+static void add_objects(const struct series *series)
+{
+    static const char head[] =
+        "<h2>Pools, arenas and buffers</h2>\n" TABLE_BEGIN "<tr><th>object</th><th>in use</th>"
+        "<th>peak</th><th>pieces</th><th>memory</th><th>in use of what there is</th></tr>\n";
+    add_table(series, series->fullest->objects, head, add_object, OBJECTS_MAX);
 }
 
 static void add_site(const struct series *series, const struct json_value *site)
@@ -452,22 +461,10 @@ static void add_site(const struct series *series, const struct json_value *site)
 
 static void add_sites(const struct series *series)
 {
-    const struct dump *dump = series->fullest;
-    size_t n = 0;
-    if (json_first(&dump->json, dump->sites) == NULL)
-        return;
-    bytes_add_text(
-        series->out,
+    static const char head[] =
         "<h2>Live blocks by who allocated them</h2>\n" TABLE_BEGIN
-        "<tr><th>bytes</th><th>blocks</th><th class=\"frames\">allocated by</th></tr>\n");
-    EACH_VALUE(&dump->json, site, dump->sites)
-    {
-        if (n++ < SITES_MAX)
-            add_site(series, site);
-    }
-    bytes_add_text(series->out, TABLE_END);
-    if (n > SITES_MAX)
-        bytes_printf(series->out, "<p>And %zu more.</p>\n", n - SITES_MAX);
+        "<tr><th>bytes</th><th>blocks</th><th class=\"frames\">allocated by</th></tr>\n";
+    add_table(series, series->fullest->sites, head, add_site, SITES_MAX);
 }
 
 static void add_figures(const struct series *series)

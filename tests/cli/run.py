@@ -396,7 +396,7 @@ def shows_sites():
     holds(text, "and 4 stacks with less")
     equal(run("stat", "-a", "sites.json").stdout.count("parse"), 54, "all frames")
     # As the library writes them.
-    run("run", "track=on", "dump=t.json", "dump_format=json", PROGRAM, given="xxx")
+    run("run", "track=on", "dump=t.json", "dump_format=json", PROGRAM, given="m" * 3)
     holds(run("stat", "t.json").stdout, PROGRAM)
 
 

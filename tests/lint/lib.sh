@@ -98,3 +98,23 @@ strip_c()
         print out
     }' "$1"
 }
+
+# "name|TYPE|choices|names|min|max" for each row of the table of options in $1; what a row has not is empty.
+option_rows()
+{
+    awk '
+    function part(pattern, skipped) {
+        return match(row, pattern) ? substr(row, RSTART + skipped, RLENGTH - skipped) : ""
+    }
+    function finish() {
+        if (row != "")
+            print part("FIELD\\([a-z_]+", 6) "|" part("OPTION_[A-Z]+", 7) "|" \
+                part("\\.choices = [a-z_]+", 11) "|" part("\\.names = [a-z_]+", 9) "|" \
+                part("\\.min = [^,]*", 7) "|" part("\\.max = [^,}]*", 7)
+        row = ""
+    }
+    /^static const struct option table\[\]/ { in_table = 1; next }
+    in_table && /^};/ { finish(); exit }
+    in_table && /FIELD\(/ { finish() }
+    in_table { row = row " " $0 }' "$1"
+}

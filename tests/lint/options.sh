@@ -12,6 +12,7 @@ manual=src/packaging/man/poolalloc.7
     verdict options 0
 }
 
+option_rows "$options" >"$scratch/rows"
 # "`name` default" for each FIELD(name): its line in the initialiser of `options`, or what is zero.
 awk '
 function number(text,    n, units) {
@@ -57,18 +58,8 @@ in_defaults && /^ *\.[a-z_]+ = .*,$/ {
     for (i = 2; i < n; i += 2)
         choices[array[1] "," (i / 2 - 1)] = words[i]
 }
-/^static const struct option table\[\]/ { in_table = 1; next }
-in_table && /^};/ { finish(); in_table = 0 }
-in_table && match($0, /FIELD\([a-z_]+\)/) {
-    next_name = substr($0, RSTART + 6, RLENGTH - 7)
-    finish()
-    name = next_name
-    type = ""
-    list = ""
-}
-in_table && match($0, /OPTION_[A-Z]+/) { type = substr($0, RSTART + 7, RLENGTH - 7) }
-in_table && match($0, /\.choices = [a-z_]+/) { list = substr($0, RSTART + 11, RLENGTH - 11) }
-' "$options" | sort >"$scratch/defined"
+FS == "|" { name = $1; type = $2; list = $3; finish() }
+' "$options" FS='|' "$scratch/rows" | sort >"$scratch/defined"
 
 # The rows below the one that names the columns.
 awk -F ' *[|] *' '

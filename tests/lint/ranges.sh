@@ -15,6 +15,7 @@ for file in $options $readme $manual; do
     }
 done
 
+option_rows "$options" >"$scratch/rows"
 # "name range" for each option but texts.
 awk '
 function size(text,    n, unit) {
@@ -60,23 +61,8 @@ names_of != "" && /^};/ { names_of = "" }
 names_of != "" && quoted($0) != "" {
     words[names_of] = words[names_of] (words[names_of] == "" ? "" : ", ") quoted($0)
 }
-/^static const struct option table\[\]/ { in_table = 1; next }
-in_table && /^};/ { finish(); in_table = 0 }
-in_table && match($0, /FIELD\([a-z_]+\)/) {
-    next_name = substr($0, RSTART + 6, RLENGTH - 7)
-    finish()
-    name = next_name
-    names = ""
-}
-in_table && match($0, /OPTION_[A-Z]+/) { type = substr($0, RSTART + 7, RLENGTH - 7) }
-in_table && match($0, /\.choices = [a-z_]+/) { list = substr($0, RSTART + 11, RLENGTH - 11) }
-in_table && match($0, /\.names = [a-z_]+/) { names = substr($0, RSTART + 9, RLENGTH - 9) }
-in_table && match($0, /\.min = [^,]*, \.max = [^,}]*/) {
-    split(substr($0, RSTART, RLENGTH), ends, ", \\.max = ")
-    min = substr(ends[1], 8)
-    max = ends[2]
-}
-' "$options" >"$scratch/defined"
+FS == "|" { name = $1; type = $2; list = $3; names = $4; min = $5; max = $6; finish() }
+' "$options" FS='|' "$scratch/rows" >"$scratch/defined"
 
 awk -F ' *[|] *' '
 /^\| option \| default \| range \|/ { in_table = 1; next }
