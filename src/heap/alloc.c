@@ -296,13 +296,16 @@ COLD void *heap_alloc_unprofiled(size_t align, size_t bytes)
 
 /* ---- free ---- */
 
-/* p is in its bin already; it is passed because that is what the fast path has at hand. */
+/* p is in its bin already, at the head of it until it has been looked at; it is passed because that is
+ * what the fast path has at hand. */
 NOINLINE void free_look_at_bin(void *p, size_t scaled)
 {
     (void)p;
-    (void)heap_enter(); /* whose bin it is was not inside */
-    heap_shrink_due(heap_of(front_own));
-    heap_look_at_bin(heap_of(front_own), (unsigned)(scaled / CLASS_SCALE));
+    (void)heap_enter();                      /* whose bin it is was not inside */
+    if (LIKELY(front_own != &front_empty)) { /* or a bare fork has cost us the heap */
+        heap_look_at_bin(heap_of(front_own), (unsigned)(scaled / CLASS_SCALE));
+        heap_shrink_due(heap_of(front_own));
+    }
     heap_finish();
 }
 
@@ -450,11 +453,14 @@ ALWAYS_INLINE bool free_remote(void *p)
         place.owner == heap_of(front)->number || !place_is_block(place) || emergency_has_put_off())
         return false;
     heap_go_inside();
-    heap_note_active(heap_of(front));
-    heap_shrink_due(heap_of(front));
-    heap_free_remote(heap_of(front), p, place.class, place.owner);
+    bool has_heap = front_own == front; /* or a bare fork has cost us that */
+    if (LIKELY(has_heap)) {
+        heap_note_active(heap_of(front));
+        heap_shrink_due(heap_of(front));
+        heap_free_remote(heap_of(front), p, place.class, place.owner);
+    }
     heap_finish();
-    return true;
+    return has_heap;
 }
 
 NOINLINE void free_slow(void *p)

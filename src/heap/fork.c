@@ -133,6 +133,8 @@ static void see_to_heap(struct heap *heap)
         atomic_put_relaxed(&heap->state, HEAP_ORPHAN);
     if (is_held && &heap->front == front_own)
         front_own = (struct front *)&front_empty;
+    if (is_held && heap == handler_heap())
+        handler_lose();
     lock_reset(&heap->guest_lock);
     lock_reset(&heap->lock);
 }

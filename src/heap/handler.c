@@ -136,9 +136,9 @@ void handler_end(enum handler_state state)
     if (state == HANDLER_INSIDE)
         is_handled_inside = false;
     struct heap *heap = set_aside();
-    if (state == HANDLER_OF_GUEST && heap == NULL)
+    if (heap == NULL && (state == HANDLER_OF_GUEST || state == HANDLER_OUTERMOST))
         handling = 0;
-    if (state != HANDLER_OUTERMOST || heap == NULL)
+    if (heap == NULL || state != HANDLER_OUTERMOST)
         return;
     front_own = &heap->front;
     handling = 0;
@@ -195,4 +195,9 @@ void handler_forget(void)
     front_own = &heap->front;
     handling = 0;
     heap_count_bins(heap);
+}
+
+void handler_lose(void)
+{
+    handling = set_aside()->handler.frame | 1;
 }

@@ -77,4 +77,7 @@ bool handler_runs(void);
 /* This thread ends: its heap is taken back in any case, if there is one. */
 void handler_forget(void);
 
+/* The heap that is set aside is not to be used any more: the handler returns to a thread without one. */
+void handler_lose(void);
+
 #endif

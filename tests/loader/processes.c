@@ -3,10 +3,11 @@
  * Children made in all ways but the plain fork take and return blocks: after vfork, before exec; by
  * the bare system call, of which no library learns; posix_spawn; and a daemon, by two forks.
  *
- *     processes vfork|raw|spawn|daemon
+ *     processes vfork|raw|raw-read|spawn|daemon
  */
 #include "check.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -35,6 +36,14 @@ static void *allocate_large(void *unused)
     }
     for (i = 0; i < 8; i++)
         free(blocks[i]);
+    return unused;
+}
+
+/* Takes the lock of every heap. */
+static void *read_figures(void *unused)
+{
+    while (!is_over)
+        (void)mallinfo2();
     return unused;
 }
 
@@ -87,6 +96,28 @@ static void by_system_call(void)
         CHECK(is_filled(block, 3000, i));
         free(block);
     }
+}
+
+/* What the child frees is in its bins, on the fast path, while its heap's lock is held for ever. */
+static void by_system_call_while_read(void)
+{
+    enum { N_BLOCKS = 3000 };
+    static void *blocks[N_BLOCKS];
+    for (int i = 0; i < N_BLOCKS; i++)
+        CHECK((blocks[i] = malloc(64)) != NULL);
+    for (int i = 0; i < 100; i++) {
+        long child = syscall(SYS_clone, SIGCHLD, 0L, 0L, 0L, 0L);
+        if (child == 0) {
+            (void)alarm(30);
+            for (int j = 0; j < N_BLOCKS; j++)
+                free(blocks[j]);
+            use_malloc(20);
+            _exit(7);
+        }
+        wait_for((pid_t)child, 7);
+    }
+    for (int i = 0; i < N_BLOCKS; i++)
+        free(blocks[i]);
 }
 
 static void by_spawn(void)
@@ -143,7 +174,11 @@ int main(int argc, char **argv)
 {
     CHECK(argc == 2 && is_preloaded());
     pthread_t threads[3];
-    void *(*work)(void *) = strcmp(argv[1], "raw") == 0 ? allocate_large : allocate;
+    void *(*work)(void *) = allocate;
+    if (strcmp(argv[1], "raw") == 0)
+        work = allocate_large;
+    else if (strcmp(argv[1], "raw-read") == 0)
+        work = read_figures;
     use_malloc(10);
     for (int i = 0; i < 3; i++)
         CHECK(pthread_create(&threads[i], NULL, work, NULL) == 0);
@@ -151,6 +186,8 @@ int main(int argc, char **argv)
         by_vfork();
     else if (strcmp(argv[1], "raw") == 0)
         by_system_call();
+    else if (strcmp(argv[1], "raw-read") == 0)
+        by_system_call_while_read();
     else if (strcmp(argv[1], "spawn") == 0)
         by_spawn();
     else if (strcmp(argv[1], "daemon") == 0)

@@ -348,6 +348,55 @@ static void do_without(void *argument)
     heap_free(heap_alloc(40));
 }
 
+enum { N_SIZES = 60, N_LEFT = 4 };
+
+typedef void *leaving[N_SIZES][N_LEFT];
+
+static void *leave_blocks(void *argument)
+{
+    leaving *left = argument;
+    for (size_t i = 0; i < N_SIZES; i++) {
+        for (size_t j = 0; j < N_LEFT; j++)
+            (*left)[i][j] = heap_alloc((i + 1) * 512);
+    }
+    return NULL;
+}
+
+/* Of classes that the heap's next thread has not used itself. */
+static void *free_blocks(void *argument)
+{
+    leaving *left = argument;
+    attach();
+    for (size_t i = 0; i < N_SIZES; i++) {
+        heap_shrink_all();
+        for (size_t j = 0; j < N_LEFT; j++)
+            heap_free((*left)[i][j]);
+    }
+    return NULL;
+}
+
+static void free_in_adopted_heap(void *argument)
+{
+    static leaving left;
+    (void)argument;
+    options.guest_calls = 0;
+    profile_every(16 * 1024);
+    attach();
+    for (int i = 0; i < 3; i++) {
+        thread_run(leave_blocks, left);
+        thread_run(free_blocks, left);
+    }
+    check_equal(heap_turnover().n_adopted, 5);
+    check_equal(sum_counts().live_blocks, 0);
+}
+
+/* The first free is looked at, and all caches are to shrink. */
+static void test_looks_and_shrinks_at_once(void **state)
+{
+    (void)state;
+    child_passes(free_in_adopted_heap, NULL);
+}
+
 static void test_guarded_blocks(void **state)
 {
     (void)state;
@@ -383,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_sampled_blocks),
         cmocka_unit_test(test_marks_go_along),
+        cmocka_unit_test(test_looks_and_shrinks_at_once),
         cmocka_unit_test(test_guarded_blocks),
         cmocka_unit_test(test_guarded_block_freed_twice),
     };
