@@ -22,15 +22,16 @@
 EXPORT int malloc_trim(size_t pad)
 {
     NEXT_IF_BYPASSED(malloc_trim, pad);
+    uint64_t before = arena_purged_bytes();
     bool released = registry_trim() > 0;
     if (!heap_enter())
         return released;
     int saved_errno = errno;
     heap_flush_all();
-    released |= arena_purge_down_to(pad);
+    (void)arena_purge_down_to(pad);
     errno = saved_errno;
     heap_leave();
-    return released;
+    return released || arena_purged_bytes() != before;
 }
 
 /* 0: a value that glibc refuses, too. What has no meaning here is accepted: the program has said what

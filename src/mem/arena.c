@@ -210,6 +210,26 @@ bool arena_zero(struct span *span)
     return span->was_zero || os_pages_discard((void *)span->base, span_bytes(span));
 }
 
+/* Neighbours' pages are in the same words. */
+static size_t touched_run(uintptr_t base, size_t n_pages, bool *is_touched)
+{
+    lock_take(&arena.lock);
+    size_t n = map_touched_run(base, n_pages, is_touched);
+    lock_release(&arena.lock);
+    return n;
+}
+
+void arena_clear(struct span *span)
+{
+    for (uintptr_t at = span->base; at < span_end(span);) {
+        bool is_touched;
+        size_t n = touched_run(at, (span_end(span) - at) >> PAGE_SHIFT, &is_touched);
+        if (is_touched)
+            memset((void *)at, 0, n << PAGE_SHIFT);
+        at += n << PAGE_SHIFT;
+    }
+}
+
 static void give_locked(struct span *span, size_t n_touched, uint32_t now)
 {
     counter_add(&memory_limits.n_given, 1);
@@ -300,7 +320,7 @@ static bool extend_locked(struct span *span, size_t n_pages)
     return true;
 }
 
-static bool shorten_locked(struct span *span, size_t n_pages)
+static bool shorten_locked(struct span *span, size_t n_pages, uint32_t now)
 {
     if (!spares_fill())
         return false;
@@ -309,7 +329,7 @@ static bool shorten_locked(struct span *span, size_t n_pages)
     tail->n_pages = span->n_pages - (uint32_t)n_pages;
     span->n_pages = (uint32_t)n_pages;
     span_register(span);
-    give_locked(tail, tail->n_pages, now_ms());
+    give_locked(tail, tail->n_pages, now);
     return true;
 }
 
@@ -318,6 +338,7 @@ bool arena_resize(struct span *span, size_t n_pages)
     if (n_pages > SPAN_PAGES_MAX)
         return false;
     size_t pages = to_kernel_pages(n_pages);
+    uint32_t now = now_ms();
     lock_take(&arena.lock);
     size_t before = span_bytes(span);
     bool done = pages == span->n_pages;
@@ -325,10 +346,12 @@ bool arena_resize(struct span *span, size_t n_pages)
         done = room_make_locked(SPAN_LARGE, (pages << PAGE_SHIFT) - before) &&
                extend_locked(span, pages);
     else if (pages < span->n_pages)
-        done = shorten_locked(span, pages);
+        done = shorten_locked(span, pages, now);
     arena.stats.large_bytes += span_bytes(span) - before;
     group_resized_locked(span, before);
     used_note_grown();
+    if (span_bytes(span) < before)
+        purge_due_locked(now);
     lock_release(&arena.lock);
     return done;
 }
@@ -386,12 +409,12 @@ static void direct_register_locked(struct span *span, uintptr_t base, size_t byt
     used_note_grown();
 }
 
+/* The caller notes what is used once it has put it down as what it is from then on. */
 static void direct_unregister_locked(const struct span *span)
 {
     arena.stats.n_direct--;
     arena.stats.direct_bytes -= span_bytes(span);
     arena.stats.large_bytes -= span_bytes(span);
-    used_note();
 }
 
 struct span *arena_take_direct(size_t bytes, size_t align_bytes)
@@ -447,12 +470,6 @@ static bool direct_charge(size_t bytes)
     return fits;
 }
 
-static void direct_discharge_locked(size_t bytes)
-{
-    arena.stats.large_bytes -= bytes;
-    used_note();
-}
-
 static uintptr_t direct_resize(uintptr_t base, size_t old_bytes, size_t new_bytes)
 {
     bool stays = os_pages_resize((void *)base, old_bytes, new_bytes);
@@ -470,7 +487,7 @@ bool arena_resize_direct(struct span *span, size_t bytes)
         return false;
     uintptr_t base = direct_resize(span->base, before, all);
     lock_take(&arena.lock);
-    direct_discharge_locked(more);
+    arena.stats.large_bytes -= more;
     if (base != 0) {
         if (before > all)
             arena.stats.purged_bytes += before - all;
@@ -478,6 +495,7 @@ bool arena_resize_direct(struct span *span, size_t bytes)
         direct_register_locked(span, base, all);
         group_resized_locked(span, before);
     }
+    used_note();
     lock_release(&arena.lock);
     if (UNLIKELY(options.huge == HUGE_ON) && base != 0 && more > 0)
         os_pages_huge_on((void *)base, before);
@@ -527,6 +545,7 @@ bool arena_free_large(void *p)
         arena.n_purging_pages += span->n_pages;
         counter_add(&memory_limits.n_given, 1);
         spare_put(span);
+        used_note();
     } else if (span != NULL) {
         give_locked(span, span->n_pages, now);
         purge_due_locked(now);

@@ -101,6 +101,11 @@ void arena_unmap_free(void);
 /* Makes the pages of a new large block read as zero without writing to them. False: they do not. */
 bool arena_zero(struct span *span);
 
+/* The same by writing, to those that were touched before. */
+void arena_clear(struct span *span);
+
+uint64_t arena_purged_bytes(void);
+
 /* Discards all free pages now, or those whose time has come. True: some memory went back. */
 bool arena_purge_all(void);
 

@@ -46,13 +46,11 @@ void *large_alloc_zeroed(size_t bytes)
     struct span *span = take(bytes, 1);
     if (span == NULL)
         return NULL;
-    void *p = (void *)span->base;
-    if (span->was_zero)
-        return p;
     /* Whoever wants so much of it may not use most of it. */
-    if (bytes >= option_get(&options.direct_bytes) && arena_zero(span))
-        return p;
-    return memset(p, 0, bytes);
+    bool is_vast = bytes >= option_get(&options.direct_bytes);
+    if (!span->was_zero && !(is_vast && arena_zero(span)))
+        arena_clear(span);
+    return (void *)span->base;
 }
 
 size_t large_usable(size_t bytes)

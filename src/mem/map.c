@@ -77,6 +77,23 @@ void map_touched_clear(uintptr_t base, size_t n_pages)
     }
 }
 
+size_t map_touched_run(uintptr_t base, size_t n_pages, bool *is_touched)
+{
+    size_t first = base >> PAGE_SHIFT;
+    size_t end = first + n_pages;
+    size_t page = first;
+    struct bit_run run = next_run(&page, first + 1);
+    *is_touched = (*run.word & run.mask) != 0;
+    for (page = first; page < end;) {
+        size_t from = page;
+        run = next_run(&page, end);
+        uint64_t others = (*is_touched ? ~*run.word : *run.word) & run.mask;
+        if (others != 0)
+            return from - first + lowest_bit(others) - from % 64;
+    }
+    return n_pages;
+}
+
 uintptr_t map_touched_from_end(uintptr_t base, size_t n_pages, size_t n)
 {
     /* Halves the stretch in which the page must lie. */

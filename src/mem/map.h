@@ -161,6 +161,9 @@ size_t map_touched_count(uintptr_t base, size_t n_pages);
 void map_touched_set(uintptr_t base, size_t n_pages);
 void map_touched_clear(uintptr_t base, size_t n_pages);
 
+/* So many of these pages, the first on, are touched, or none of them is. n_pages is not 0. */
+size_t map_touched_run(uintptr_t base, size_t n_pages, bool *is_touched);
+
 /* The page from which on n of these pages are touched; n is from 1 to their number.
  * [lock: arena] */
 uintptr_t map_touched_from_end(uintptr_t base, size_t n_pages, size_t n);

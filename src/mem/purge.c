@@ -141,13 +141,21 @@ size_t dirty_pages_max(void)
     return min_size(wanted, dirty_pages_allowed());
 }
 
+/* It may have become free after `now` was looked up. */
+static uint32_t age_of(const struct span *span, uint32_t now)
+{
+    enum { SINCE_MAX_MS = 60 * 1000 };
+    uint32_t age = now - span->free.freed_ms;
+    return age < UINT32_MAX - SINCE_MAX_MS ? age : 0;
+}
+
 /* How much of the oldest free span is to be discarded now. */
 static size_t due_pages(uint32_t now)
 {
     const struct span *span = free_spans.oldest;
     if (span == NULL)
         return 0;
-    if ((int32_t)(now - span->free.freed_ms) >= (int32_t)options.purge_ms)
+    if (age_of(span, now) >= options.purge_ms)
         return span->free.n_touched;
     size_t max = dirty_pages_max();
     return free_spans.dirty_pages > max ? max_size(free_spans.dirty_pages - max, PURGE_MIN_PAGES)
@@ -284,6 +292,14 @@ bool arena_purge_down_to(size_t bytes)
         any = true;
     lock_release(&arena.lock);
     return any;
+}
+
+uint64_t arena_purged_bytes(void)
+{
+    lock_take(&arena.lock);
+    uint64_t bytes = arena.stats.purged_bytes;
+    lock_release(&arena.lock);
+    return bytes;
 }
 
 bool arena_purge_all(void)

@@ -245,23 +245,16 @@ static enum pressure_level level_now(uint64_t now)
 
 /* ---- giving back ---- */
 
-static uint64_t purged_bytes(void)
-{
-    struct arena_stats stats;
-    arena_get_stats(&stats);
-    return stats.purged_bytes;
-}
-
 /* All that can be had without asking other threads. */
 static uint64_t tidy(void)
 {
     uint64_t trimmed = registry_trim();
     if (!heap_enter())
         return trimmed;
-    uint64_t before = purged_bytes();
+    uint64_t before = arena_purged_bytes();
     heap_flush_all();
     (void)arena_purge_all();
-    uint64_t purged = purged_bytes() - before;
+    uint64_t purged = arena_purged_bytes() - before;
     heap_leave();
     return trimmed + purged;
 }

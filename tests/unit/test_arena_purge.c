@@ -130,6 +130,41 @@ static void body_give_purges(void *argument)
     check_equal(dirty_pages(), 20);
 }
 
+/* The end of a block is given back as the whole is. */
+static void body_shortening_purges(void *argument)
+{
+    (void)argument;
+    begin_at(START_MS);
+    struct span *first = take_apart(10);
+    struct span *second = take_written(20);
+    give(first);
+    fake_clock_add(PURGE_MS);
+    check(arena_resize(second, 5));
+    check_equal(dirty_pages(), 15);
+}
+
+static void test_shortening_a_block_purges_what_is_due(void **state)
+{
+    (void)state;
+    child_passes(body_shortening_purges, NULL);
+}
+
+/* Nobody has called for 40 days. */
+static void body_age_of_months(void *argument)
+{
+    (void)argument;
+    begin_at(START_MS);
+    give(take_apart(10));
+    purge_at(START_MS + UINT64_C(40) * 24 * 3600 * 1000);
+    check_equal(dirty_pages(), 0);
+}
+
+static void test_what_is_very_old_goes_back(void **state)
+{
+    (void)state;
+    child_passes(body_age_of_months, NULL);
+}
+
 static void test_giving_a_span_purges_what_is_due(void **state)
 {
     (void)state;
@@ -592,6 +627,8 @@ int main(void)
         cmocka_unit_test(test_what_is_old_goes_back),
         cmocka_unit_test(test_only_what_is_old_enough_goes_back),
         cmocka_unit_test(test_giving_a_span_purges_what_is_due),
+        cmocka_unit_test(test_shortening_a_block_purges_what_is_due),
+        cmocka_unit_test(test_what_is_very_old_goes_back),
         cmocka_unit_test(test_a_whole_is_as_old_as_its_larger_part),
         cmocka_unit_test(test_growing_does_not_change_the_age_of_a_neighbour),
         cmocka_unit_test(test_no_more_than_the_option_is_kept),

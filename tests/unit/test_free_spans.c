@@ -104,11 +104,10 @@ static void model_cut(size_t at, size_t first, size_t end)
     model_insert(at, (struct model_span){end, whole_end - end, whole.freed_ms});
 }
 
-/* The whole has age and place of the larger part that has touched pages. Returns its index. */
+/* The whole has age and place of the part that has more touched pages. Returns its index. */
 static size_t model_join(size_t one, size_t other)
 {
-    bool other_wins = model_touched(other) > 0 &&
-                      (model_touched(one) == 0 || model[other].n_pages > model[one].n_pages);
+    bool other_wins = model_touched(other) > model_touched(one);
     size_t winner = other_wins ? other : one;
     size_t loser = other_wins ? one : other;
     model[winner].first = min_size(model[one].first, model[other].first);

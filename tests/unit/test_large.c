@@ -9,6 +9,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 static struct span *span_of(const void *p)
 {
@@ -139,6 +140,46 @@ static void test_zeroed_blocks_of_used_memory_are_discarded_if_large(void **stat
     size_t sizes[] = {2 * MIB - PAGE_BYTES, 2 * MIB, 5 * MIB, 8 * MIB};
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
         child_passes(body_zeroed_dirty, &sizes[i]);
+}
+
+static size_t resident_pages(const void *p, size_t n_pages)
+{
+    static unsigned char in_core[4096];
+    size_t n = 0;
+    check(n_pages <= sizeof in_core && mincore((void *)p, n_pages * PAGE_BYTES, in_core) == 0);
+    for (size_t i = 0; i < n_pages; i++)
+        n += in_core[i] & 1;
+    return n;
+}
+
+/* A few of its pages were used before, here and there. */
+static void body_zeroed_partly(void *argument)
+{
+    enum { N_PAGES = 300, EVERY = 7 };
+    char *pages[N_PAGES];
+    (void)argument;
+    for (size_t i = 0; i < N_PAGES; i++)
+        pages[i] = large_alloc(PAGE_BYTES, 1);
+    for (size_t i = 0; i < N_PAGES; i++)
+        check(large_free(pages[i]));
+    (void)arena_purge_all();
+    for (size_t i = 0; i < N_PAGES; i++)
+        pages[i] = large_alloc(PAGE_BYTES, 1);
+    for (size_t i = 0; i < N_PAGES; i++) {
+        if (i % EVERY == 0)
+            pattern_fill(pages[i], PAGE_BYTES, i);
+        arena_give(span_of(pages[i]), i % EVERY == 0);
+    }
+    char *p = large_alloc_zeroed((size_t)N_PAGES * PAGE_BYTES);
+    check(p == pages[0] || p == pages[N_PAGES - 1]);
+    check_equal(resident_pages(p, N_PAGES), div_round_up(N_PAGES, EVERY));
+    check(is_zero(p, (size_t)N_PAGES * PAGE_BYTES));
+}
+
+static void test_of_a_zeroed_block_only_used_pages_are_written(void **state)
+{
+    (void)state;
+    child_passes(body_zeroed_partly, NULL);
 }
 
 /* ---- out of memory ---- */
@@ -383,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_sizes_and_alignments),
         cmocka_unit_test(test_zeroed_blocks),
         cmocka_unit_test(test_zeroed_blocks_of_used_memory_are_discarded_if_large),
+        cmocka_unit_test(test_of_a_zeroed_block_only_used_pages_are_written),
         cmocka_unit_test(test_sizes_that_no_machine_has),
         cmocka_unit_test(test_no_memory_is_null),
         cmocka_unit_test(test_what_the_arena_has_is_used_for_a_block_that_cannot_be_mapped),

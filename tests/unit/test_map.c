@@ -251,6 +251,18 @@ static void check_counts(const bool *touched, struct random *random)
     }
 }
 
+static void check_run(const bool *touched, struct random *random)
+{
+    size_t first = random_below(random, N_PAGES);
+    size_t n = random_below(random, N_PAGES - first) + 1;
+    size_t expected = 1;
+    bool is_touched;
+    while (expected < n && touched[first + expected] == touched[first])
+        expected++;
+    check_equal(map_touched_run(pages_base + first * PAGE_BYTES, n, &is_touched), expected);
+    check_equal(is_touched, touched[first]);
+}
+
 static void test_touched_bits_over_a_border(void **state)
 {
     (void)state;
@@ -266,6 +278,7 @@ static void test_touched_bits_over_a_border(void **state)
         (set ? map_touched_set : map_touched_clear)(pages_base + first * PAGE_BYTES, n);
         memset(touched + first, set, n);
         check_counts(touched, &random);
+        check_run(touched, &random);
     }
     map_touched_set(pages_base, N_PAGES);
     check_equal(map_touched_count(pages_base, N_PAGES), N_PAGES);
