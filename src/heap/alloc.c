@@ -388,6 +388,7 @@ static bool free_large(void *p)
 {
     if (UNLIKELY(sample_is_on))
         sample_forget(p);
+    (void)heap_sweep_due(); /* a program may live on large blocks alone */
     return large_free(p);
 }
 
@@ -453,14 +454,15 @@ ALWAYS_INLINE bool free_remote(void *p)
         place.owner == heap_of(front)->number || !place_is_block(place) || emergency_has_put_off())
         return false;
     heap_go_inside();
-    bool has_heap = front_own == front; /* or a bare fork has cost us that */
-    if (LIKELY(has_heap)) {
-        heap_note_active(heap_of(front));
-        heap_shrink_due(heap_of(front));
-        heap_free_remote(heap_of(front), p, place.class, place.owner);
+    if (UNLIKELY(front_own != front)) { /* a bare fork has cost us the heap */
+        heap_finish();
+        return false;
     }
+    heap_note_active(heap_of(front));
+    heap_shrink_due(heap_of(front));
+    heap_free_remote(heap_of(front), p, place.class, place.owner);
     heap_finish();
-    return has_heap;
+    return true;
 }
 
 NOINLINE void free_slow(void *p)

@@ -21,7 +21,7 @@ enum { SLEEP_MIN_MS = 50, SLEEP_MAX_MS = 4000 };
 static bool tidy(void)
 {
     (void)heap_enter();
-    heap_sweep_due();
+    (void)heap_sweep_due();
     arena_purge_due();
     bool any = arena_is_dirty() || heap_any_idle();
     heap_leave();

@@ -255,9 +255,37 @@ static size_t bin_limit(const struct shelf *shelf)
 static void review(struct heap *heap, unsigned class)
 {
     arena_purge_due();
-    heap_sweep_due();
+    (void)heap_sweep_due();
     if (heap->caps_bytes > caps_max())
         (void)caps_shrink(heap, class);
+}
+
+/* Blocks of the class's slabs that are in no slab. [lock] */
+static size_t count_out(const struct shelf *shelf)
+{
+    size_t n = shelf->slab != NULL ? shelf->slab->slab.n_out : 0;
+    for (const struct span *slab = shelf->partial; slab != NULL; slab = slab->slab.next)
+        n += slab->slab.n_out;
+    for (const struct span *slab = shelf->full; slab != NULL; slab = slab->slab.next)
+        n += slab->slab.n_out;
+    return n;
+}
+
+/* The last few blocks of a class that the program gives up hold on to a slab each: they go home with the
+ * last one that lives. Returns how many frees it is until then at least. */
+static size_t drain_last(struct heap *heap, unsigned class, size_t n)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    if (atomic_get_relaxed(&shelf->n_slabs) > DRAIN_BLOCKS_MIN)
+        return SIZE_MAX;
+    lock_take(&heap->lock);
+    size_t n_out = count_out(shelf);
+    if (n_out <= n) {
+        bin_send_home_locked(heap, class);
+        current_slab_release_locked(heap, class);
+    }
+    lock_release(&heap->lock);
+    return n_out > n ? n_out - n - 1 : SIZE_MAX;
 }
 
 void heap_look_at_bin(struct heap *heap, unsigned class)
@@ -281,17 +309,25 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
      * at on every free. */
     size_t limit = bin_limit(shelf);
     size_t room = limit > n ? limit - n : 0;
-    heap_set_left(heap, class, max_size(room, limit / 4 + 1) - 1);
+    size_t left = max_size(room, limit / 4 + 1) - 1;
+    if (UNLIKELY(shelf->is_draining))
+        left = min_size(left, drain_last(heap, class, n));
+    heap_set_left(heap, class, left);
 }
 
 /* ---- all of it ---- */
+
+void heap_take_in_mail_locked(struct heap *heap, unsigned class)
+{
+    struct chain left = inbox_take(&heap->inboxes[class], class_bytes(class));
+    heap_send_home_locked(heap, class, left.head, left.n);
+}
 
 /* What the heap's lock guards of a class; its thread may go on meanwhile. */
 static void flush_shared_locked(struct heap *heap, unsigned class)
 {
     magazine_send_home_locked(heap, class);
-    struct chain left = inbox_take(&heap->inboxes[class], class_bytes(class));
-    heap_send_home_locked(heap, class, left.head, left.n);
+    heap_take_in_mail_locked(heap, class);
     current_slab_release_locked(heap, class);
 }
 
@@ -309,6 +345,20 @@ void heap_flush(struct heap *heap)
     for (unsigned class = 0; class < N_CLASSES; class ++)
         flush_class_locked(heap, class);
     lock_release(&heap->lock);
+}
+
+void heap_close_shelves(struct heap *heap)
+{
+    for (unsigned class = 0; class < N_CLASSES; class ++)
+        heap->shelves[class].cap = 0;
+    heap->caps_bytes = 0;
+}
+
+void heap_empty_bins_locked(struct heap *heap)
+{
+    for (unsigned class = 0; class < N_CLASSES; class ++)
+        bin_send_home_locked(heap, class);
+    heap_close_shelves(heap);
 }
 
 _Atomic uint32_t heap_shrink_epoch;
@@ -342,13 +392,34 @@ void heap_flush_shared_locked(struct heap *heap)
         flush_shared_locked(heap, class);
 }
 
-static void flush_live(struct heap *heap)
+/* Slabs whose blocks the checked mode looks at stay as they are, and so do huge pages. */
+bool heap_purge_slabs_locked(struct heap *heap, size_t n_slabs_max)
 {
+    size_t n_slabs = 0;
+    if (UNLIKELY(options.check || options.huge == HUGE_ON))
+        return true;
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
+        struct span *slab = heap->shelves[class].partial;
+        for (; slab != NULL; slab = slab->slab.next) {
+            if (n_slabs == n_slabs_max)
+                return false;
+            n_slabs += slab_purge(slab) > 0;
+        }
+    }
+    return true;
+}
+
+/* The bins only where the caller has them to itself. */
+static void flush_and_purge(struct heap *heap)
+{
+    uint32_t state = atomic_get_relaxed(&heap->state);
+    if (state == HEAP_ORPHAN)
+        return;
+    if (state == HEAP_PARKED || state == HEAP_GROUP)
+        heap_flush(heap);
     lock_take(&heap->lock);
-    if (heap_is_idle(heap))
-        heap_sweep_locked(heap);
-    else
-        heap_flush_shared_locked(heap);
+    heap_flush_shared_locked(heap);
+    (void)heap_purge_slabs_locked(heap, SIZE_MAX);
     lock_release(&heap->lock);
 }
 
@@ -361,10 +432,7 @@ void heap_flush_all(void)
     for (uint32_t i = 1; i <= heap_number_max(); i++) {
         struct heap *heap = heap_by_number(i);
         lock_take(&heap->guest_lock); /* so that the state stays what it is */
-        if (atomic_get_relaxed(&heap->state) == HEAP_PARKED || heap_is_group(heap))
-            heap_flush(heap);
-        else if (atomic_get_relaxed(&heap->state) == HEAP_LIVE)
-            flush_live(heap);
+        flush_and_purge(heap);
         lock_release(&heap->guest_lock);
     }
 }
@@ -398,9 +466,7 @@ void heap_tidy_parked(struct heap *heap, unsigned class)
 {
     if (!lock_try(&heap->lock))
         return;
-    if (atomic_get_relaxed(&heap->state) == HEAP_PARKED) {
-        struct chain left = inbox_take(&heap->inboxes[class], class_bytes(class));
-        heap_send_home_locked(heap, class, left.head, left.n);
-    }
+    if (atomic_get_relaxed(&heap->state) == HEAP_PARKED)
+        heap_take_in_mail_locked(heap, class);
     lock_release(&heap->lock);
 }

@@ -355,6 +355,9 @@ void heap_shrink_all(void);
 void heap_caches_set_short(bool is_short);
 bool heap_caches_are_short(void);
 
+/* What others have left for this class. [lock] */
+void heap_take_in_mail_locked(struct heap *heap, unsigned class);
+
 /* Counts up when all are to shrink. */
 extern _Atomic uint32_t heap_shrink_epoch;
 void heap_shrink(struct heap *heap);
@@ -372,7 +375,17 @@ void heap_flush_shared_locked(struct heap *heap);
 /* Makes bin_count() true again, after a fast path was cut short. */
 void heap_count_bins(struct heap *heap);
 
-/* The same for the inbox of one class of a parked heap, unless somebody else is at it. */
+/* Of slabs that have free blocks the pages in which there is nothing else go to the kernel. False:
+ * there may be more, but of so many some went. [lock] */
+bool heap_purge_slabs_locked(struct heap *heap, size_t n_slabs_max);
+
+/* Bins get caps anew when they are used next. [owner] */
+void heap_close_shelves(struct heap *heap);
+
+/* The same, and what is in them goes home. [owner] [lock] */
+void heap_empty_bins_locked(struct heap *heap);
+
+/* Sends home what others left for one class of a parked heap, unless somebody else is at it. */
 void heap_tidy_parked(struct heap *heap, unsigned class);
 
 /* Sends the first n blocks of a chain home. [lock] */
@@ -415,13 +428,9 @@ bool heap_is_idle(const struct heap *heap);
 /* There was one lately. */
 bool heap_any_idle(void);
 
-/* Sends home what an idle heap has set aside or been sent, unless it was done since it had any: nobody
- * looks twice through all the classes of thousands of threads that do nothing. [lock] */
-void heap_sweep_locked(struct heap *heap);
-
-/* Sends home what idle heaps have set aside or been sent, if it is time. Any thread; takes no lock
- * that is held. */
-void heap_sweep_due(void);
+/* Sends home what idle heaps have set aside or been sent, if it is time. True: there was something. Any
+ * thread; takes no lock that is held. */
+bool heap_sweep_due(void);
 
 /* ---- thread.c: heaps and threads ---- */
 

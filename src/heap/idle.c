@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Heaps whose threads are alive and do nothing, for seconds or for hours: what they have set aside
- * and what others have freed for them goes home, and their slabs can be had by others. Their bins
- * stay as they are: these are their owners' alone.
+ * and what others have freed for them goes home, their slabs can be had by others, and pages of these
+ * in which nothing is in use go to the kernel. Their bins stay as they are: these are their owners'
+ * alone. Parked heaps that no guest has been to are swept bins and all; of a heap that is in use only
+ * what others have left for it, when that is much.
  *
  * Time is an epoch that the first slow path after SWEEP_MS counts up. An owner notes the epoch
  * whenever it is in a slow path; who has not for two of them is idle. That is a guess: an owner that
@@ -16,7 +18,9 @@
 enum {
     SWEEP_MS = 200,
     SWEEP_HEAPS = 64, /* looked at in one sweep; the next goes on from there */
+    SWEEP_SLABS = 64, /* of each, pages of which go to the kernel: its owner may be waiting */
     IDLE_EPOCHS = 2,
+    MUCH_MAIL_BYTES = UNIT_BYTES,
 };
 
 _Atomic uint32_t idle_epoch;
@@ -36,12 +40,6 @@ bool heap_is_idle(const struct heap *heap)
     return atomic_get_relaxed(&heap->state) == HEAP_LIVE && is_quiet(heap);
 }
 
-/* It is swept like an idle one, but nobody may have its slabs. */
-static bool is_quiet_group(const struct heap *heap)
-{
-    return heap_is_group(heap) && is_quiet(heap);
-}
-
 bool heap_any_idle(void)
 {
     return atomic_get_relaxed(&n_idle) > 0;
@@ -56,56 +54,114 @@ static bool has_mail(const struct heap *heap)
     return false;
 }
 
-void heap_sweep_locked(struct heap *heap)
+/* What is at rest in a heap that is not in use: all but the bins. Nobody looks twice through all the
+ * classes of thousands of threads that do nothing. */
+static bool sweep_quiet_locked(struct heap *heap)
 {
     uint32_t active = atomic_get_relaxed(&heap->active);
     if (heap->swept == active + 1 && !has_mail(heap))
-        return;
-    heap->swept = active + 1;
-    heap_flush_shared_locked(heap);
-}
-
-/* False: it is in use. */
-static bool sweep_heap(struct heap *heap, bool (*is_to_be_swept)(const struct heap *))
-{
-    if (heap == NULL || !is_to_be_swept(heap))
         return false;
-    if (!lock_try(&heap->lock))
-        return true;
-    if (is_to_be_swept(heap))
-        heap_sweep_locked(heap);
-    lock_release(&heap->lock);
+    heap_flush_shared_locked(heap);
+    if (heap_purge_slabs_locked(heap, SWEEP_SLABS)) /* or the rest the next time */
+        heap->swept = active + 1;
     return true;
 }
 
-static void sweep_threads(void)
+static bool sweep_quiet(struct heap *heap)
+{
+    if (!lock_try(&heap->lock))
+        return false;
+    bool any = is_quiet(heap) && sweep_quiet_locked(heap);
+    lock_release(&heap->lock);
+    return any;
+}
+
+/* Of a heap that guests have used the bins, too. */
+static bool sweep_parked_locked(struct heap *heap)
+{
+    if (heap->swept != atomic_get_relaxed(&heap->active) + 1)
+        heap_empty_bins_locked(heap);
+    return sweep_quiet_locked(heap);
+}
+
+static bool sweep_parked(struct heap *heap)
+{
+    bool any = false;
+    if (!lock_try(&heap->guest_lock))
+        return false;
+    if (atomic_get_relaxed(&heap->state) == HEAP_PARKED && is_quiet(heap) &&
+        lock_try(&heap->lock)) {
+        any = sweep_parked_locked(heap);
+        lock_release(&heap->lock);
+    }
+    lock_release(&heap->guest_lock);
+    return any;
+}
+
+static bool is_much(const struct heap *heap, unsigned class)
+{
+    return inbox_n_blocks(&heap->inboxes[class]) * class_bytes(class) >= MUCH_MAIL_BYTES;
+}
+
+/* An owner that is busy with other classes may never look into the inbox of this one. */
+static bool sweep_mail(struct heap *heap)
+{
+    bool any = false;
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
+        if (LIKELY(!is_much(heap, class)) || !lock_try(&heap->lock))
+            continue;
+        heap_take_in_mail_locked(heap, class);
+        lock_release(&heap->lock);
+        any = true;
+    }
+    return any;
+}
+
+static bool sweep_heap(struct heap *heap)
+{
+    uint32_t state = heap != NULL ? atomic_get_relaxed(&heap->state) : HEAP_ORPHAN;
+    if (state == HEAP_ORPHAN)
+        return false;
+    if (state == HEAP_PARKED)
+        return is_quiet(heap) && sweep_parked(heap);
+    return is_quiet(heap) ? sweep_quiet(heap) : sweep_mail(heap);
+}
+
+static bool sweep_threads(void)
 {
     uint32_t n = heap_for_threads_count();
     uint32_t n_found = 0;
+    bool any = false;
     for (uint32_t i = 0; i < SWEEP_HEAPS && i < n; i++) {
         struct heap *heap = heap_for_threads_at(atomic_add_relaxed(&hand, 1) % n);
-        n_found += sweep_heap(heap, heap_is_idle);
+        any |= sweep_heap(heap);
+        n_found += heap != NULL && heap_is_idle(heap);
     }
     atomic_put_relaxed(&n_idle, n_found);
+    return any;
 }
 
-static void sweep_groups(void)
+/* Groups are swept like threads' heaps, but nobody may have their slabs. */
+static bool sweep_groups(void)
 {
     uint32_t n = heap_number_max();
+    bool any = false;
     if (LIKELY(n == heap_for_threads_count()))
-        return;
-    for (uint32_t i = 0; i < SWEEP_HEAPS && i < n; i++)
-        (void)sweep_heap(heap_by_number(1 + atomic_add_relaxed(&group_hand, 1) % n),
-                         is_quiet_group);
+        return false;
+    for (uint32_t i = 0; i < SWEEP_HEAPS && i < n; i++) {
+        struct heap *heap = heap_by_number(1 + atomic_add_relaxed(&group_hand, 1) % n);
+        any |= heap != NULL && heap_is_group(heap) && sweep_heap(heap);
+    }
+    return any;
 }
 
-void heap_sweep_due(void)
+bool heap_sweep_due(void)
 {
     uint32_t now = (uint32_t)os_clock_ms();
     uint32_t last = atomic_get_relaxed(&swept_ms);
     if (LIKELY(now - last < SWEEP_MS) || !atomic_try_acq_rel(&swept_ms, &last, now))
-        return;
+        return false;
     (void)atomic_add_relaxed(&idle_epoch, 1);
-    sweep_threads();
-    sweep_groups();
+    bool any = sweep_threads();
+    return sweep_groups() || any;
 }

@@ -58,8 +58,7 @@ static struct span *partial_choose(const struct shelf *shelf)
 /* A slab of this class out of a heap that is not in use, made ours (map.h: M3). */
 static struct span *slab_from(struct heap *unused, struct heap *heap, unsigned class)
 {
-    struct chain left = inbox_take(&unused->inboxes[class], class_bytes(class));
-    heap_send_home_locked(unused, class, left.head, left.n);
+    heap_take_in_mail_locked(unused, class);
     struct span *slab = unused->shelves[class].partial;
     if (slab != NULL) {
         heap_list_remove(unused, slab);
@@ -88,7 +87,7 @@ static struct span *slab_from_unused(struct heap *heap, unsigned class)
 
 static struct span *slab_made(struct heap *heap, unsigned class)
 {
-    heap_sweep_due();
+    (void)heap_sweep_due();
     struct span *slab = slab_new(class);
     if (slab == NULL)
         return NULL;

@@ -232,19 +232,12 @@ static struct heap *heap_for_thread(void)
     return heap;
 }
 
-static void caps_reset(struct heap *heap)
-{
-    for (unsigned class = 0; class < N_CLASSES; class ++)
-        heap->shelves[class].cap = 0;
-    heap->caps_bytes = 0;
-}
-
 /* T2 */
 static void heap_park(struct heap *heap)
 {
     heap_flush_outboxes(heap);
     heap_flush(heap);
-    caps_reset(heap);
+    heap_close_shelves(heap);
     state_set(heap, HEAP_PARKED);
     lock_take(&threads.lock);
     parked_push_locked(heap);
@@ -334,7 +327,7 @@ static struct heap *host_wait(struct heap *busy)
     return NULL;
 }
 
-struct heap *heap_visit(void)
+static struct heap *visit(void)
 {
     struct heap *host = guest_host != 0 ? heap_by_number(guest_host) : NULL;
     if (LIKELY(host != NULL && guest_enters(host)))
@@ -348,6 +341,14 @@ struct heap *heap_visit(void)
             host = host_wait(busy);
     } while (host == NULL);
     guest_host = host->number;
+    return host;
+}
+
+struct heap *heap_visit(void)
+{
+    struct heap *host = visit();
+    if (LIKELY(host != NULL))
+        heap_note_active(host);
     return host;
 }
 

@@ -106,6 +106,9 @@ void arena_clear(struct span *span);
 
 uint64_t arena_purged_bytes(void);
 
+/* So many pages went back that are not free: of slabs. */
+void arena_note_purged(size_t n_pages);
+
 /* Discards all free pages now, or those whose time has come. True: some memory went back. */
 bool arena_purge_all(void);
 

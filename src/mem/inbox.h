@@ -57,6 +57,12 @@ ALWAYS_INLINE bool inbox_is_empty(const struct inbox *inbox)
     return atomic_get_relaxed(&inbox->word) == 0;
 }
 
+/* As of some moment; it may be more where it saturates. */
+ALWAYS_INLINE size_t inbox_n_blocks(const struct inbox *inbox)
+{
+    return atomic_get_relaxed(&inbox->word) & INBOX_COUNT_MAX;
+}
+
 /* I1. The chain's tail need not be linked. */
 static inline void inbox_push(struct inbox *inbox, const struct chain *chain)
 {

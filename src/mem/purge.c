@@ -302,6 +302,13 @@ uint64_t arena_purged_bytes(void)
     return bytes;
 }
 
+void arena_note_purged(size_t n_pages)
+{
+    lock_take(&arena.lock);
+    arena.stats.purged_bytes += (uint64_t)n_pages << PAGE_SHIFT;
+    lock_release(&arena.lock);
+}
+
 bool arena_purge_all(void)
 {
     return arena_purge_down_to(0);

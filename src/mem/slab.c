@@ -104,7 +104,7 @@ void slab_populate(struct span *slab)
     slab->slab.is_populated = true;
 }
 
-size_t slab_carved_pages(const struct span *slab)
+static size_t carved_pages(const struct span *slab)
 {
     return div_round_up((size_t)slab->slab.n_carved * class_bytes(slab->class), PAGE_BYTES);
 }
@@ -112,13 +112,18 @@ size_t slab_carved_pages(const struct span *slab)
 /* Pages from the start that this use of the slab has touched. */
 static size_t touched_now(const struct span *slab)
 {
-    return slab->slab.is_populated ? slab->n_pages : slab_carved_pages(slab);
+    return slab->slab.is_populated ? slab->n_pages : carved_pages(slab);
+}
+
+size_t slab_active_pages(const struct span *slab)
+{
+    return carved_pages(slab) - count_bits(slab->slab.purged);
 }
 
 /* What an earlier use left touched are the slab's first pages, if that was a slab, too. */
-size_t slab_touched_pages(const struct span *slab)
+size_t slab_dirty_pages(const struct span *slab)
 {
-    return max_size(touched_now(slab), slab->n_dirty);
+    return max_size(touched_now(slab), slab->n_dirty) - carved_pages(slab);
 }
 
 void slab_delete(struct span *slab)
@@ -137,6 +142,101 @@ static struct block *block_at(const struct span *slab, size_t index)
     return (struct block *)(slab->base + index * class_bytes(slab->class));
 }
 
+/* ---- pages given back ---- */
+
+static bool is_home(const struct span *slab, size_t index)
+{
+    return (slab->slab.bitmap[index / 64] >> index % 64 & 1) != 0;
+}
+
+/* Blocks [first, end), as far as they were carved. */
+static bool are_home(const struct span *slab, size_t first, size_t end)
+{
+    end = min_size(end, slab->slab.n_carved);
+    while (first < end) {
+        unsigned n = (unsigned)min_size(64 - first % 64, end - first);
+        uint64_t mask = bits_range(first % 64, n);
+        if ((slab->slab.bitmap[first / 64] & mask) != mask)
+            return false;
+        first += n;
+    }
+    return true;
+}
+
+static bool is_purged(const struct span *slab, size_t page)
+{
+    return (slab->slab.purged >> page & 1) != 0;
+}
+
+static bool is_purgeable(const struct span *slab, size_t page)
+{
+    size_t bytes = class_bytes(slab->class);
+    size_t begin = page << PAGE_SHIFT;
+    return !is_purged(slab, page) &&
+           are_home(slab, begin / bytes, div_round_up(begin + PAGE_BYTES, bytes));
+}
+
+static size_t discard(struct span *slab, size_t first, size_t n)
+{
+    if (n == 0 || !os_pages_discard((char *)slab->base + (first << PAGE_SHIFT), n << PAGE_SHIFT))
+        return 0;
+    slab->slab.purged |= (uint16_t)bits_range((unsigned)first, (unsigned)n);
+    return n;
+}
+
+size_t slab_purge(struct span *slab)
+{
+    size_t grain = os_page_bytes() >> PAGE_SHIFT;
+    size_t n_pages = round_down(carved_pages(slab), grain);
+    size_t n_discarded = 0;
+    size_t n = 0; /* in a row, up to `page` */
+    for (size_t page = 0; page < n_pages; page += grain) {
+        size_t n_good = 0;
+        while (n_good < grain && is_purgeable(slab, page + n_good))
+            n_good++;
+        if (n_good == grain) {
+            n += grain;
+            continue;
+        }
+        n_discarded += discard(slab, page - n, n);
+        n = 0;
+    }
+    n_discarded += discard(slab, n_pages - n, n);
+    if (n_discarded > 0)
+        arena_note_purged(n_discarded);
+    return n_discarded;
+}
+
+/* A page is used again: the links of its blocks are made anew. Who wrote there meanwhile, freed a block
+ * twice or went on using it. */
+static void page_back(struct span *slab, size_t page)
+{
+    size_t bytes = class_bytes(slab->class);
+    size_t begin = page << PAGE_SHIFT;
+    slab->slab.purged &= (uint16_t) ~(1u << page);
+    for (size_t i = div_round_up(begin, bytes); i * bytes < begin + PAGE_BYTES; i++) {
+        struct block *block = block_at(slab, i);
+        if (i >= slab->slab.n_carved || !is_home(slab, i))
+            continue;
+        if (UNLIKELY(((uintptr_t)block->next | block->seal) != 0))
+            block_corrupted(block, bytes);
+        block_link(block, BLOCK_END, block_secret);
+    }
+}
+
+/* Blocks [first, end) are about to be used. */
+COLD static void pages_back(struct span *slab, size_t first, size_t end)
+{
+    size_t bytes = class_bytes(slab->class);
+    size_t last_page = (end * bytes - 1) >> PAGE_SHIFT;
+    for (size_t page = first * bytes >> PAGE_SHIFT; page <= last_page; page++) {
+        if (is_purged(slab, page))
+            page_back(slab, page);
+    }
+}
+
+/* ---- taking and putting ---- */
+
 void slab_take_free(struct span *slab, struct chain *chain, size_t max)
 {
     size_t left = min_size(max, slab->slab.n_carved - slab->slab.n_out);
@@ -144,7 +244,10 @@ void slab_take_free(struct span *slab, struct chain *chain, size_t max)
     for (uint64_t *word = slab->slab.bitmap; left > 0; word++) {
         size_t first = (size_t)(word - slab->slab.bitmap) * 64;
         for (; *word != 0 && left > 0; left--) {
-            struct block *block = block_at(slab, first + lowest_bit(*word));
+            size_t index = first + lowest_bit(*word);
+            struct block *block = block_at(slab, index);
+            if (UNLIKELY(slab->slab.purged != 0))
+                pages_back(slab, index, index + 1);
             *word &= *word - 1;
             (void)block_next_checked(block, class_bytes(slab->class));
             chain_append(chain, block);
@@ -177,6 +280,8 @@ void slab_carve(struct span *slab, struct chain *chain, size_t max)
     size_t n = min_size(max, (size_t)(slab->slab.n_blocks - slab->slab.n_carved));
     size_t bytes = class_bytes(slab->class);
     char *at = (char *)block_at(slab, slab->slab.n_carved);
+    if (UNLIKELY(slab->slab.purged != 0) && n > 0)
+        pages_back(slab, slab->slab.n_carved, slab->slab.n_carved + n);
     for (size_t i = 0; i < n; i++, at += bytes) {
         struct block *block = (struct block *)(void *)at;
         if (slab->slab.is_zero)
@@ -193,6 +298,8 @@ void *slab_carve_zeroed(struct span *slab)
 {
     if (!slab->slab.is_zero || !slab_has_fresh(slab))
         return NULL;
+    if (UNLIKELY(slab->slab.purged != 0))
+        pages_back(slab, slab->slab.n_carved, slab->slab.n_carved + (size_t)1);
     slab->slab.n_out++;
     void *block = block_at(slab, slab->slab.n_carved++);
     if (!slab_has_fresh(slab))
@@ -239,8 +346,10 @@ void slab_check(const struct span *slab)
                  n_free + slab->slab.n_out == slab->slab.n_carved;
     for (size_t i = 0; i < slab->slab.n_carved && holds; i++) {
         const struct block *block = block_at(slab, i);
-        if ((slab->slab.bitmap[i / 64] >> i % 64 & 1) != 0)
-            holds = block_is_free(block);
+        size_t page = ((uintptr_t)block - slab->base) >> PAGE_SHIFT;
+        if (is_home(slab, i))
+            holds = is_purged(slab, page) ? ((uintptr_t)block->next | block->seal) == 0
+                                          : block_is_free(block);
     }
     if (!holds)
         __builtin_trap();

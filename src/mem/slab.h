@@ -5,6 +5,10 @@
  * Blocks [0, n_carved) have been used; of these the ones whose bit is set are free and at home
  * here, the other n_out are live or in some bin, magazine, outbox or inbox. Blocks from n_carved on
  * were never written. A slab is touched by the holder of its owner heap's lock only.
+ *
+ * Of a slab that nobody draws from, pages whose blocks are all at home can go back to the kernel
+ * (`purged`). The links in them are gone with it; they are written anew, when the first block of such a
+ * page is wanted: until then they must read as zero.
  */
 #ifndef POOLALLOC_MEM_SLAB_H
 #define POOLALLOC_MEM_SLAB_H
@@ -36,10 +40,14 @@ void *slab_carve_zeroed(struct span *slab);
  */
 const struct block *slab_put_run(struct span *slab, struct chain *chain);
 
-/* Pages up to the last block that was ever carved; and of all pages of the slab, those that were
- * touched since the kernel gave them: as many at least. */
-size_t slab_carved_pages(const struct span *slab);
-size_t slab_touched_pages(const struct span *slab);
+/* Gives the kernel those pages of the slab in which there are only blocks that are at home. Returns
+ * how many these were. */
+size_t slab_purge(struct span *slab);
+
+/* Pages up to the last block that was ever carved, but those that were given back; and further pages
+ * that were touched since the kernel gave them: as many at least. */
+size_t slab_active_pages(const struct span *slab);
+size_t slab_dirty_pages(const struct span *slab);
 
 /* Verifies the record against the bitmap; traps if they disagree. */
 void slab_check(const struct span *slab);

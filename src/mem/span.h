@@ -45,6 +45,7 @@ struct slab_part {
     uint8_t list;         /* enum slab_list */
     uint8_t is_populated; /* all pages are present */
     uint8_t is_zero;      /* pages beyond the carved blocks read as zero */
+    uint16_t purged; /* bits of its pages: the kernel has them back, blocks in them read as zero */
 };
 
 /* Of a large block; zeroes when it is taken. */

@@ -91,12 +91,11 @@ static void add_slab(struct reading *reading, struct class_stats *s, const struc
 {
     const struct slab_part *part = &slab->slab;
     uint64_t *by_use = (uint64_t *)(void *)s + CLASS_slabs_to_25;
-    size_t n_carved_pages = slab_carved_pages(slab);
     by_use[(size_t)part->n_out * 4 / part->n_blocks]++;
     s->at_hand += part->n_out;
     s->slab_free += part->n_carved - part->n_out;
-    reading->slab_pages += n_carved_pages;
-    reading->dirty_pages += slab_touched_pages(slab) - n_carved_pages;
+    reading->slab_pages += slab_active_pages(slab);
+    reading->dirty_pages += slab_dirty_pages(slab);
 }
 
 /* Slabs of which all is out. */

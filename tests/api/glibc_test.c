@@ -56,6 +56,26 @@ static void test_trim_gives_memory_back_and_returns_1(void **state)
     free(top);
 }
 
+/* A block is live in every slab. */
+static void test_trim_gives_back_pages_between_blocks(void **state)
+{
+    enum { EVERY = 50 };
+    (void)state;
+    malloc_trim(0);
+    take_many();
+    for (int i = 0; i < N_MANY; i++) {
+        if (i % EVERY != 0)
+            free(many[i]);
+    }
+    size_t before = resident_bytes();
+    assert_int_equal(malloc_trim(0), 1);
+    assert_at(resident_bytes() + 5 * MIB < before, resident_bytes());
+    for (int i = 0; i < N_MANY; i += EVERY) {
+        assert_int_equal(((char *)many[i])[MANY_BYTES - 1], 1);
+        free(many[i]);
+    }
+}
+
 /* However it goes: what is over the pad, or in the course of collecting it. */
 static void test_trim_returns_1_when_a_part_goes(void **state)
 {
@@ -468,6 +488,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest rules[] = {
         cmocka_unit_test(test_trim_gives_memory_back_and_returns_1),
+        cmocka_unit_test(test_trim_gives_back_pages_between_blocks),
         cmocka_unit_test(test_trim_returns_1_when_a_part_goes),
         cmocka_unit_test(test_trim_of_nothing_returns_0),
         cmocka_unit_test(test_trim_leaves_errno),

@@ -206,6 +206,147 @@ static void test_slabs_of_idle_threads_can_be_had(void **state)
     child_passes(body_slabs, NULL);
 }
 
+/* Slabs of which the idler keeps a block here and there. */
+static void *keep_few(void *argument)
+{
+    enum { EVERY = 100 };
+    attach();
+    idler = my_heap();
+    for (size_t i = 0; i < N_BLOCKS; i++)
+        kept[i] = heap_alloc(BYTES);
+    for (size_t i = 0; i < N_BLOCKS; i++)
+        pattern_fill(kept[i], BYTES, i);
+    for (size_t i = 0; i < N_BLOCKS; i++) {
+        if (i % EVERY != 0)
+            heap_free(kept[i]);
+    }
+    heap_empty_bin(idler, class_of(BYTES));
+    meet();
+    meet();
+    for (size_t i = 0; i < N_BLOCKS; i += EVERY) {
+        check(pattern_holds(kept[i], BYTES, i));
+        heap_free(kept[i]);
+    }
+    return argument;
+}
+
+static size_t purged_pages(void)
+{
+    size_t n = 0;
+    const struct shelf *shelf = &idler->shelves[class_of(BYTES)];
+    lock_take(&idler->lock);
+    for (const struct span *slab = shelf->partial; slab != NULL; slab = slab->slab.next)
+        n += count_bits(slab->slab.purged);
+    lock_release(&idler->lock);
+    return n;
+}
+
+static void body_pages(void *argument)
+{
+    bool by_hand = *(const bool *)argument;
+    check(pthread_barrier_init(&barrier, NULL, 2) == 0);
+    fake_clock_set(10000);
+    options.guest_calls = 0;
+    attach();
+    pthread_t thread = thread_start(keep_few, NULL);
+    meet();
+    check_equal(purged_pages(), 0);
+    uint64_t before = arena_purged_bytes();
+    if (by_hand)
+        flush_all();
+    else
+        time_goes_by();
+    check(purged_pages() > 100);
+    check(arena_purged_bytes() - before >= purged_pages() * PAGE_BYTES);
+    meet();
+    thread_join(thread);
+}
+
+static void test_pages_in_slabs_go_back(void **state)
+{
+    static const bool by_hand[] = {false, true};
+    (void)state;
+    child_passes(body_pages, (void *)&by_hand[0]);
+    child_passes(body_pages, (void *)&by_hand[1]);
+}
+
+/* ---- mail of those who are not idle ---- */
+
+static void *send_all(void *argument)
+{
+    attach();
+    for (size_t i = 0; i < N_BLOCKS; i++)
+        heap_free(kept[i]);
+    heap_flush_outboxes(my_heap());
+    return argument;
+}
+
+static void body_much_mail(void *argument)
+{
+    (void)argument;
+    unsigned class = class_of(BYTES);
+    fake_clock_set(10000);
+    options.guest_calls = 0;
+    attach();
+    for (size_t i = 0; i < N_BLOCKS; i++)
+        kept[i] = heap_alloc(BYTES);
+    heap_empty_bin(my_heap(), class);
+    size_t n_slabs = my_heap()->shelves[class].n_slabs;
+    thread_run(send_all, NULL);
+    check_equal(inbox_count(my_heap()->number, class), N_BLOCKS);
+    time_goes_by(); /* in which it is busy */
+    check(!heap_is_idle(my_heap()));
+    check_equal(inbox_count(my_heap()->number, class), 0);
+    check(my_heap()->shelves[class].n_slabs < n_slabs / 2);
+}
+
+static void test_much_mail_goes_home_even_if_its_owner_is_busy(void **state)
+{
+    (void)state;
+    child_passes(body_much_mail, NULL);
+}
+
+/* ---- hosts ---- */
+
+static size_t n_in_bins(const struct heap *heap)
+{
+    size_t n = 0;
+    for (unsigned class = 0; class < N_CLASSES; class ++)
+        n += bin_count(heap, class);
+    return n;
+}
+
+static void *be_a_guest(void *argument)
+{
+    heap_free(heap_alloc(BYTES));
+    check(front_own == &front_empty);
+    struct heap *host = heap_visit();
+    *(struct heap **)argument = host;
+    check(n_in_bins(host) > 0);
+    heap_visit_end(host);
+    return NULL;
+}
+
+static void body_host(void *argument)
+{
+    struct heap *host = NULL;
+    (void)argument;
+    fake_clock_set(10000);
+    attach();
+    thread_run(be_a_guest, &host);
+    time_goes_by();
+    check_equal(n_in_bins(host), 0);
+    check_equal(host->shelves[class_of(BYTES)].n_slabs, 0);
+    thread_run(be_a_guest, &host);
+    heap_check(host);
+}
+
+static void test_bins_of_hosts_go_home(void **state)
+{
+    (void)state;
+    child_passes(body_host, NULL);
+}
+
 /* ---- caps ---- */
 
 static void use_class(size_t bytes, int rounds)
@@ -253,6 +394,9 @@ int main(void)
         cmocka_unit_test(test_what_an_idle_thread_frees_is_found),
         cmocka_unit_test(test_mail_of_idle_threads_goes_home),
         cmocka_unit_test(test_slabs_of_idle_threads_can_be_had),
+        cmocka_unit_test(test_pages_in_slabs_go_back),
+        cmocka_unit_test(test_much_mail_goes_home_even_if_its_owner_is_busy),
+        cmocka_unit_test(test_bins_of_hosts_go_home),
         cmocka_unit_test(test_cold_classes_lose_room_to_hot_ones),
     };
     return cmocka_run_group_tests_name("heap_idle", tests, NULL, NULL);

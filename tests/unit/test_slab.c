@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { N_BLOCKS_MAX = UNIT_BYTES / BLOCK_ALIGN };
 
@@ -275,6 +276,148 @@ static void test_all_pages_of_a_populated_slab_count_as_touched(void **state)
     child_passes(body_populated, NULL);
 }
 
+/* ---- pages given back ---- */
+
+static size_t resident_pages(const struct span *slab)
+{
+    unsigned char in_core[UNIT_PAGES];
+    size_t n = 0;
+    check(mincore((void *)slab->base, UNIT_BYTES, in_core) == 0);
+    for (size_t i = 0; i < UNIT_PAGES; i++)
+        n += in_core[i] & 1;
+    return n;
+}
+
+/* Of pages in which a block of `is_out` lies. */
+static size_t pages_in_use(const struct span *slab, const bool *is_out)
+{
+    bool is_used[UNIT_PAGES] = {false};
+    size_t bytes = class_bytes(slab->class);
+    size_t n = 0;
+    for (size_t i = 0; i < slab->slab.n_carved; i++) {
+        for (size_t at = i * bytes; is_out[i] && at < (i + 1) * bytes; at += BLOCK_ALIGN)
+            is_used[at >> PAGE_SHIFT] = true;
+    }
+    for (size_t i = 0; i < UNIT_PAGES; i++)
+        n += is_used[i];
+    return n;
+}
+
+/* Takes the lowest block that is at home. */
+static void take_one(struct span *slab, bool *is_out)
+{
+    struct chain chain = no_blocks;
+    struct block *list[1];
+    slab_take_free(slab, &chain, 1);
+    if (list_chain(&chain, class_bytes(slab->class), list) == 0)
+        return;
+    size_t i = ((uintptr_t)list[0] - slab->base) / class_bytes(slab->class);
+    check(!is_out[i]);
+    is_out[i] = true;
+    pattern_fill((char *)list[0], class_bytes(slab->class), i);
+}
+
+static void put_one(struct span *slab, bool *is_out, size_t i)
+{
+    size_t bytes = class_bytes(slab->class);
+    if (!is_out[i])
+        return;
+    check(pattern_holds((char *)slab->base + i * bytes, bytes, i));
+    put(slab, (struct block *)(slab->base + i * bytes));
+    is_out[i] = false;
+}
+
+static void body_purge(void *argument)
+{
+    static bool is_out[N_BLOCKS_MAX];
+    unsigned class = class_of(*(size_t *)argument);
+    struct random dice = {class + 1};
+    struct span *slab = slab_all_out(class);
+    size_t n = slab->slab.n_blocks;
+    for (size_t i = 0; i < n; i++) {
+        is_out[i] = true;
+        pattern_fill((char *)blocks[i], class_bytes(class), i);
+    }
+    for (int i = 0; i < 20000; i++) {
+        size_t most = i / 1000 % 2 == 0 ? 3 : 1; /* it becomes full and empty in turn */
+        if (random_below(&dice, 4) < most)
+            put_one(slab, is_out, random_below(&dice, n));
+        else
+            take_one(slab, is_out);
+        if (random_below(&dice, 50) != 0)
+            continue;
+        size_t before = resident_pages(slab);
+        size_t n_purged = slab_purge(slab);
+        check_equal(resident_pages(slab), before - n_purged);
+        check_equal(resident_pages(slab), pages_in_use(slab, is_out));
+        check_equal(slab_active_pages(slab), pages_in_use(slab, is_out));
+    }
+    slab_check(slab); /* from then on the kernel's page of zeroes is where nothing was */
+    for (size_t i = 0; i < n; i++)
+        put_one(slab, is_out, i);
+    slab_delete(slab);
+    arena_check();
+}
+
+static void test_pages_of_free_blocks_go_back(void **state)
+{
+    (void)state;
+    size_t sizes[] = {16, 112, 1024, 1280, 5120, 8192};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        child_passes(body_purge, &sizes[i]);
+}
+
+static void body_purge_uncarved(void *argument)
+{
+    (void)argument;
+    struct span *slab = slab_new(class_of(1024));
+    struct chain chain = no_blocks;
+    slab_carve(slab, &chain, 6);
+    size_t n = list_chain(&chain, 1024, blocks);
+    for (size_t i = 0; i < n; i++)
+        put(slab, blocks[i]);
+    check_equal(slab_purge(slab), 2);
+    check_equal(slab_purge(slab), 0);
+    check_equal(slab_active_pages(slab), 0);
+    /* The last page has blocks of both kinds. */
+    const char *p = slab_carve_zeroed(slab);
+    check(p == (char *)slab->base + 6 * 1024 && is_zero(p, 1024));
+    check_equal(slab_active_pages(slab), 1);
+    slab_check(slab);
+    chain = no_blocks;
+    slab_take_free(slab, &chain, SIZE_MAX);
+    check_equal(list_chain(&chain, 1024, blocks), 6);
+    check_equal(slab_active_pages(slab), 2);
+}
+
+static void test_blocks_that_were_never_used_may_lie_in_purged_pages(void **state)
+{
+    (void)state;
+    child_passes(body_purge_uncarved, NULL);
+}
+
+static void body_purge_fails(void *argument)
+{
+    (void)argument;
+    struct span *slab = slab_all_out(class_of(1024));
+    put(slab, blocks[0]);
+    put(slab, blocks[1]);
+    put(slab, blocks[2]);
+    check_equal(slab_purge(slab), 0);
+    put(slab, blocks[3]);
+    fake_fail_from(FAKE_DISCARD, 1, EINVAL);
+    check_equal(slab_purge(slab), 0);
+    slab_check(slab);
+    fake_fail_none();
+    check_equal(slab_purge(slab), 1);
+}
+
+static void test_pages_that_the_kernel_does_not_take_stay(void **state)
+{
+    (void)state;
+    child_passes(body_purge_fails, NULL);
+}
+
 /* ---- out of memory ---- */
 
 static void body_no_memory(void *argument)
@@ -347,6 +490,16 @@ static void take_what_was_written_to(void *argument)
     slab_take_free(fault_slab, &chain, 1);
 }
 
+static void take_what_was_written_to_since_it_went_back(void *argument)
+{
+    for (size_t i = 0; i < 20; i++)
+        put(fault_slab, blocks[i]);
+    check_equal(slab_purge(fault_slab), 1);
+    ((struct block *)argument)->seal = 1;
+    struct chain chain = no_blocks;
+    slab_take_free(fault_slab, &chain, 1);
+}
+
 /* argument: a block that was never carved, and what is at its start is not zero. */
 static void carve_what_was_written_to(void *argument)
 {
@@ -377,6 +530,7 @@ static void test_faults_end_the_process(void **state)
     child_aborts(put_what_was_never_carved, fresh, line);
     expect(line, sizeof line, "free block was overwritten or freed twice", blocks[7], 112);
     child_aborts(take_what_was_written_to, NULL, line);
+    child_aborts(take_what_was_written_to_since_it_went_back, blocks[7], line);
     size_t n_fresh = UNIT_BYTES / 112 - 20;
     for (size_t i = 0; i < n_fresh; i += 13) { /* first ones of a page among them */
         expect(line, sizeof line, "free block was overwritten or freed twice", fresh + i * 112,
@@ -442,6 +596,9 @@ int main(void)
         cmocka_unit_test(test_a_slab_of_purged_pages_gives_zeroed_blocks),
         cmocka_unit_test(test_only_carved_pages_count_as_touched),
         cmocka_unit_test(test_all_pages_of_a_populated_slab_count_as_touched),
+        cmocka_unit_test(test_pages_of_free_blocks_go_back),
+        cmocka_unit_test(test_blocks_that_were_never_used_may_lie_in_purged_pages),
+        cmocka_unit_test(test_pages_that_the_kernel_does_not_take_stay),
         cmocka_unit_test(test_no_memory),
         /* These two leave a slab behind. */
         cmocka_unit_test(test_faults_end_the_process),
