@@ -66,8 +66,8 @@ void run_phases(void)
 enum {
     N_LIFETIME_OCTAVES = 19,
     WHEEL_STEPS = (1 << N_LIFETIME_OCTAVES) / 4 * 5, /* longer than any lifetime */
-    N_STEPS = 3 * WHEEL_STEPS,
     N_CHECKPOINTS = 10, /* where resident memory is set against what lives */
+    N_STEPS = N_CHECKPOINTS * WHEEL_STEPS,
     LIVING_BYTES_MAX = 64 * 1024,
 };
 
