@@ -136,7 +136,8 @@ COLD static void *alloc_again(size_t bytes)
     return or_no_memory(p);
 }
 
-NOINLINE void *alloc_slow(size_t bytes)
+/* In the slow path already, but not inside. */
+NOINLINE static void *alloc_from_outside(size_t bytes, const void *caller)
 {
     if (UNLIKELY(options.check))
         return or_emergency(checked_alloc(bytes, 1, FAMILY_MALLOC), bytes, 1);
@@ -144,8 +145,14 @@ NOINLINE void *alloc_slow(size_t bytes)
         return or_no_memory(emergency_alloc(bytes, 1));
     void *p = alloc_inside(bytes);
     if (UNLIKELY(sample_is_on))
-        p = sample_finish(p, bytes, BLOCK_ALIGN, __builtin_return_address(0));
+        p = sample_finish(p, bytes, BLOCK_ALIGN, caller);
     return LIKELY(p != NULL) ? p : alloc_again(bytes);
+}
+
+NOINLINE void *alloc_slow(size_t bytes)
+{
+    void *p = bytes > CLASS_TABLE_MAX_BYTES ? heap_alloc_of_class(bytes) : NULL;
+    return LIKELY(p != NULL) ? p : alloc_from_outside(bytes, __builtin_return_address(0));
 }
 
 static void free_into_bin(struct heap *heap, struct block *block, unsigned class);
@@ -213,7 +220,7 @@ static void *alloc_zeroed_inside(size_t bytes)
     return p;
 }
 
-void *heap_alloc_zeroed(size_t bytes)
+NOINLINE static void *alloc_zeroed_from_outside(size_t bytes)
 {
     if (UNLIKELY(options.check))
         return checked_zeroed(bytes);
@@ -227,6 +234,12 @@ void *heap_alloc_zeroed(size_t bytes)
     return or_no_memory(p);
 }
 
+void *heap_alloc_zeroed(size_t bytes)
+{
+    void *p = heap_alloc_of_class(bytes);
+    return LIKELY(p != NULL) ? memset(p, 0, bytes) : alloc_zeroed_from_outside(bytes);
+}
+
 void *heap_calloc(size_t n, size_t each)
 {
     size_t bytes;
@@ -235,15 +248,19 @@ void *heap_calloc(size_t n, size_t each)
     return heap_alloc_zeroed(bytes);
 }
 
-/* Slabs are aligned to 64 KiB, so blocks of a class are aligned to what divides its size. */
+/* Slabs are aligned to 64 KiB, so blocks of a class are aligned to what divides its size. That of the
+ * next multiple is such a one: classes are spaced by powers of two. */
+static size_t bytes_for_align(size_t align, size_t bytes)
+{
+    return round_up(max_size(bytes, align), align);
+}
+
 size_t heap_choose_aligned(size_t align, size_t bytes, unsigned *class)
 {
     size_t need = max_size(bytes, align);
     if (need > CLASS_MAX_BYTES)
         return bytes > 0 ? bytes : need;
-    *class = class_of(need);
-    while (class_bytes(*class) % align != 0)
-        ++*class;
+    *class = class_of(bytes_for_align(align, need));
     return 0;
 }
 
@@ -269,10 +286,8 @@ static void *alloc_aligned_inside(size_t align, size_t bytes)
     return p;
 }
 
-void *heap_alloc_aligned(size_t align, size_t bytes)
+NOINLINE static void *alloc_aligned_from_outside(size_t align, size_t bytes)
 {
-    if (align <= BLOCK_ALIGN)
-        return heap_alloc(bytes);
     if (UNLIKELY(options.check))
         return heap_alloc_aligned_of(align, bytes, FAMILY_MALLOC);
     if (UNLIKELY(!heap_enter()))
@@ -283,6 +298,15 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
     if (UNLIKELY(sample_is_on))
         p = sample_finish(p, bytes, align, NULL);
     return or_no_memory(p);
+}
+
+void *heap_alloc_aligned(size_t align, size_t bytes)
+{
+    if (align <= BLOCK_ALIGN)
+        return heap_alloc(bytes);
+    bool has_class = max_size(align, bytes) <= CLASS_MAX_BYTES;
+    void *p = has_class ? heap_alloc_of_class(bytes_for_align(align, bytes)) : NULL;
+    return LIKELY(p != NULL) ? p : alloc_aligned_from_outside(align, bytes);
 }
 
 COLD void *heap_alloc_unprofiled(size_t align, size_t bytes)

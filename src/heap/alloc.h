@@ -5,6 +5,7 @@
  *   heap_alloc(n)
  *     table: the class's bin -> pop its head, check and clear the seal, count      20 instructions
  *     alloc_slow                       over 4096 bytes, no heap, bin empty, link overwritten
+ *       bin_pop                          the first of these, as calloc and aligned blocks at once
  *       emergency_alloc                  in a signal handler, inside already        emergency.c
  *       heap_attach                      gets a heap; or heap_visit, as a guest     thread.c
  *       heap_refill                      magazine, inbox, slab, other's slab, new   refill.c
@@ -105,6 +106,13 @@ ALWAYS_INLINE void *heap_alloc_fast(size_t bytes)
         return NULL;
     size_t scaled = class_scaled_table[(bytes + BLOCK_ALIGN - 1) / BLOCK_ALIGN];
     return bin_pop(front, bin_at(front, scaled));
+}
+
+/* The same for all that has a class. */
+ALWAYS_INLINE void *heap_alloc_of_class(size_t bytes)
+{
+    struct front *front = atomic_get_relaxed(&front_mine);
+    return LIKELY(bytes <= CLASS_MAX_BYTES) ? bin_pop(front, &front->bins[class_of(bytes)]) : NULL;
 }
 
 ALWAYS_INLINE void *heap_alloc(size_t bytes)

@@ -15,7 +15,9 @@
 #include "mem/slab.h"
 
 enum {
-    CARVE_MAX_BYTES = PAGE_BYTES, /* fresh memory is touched a page at a time, not sooner */
+    CARVE_MAX_BYTES = PAGE_BYTES, /* fresh memory is touched a page at a time, not sooner, */
+    CARVE_LARGE_MAX = 8,          /* or so many blocks, */
+    CARVE_CAP_SHARE = 4,          /* if they are no more than this part of the cap */
     POPULATE_MIN_SLABS = 16,      /* of the class, and one more will be used up as well */
     PARTIAL_LOOKS = 4,            /* slabs compared to find a full one */
     UNUSED_LOOKS = 4,             /* unused heaps asked for a slab before one is made */
@@ -151,6 +153,14 @@ static void chain_shuffle(struct heap *heap, struct chain *chain)
     *chain = chain_deal(heap, chain);
 }
 
+/* Never used blocks to take at a time. Of a class with a cap that has grown more than one, if they are
+ * large: it will come to them. */
+static size_t carve_count(const struct shelf *shelf, unsigned class)
+{
+    size_t n = min_size(shelf->cap / CARVE_CAP_SHARE, CARVE_LARGE_MAX);
+    return max_size(max_size(CARVE_MAX_BYTES / class_bytes(class), 1), n);
+}
+
 static bool refill_from_slab(struct heap *heap, unsigned class)
 {
     struct span *slab = slab_with_blocks(heap, class);
@@ -160,7 +170,7 @@ static bool refill_from_slab(struct heap *heap, unsigned class)
     struct chain chain = {BLOCK_END, NULL, 0};
     slab_take_free(slab, &chain, shelf->cap);
     if (chain.n == 0) {
-        slab_carve(slab, &chain, max_size(CARVE_MAX_BYTES / class_bytes(class), 1));
+        slab_carve(slab, &chain, carve_count(shelf, class));
         if (UNLIKELY(options.check))
             checked_carved(&chain, class_bytes(class));
     }
