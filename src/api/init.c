@@ -60,5 +60,5 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
         return;
     sample_init();
     dump_init();
-    heap_background_start();
+    heap_background_init();
 }

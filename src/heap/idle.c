@@ -25,6 +25,7 @@ static _Atomic uint32_t swept_ms;   /* when the epoch began */
 static _Atomic uint32_t hand;       /* counts the heaps looked at, */
 static _Atomic uint32_t group_hand; /* here for groups */
 static _Atomic uint32_t n_idle;     /* in the last sweep */
+static _Atomic uint32_t n_swept;    /* counts the heaps that were sent home */
 
 static bool is_quiet(const struct heap *heap)
 {
@@ -62,6 +63,7 @@ void heap_sweep_locked(struct heap *heap)
     if (heap->swept == active + 1 && !has_mail(heap))
         return;
     heap->swept = active + 1;
+    (void)atomic_add_relaxed(&n_swept, 1);
     heap_flush_shared_locked(heap);
 }
 
@@ -99,13 +101,15 @@ static void sweep_groups(void)
                          is_quiet_group);
 }
 
-void heap_sweep_due(void)
+bool heap_sweep_due(void)
 {
     uint32_t now = (uint32_t)os_clock_ms();
     uint32_t last = atomic_get_relaxed(&swept_ms);
     if (LIKELY(now - last < SWEEP_MS) || !atomic_try_acq_rel(&swept_ms, &last, now))
-        return;
+        return false;
+    uint32_t before = atomic_get_relaxed(&n_swept);
     (void)atomic_add_relaxed(&idle_epoch, 1);
     sweep_threads();
     sweep_groups();
+    return atomic_get_relaxed(&n_swept) != before;
 }

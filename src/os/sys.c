@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -353,6 +354,11 @@ void sys_trap(void)
 long sys_signal_process(int signal)
 {
     return RAW(SYS_kill, sys_getpid(), signal);
+}
+
+long sys_seccomp_mode(void)
+{
+    return RAW(SYS_prctl, PR_GET_SECCOMP, 0L, 0L, 0L, 0L);
 }
 
 uint64_t sys_memory_bytes(void)

@@ -78,6 +78,7 @@ long sys_signal_self(int signal, const void *info);
 void sys_trap(void); /* SIGTRAP to this thread */
 /* To this process, whichever thread takes it. */
 long sys_signal_process(int signal);
+long sys_seccomp_mode(void);     /* 0: this thread has no filter */
 uint64_t sys_memory_bytes(void); /* of the machine; 0: unknown */
 void *sys_program_break(void);   /* the current end of the brk area */
 
