@@ -83,6 +83,11 @@ enum figure_unit {
     X(clean_up_bytes, COUNTER, BYTES, "what went back to the kernel then") \
     X(refused_calls, COUNTER, CALLS, "calls that got no memory")
 
+/* Of the whole process, whoever the memory belongs to: asked of the kernel for each dump, and in dumps
+ * alone. What it does not say is not there. */
+#define PROCESS_FIGURES(X) \
+    X(huge_bytes, GAUGE, BYTES, "in huge pages, ours and others")
+
 /* Of a size class. */
 #define CLASS_FIGURES(X) \
     X(allocs, COUNTER, BLOCKS, "blocks handed out") \
@@ -109,18 +114,21 @@ struct figure {
     const char *meaning;
 };
 
-#define FIGURE_ROW(name, kind, unit, meaning)         {#name, FIGURE_##kind, UNIT_OF_##unit, meaning},
-#define FIGURE_FIELD(name, kind, unit, meaning)       uint64_t name;
-#define FIGURE_ENUM(name, kind, unit, meaning)        TOTAL_##name,
-#define CLASS_FIGURE_ENUM(name, kind, unit, meaning)  CLASS_##name,
-#define OBJECT_FIGURE_ENUM(name, kind, unit, meaning) OBJECT_##name,
+#define FIGURE_ROW(name, kind, unit, meaning)          {#name, FIGURE_##kind, UNIT_OF_##unit, meaning},
+#define FIGURE_FIELD(name, kind, unit, meaning)        uint64_t name;
+#define FIGURE_ENUM(name, kind, unit, meaning)         TOTAL_##name,
+#define CLASS_FIGURE_ENUM(name, kind, unit, meaning)   CLASS_##name,
+#define OBJECT_FIGURE_ENUM(name, kind, unit, meaning)  OBJECT_##name,
+#define PROCESS_FIGURE_ENUM(name, kind, unit, meaning) PROCESS_##name,
 
 enum { TOTALS(FIGURE_ENUM) N_TOTALS };
 enum { CLASS_FIGURES(CLASS_FIGURE_ENUM) N_CLASS_FIGURES };
 enum { OBJECT_FIGURES(OBJECT_FIGURE_ENUM) N_OBJECT_FIGURES };
+enum { PROCESS_FIGURES(PROCESS_FIGURE_ENUM) N_PROCESS_FIGURES };
 
 extern const struct figure total_figures[N_TOTALS];
 extern const struct figure class_figures[N_CLASS_FIGURES];
 extern const struct figure object_figures[N_OBJECT_FIGURES];
+extern const struct figure process_figures[N_PROCESS_FIGURES];
 
 #endif

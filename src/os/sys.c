@@ -69,6 +69,17 @@ long sys_huge_off(void *p, size_t bytes)
     return RAW(SYS_madvise, p, bytes, MADV_NOHUGEPAGE);
 }
 
+long sys_huge_now(void *p, size_t bytes)
+{
+    enum { COLLAPSE = 25 }; /* since Linux 6.1 */
+    return RAW(SYS_madvise, p, bytes, COLLAPSE);
+}
+
+long sys_present(void *p, size_t bytes, unsigned char *pages)
+{
+    return RAW(SYS_mincore, p, bytes, pages);
+}
+
 long sys_wipe_on_fork(void *p, size_t bytes)
 {
     return RAW(SYS_madvise, p, bytes, MADV_WIPEONFORK);
