@@ -83,11 +83,6 @@ enum figure_unit {
     X(clean_up_bytes, COUNTER, BYTES, "what went back to the kernel then") \
     X(refused_calls, COUNTER, CALLS, "calls that got no memory")
 
-/* Of the whole process, whoever the memory belongs to: asked of the kernel for each dump, and in dumps
- * alone. What it does not say is not there. */
-#define PROCESS_FIGURES(X) \
-    X(huge_bytes, GAUGE, BYTES, "in huge pages, ours and others")
-
 /* Of a size class. */
 #define CLASS_FIGURES(X) \
     X(allocs, COUNTER, BLOCKS, "blocks handed out") \
@@ -104,6 +99,11 @@ enum figure_unit {
     X(slabs_to_75, GAUGE, SLABS, "half and more") \
     X(slabs_to_99, GAUGE, SLABS, "three quarters and more") \
     X(slabs_full, GAUGE, SLABS, "all of it")
+
+/* Of the whole process, whoever the memory belongs to: asked of the kernel for each dump, and in dumps
+ * alone. What it does not say is not there. */
+#define PROCESS_FIGURES(X) \
+    X(huge_bytes, GAUGE, BYTES, "in huge pages, ours and others")
 /* clang-format on */
 
 /* A row of either as data. */

@@ -123,7 +123,7 @@ static void test_figures_of_the_process(void **state)
     report.process_is_known = false;
     check(strstr(show(report_text), "huge_bytes") == NULL);
     check(strstr(show(report_json), "\"process\"") == NULL);
-    check(strstr(show(report_prom), "process") == NULL);
+    check(strstr(show(report_prom), "poolalloc_process") == NULL);
     report.process_is_known = true;
     check(strstr(show(report_text), "\nthe whole process, as the kernel says\n  huge_bytes ") !=
           NULL);
