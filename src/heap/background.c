@@ -10,14 +10,14 @@
  * Where: at the end of a call that has just taken a slab or a large block, when nothing of ours is
  * held and this thread is in no handler of a signal. Not of a call that frees: libc frees what a thread
  * had (its thread-local variables above all) with the lock of its stacks held, which pthread_create
- * takes, and which is not recursive. It allocates with no lock that pthread_create takes, but the
- * loader's for thread-local variables, and that is recursive; the program's own locks are nothing
- * to pthread_create. A library that is in front of it, and allocates with a lock of its own that its
- * pthread_create takes as well, would wait for itself: none is known.
+ * takes, and which is not recursive (__nptl_deallocate_stack). It allocates with no lock that
+ * pthread_create takes, but the loader's for thread-local variables, and that is recursive; the
+ * program's own locks are nothing to pthread_create. A library that is in front of it, and allocates
+ * with a lock of its own that its pthread_create takes as well, would wait for itself: none is known.
  *
  * Not in a child of vfork, whose threads would not be this process's. Nor once the program has put
- * itself behind a seccomp filter: that may kill it for a thread that it never asked for. What was
- * there when the process began we do not know to be ours to fear: containers have one, which permits threads.
+ * itself behind a seccomp filter: that may kill it for a thread that it never asked for. A filter that
+ * was there when the process began says nothing: containers have one, and threads all the same.
  *
  * Tests: tests/loader/background.c, background_start.c.
  */

@@ -94,9 +94,10 @@ static void add_process(struct report *report)
     if (!report->process_is_known)
         return;
     out_add(&report->out, ",\n  \"process\": {");
+    report->n_items = 0;
     for (unsigned i = 0; i < N_PROCESS_FIGURES; i++)
-        add_member(out_line(&report->out), i > 0 ? ",\n    " : "\n    ", process_figures[i].name,
-                   report->process[i]);
+        add_member(out_line(&report->out), report->n_items++ > 0 ? ",\n    " : "\n    ",
+                   process_figures[i].name, report->process[i]);
     out_add(&report->out, "\n  }");
 }
 
