@@ -7,6 +7,7 @@
 #include "conf/options.h"
 #include "heap/checked.h"
 #include "heap/sample.h"
+#include "mem/huge.h"
 #include "obs/dump.h"
 #include "os/log.h"
 #include "os/process.h"
@@ -24,6 +25,7 @@ static void take_options(const char *conf, bool is_bypassed)
     if (!is_bypassed) { /* else libc's functions may be the program's, and not be up yet */
         log_remember_stderr();
         checked_start();
+        huge_init();
         if (cxx_checked_start != NULL)
             cxx_checked_start();
     }
@@ -60,5 +62,5 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
         return;
     sample_init();
     dump_init();
-    heap_background_start();
+    heap_background_init();
 }

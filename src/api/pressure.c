@@ -6,6 +6,7 @@
 #include "pressure/pressure.h"
 
 #include "base/bits.h"
+#include "heap/heap.h"
 #include "os/process.h"
 #include "poolalloc.h"
 
@@ -54,8 +55,10 @@ EXPORT int poolalloc_pressure_subscribe(poolalloc_subscriber *call, void *contex
     if (os_is_bypassed())
         return 0;
     pressure_start();
-    if (subscriber_add(call, context))
+    if (subscriber_add(call, context)) {
+        heap_background_start(); /* which hears of it while the program does nothing */
         return 0;
+    }
     errno = ENOMEM;
     return -1;
 }

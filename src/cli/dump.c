@@ -48,6 +48,7 @@ static void find_parts(struct dump *dump)
     if (time_ms > 0 && time_ms <= INT64_MAX)
         dump->written_ms = (int64_t)time_ms;
     dump->sites = part(dump, "sites", JSON_ARRAY);
+    dump->process = part(dump, "process", JSON_OBJECT);
 }
 
 /* The other formats begin so. */

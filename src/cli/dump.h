@@ -18,7 +18,8 @@ struct dump {
     const struct json_value *spans;
     const struct json_value *objects;
     const struct json_value *advice;
-    const struct json_value *sites; /* with track=on */
+    const struct json_value *sites;   /* with track=on */
+    const struct json_value *process; /* where the kernel says so much */
     const char *program;
     const char *why;
     uint64_t pid;

@@ -42,7 +42,7 @@ static struct plan plan_rows(const struct dump *dump, int rows)
     size_t n_objects = dump_count(dump, dump->objects);
     size_t n_advice = dump_count(dump, dump->advice);
     int heading = plan.is_small ? 1 : 2;
-    int left = rows - (plan.is_small ? TOTALS_ROWS_SMALL : TOTALS_ROWS);
+    int left = rows - (plan.is_small ? TOTALS_ROWS_SMALL : TOTALS_ROWS + (dump->process != NULL));
     if (n_advice > 0) {
         plan.advice = at_most(n_advice, 3);
         left -= heading + (int)plan.advice;
@@ -99,6 +99,15 @@ static void add_sizes(struct bytes *out, const struct dump *dump, const struct s
             bytes_printf(out, "  peak %10s", as_bytes(dump_total(dump, rows[i].peak)).at);
         end_line(out);
     }
+}
+
+/* Not a part of the others: the kernel does not tell ours from the rest of the process's. */
+static void add_huge(struct bytes *out, const struct dump *dump)
+{
+    if (dump->process == NULL)
+        return;
+    uint64_t n = json_count(&dump->json, dump->process, "huge_bytes");
+    bytes_printf(out, "  %-14s %10s  of the whole process\n", "in huge pages", as_bytes(n).at);
 }
 
 static void add_shares(struct bytes *out, const struct dump *dump, const struct showing *how)
@@ -185,6 +194,7 @@ static void add_totals(struct bytes *out, const struct dump *dump, const struct 
     }
     add_section(out, how, plan, "memory");
     add_sizes(out, dump, how);
+    add_huge(out, dump);
     add_section(out, how, plan, "where the resident memory is");
     add_shares(out, dump, how);
     add_section(out, how, plan, "blocks");

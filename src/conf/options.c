@@ -126,8 +126,7 @@ static const struct option table[] = {
     {FIELD(background), .type = OPTION_CHOICE, .choices = switch_choices,
      .help = "a thread of ours sees to that while the program makes no calls"},
     {FIELD(huge), .type = OPTION_CHOICE, .choices = huge_choices,
-     .help =
-         "huge pages: what the system does, ask for them where memory is in dense use, or none"},
+     .help = "huge pages: what the system does, make them where memory is in dense use, or none"},
     {FIELD(direct_bytes), .type = OPTION_BYTES, .min = MIB, .max = 1024 * GIB, .unit = "bytes",
      .help = "blocks of this size get a mapping of their own if nothing free fits"},
     {FIELD(guest_calls), .type = OPTION_NUMBER, .min = 0, .max = UINT32_MAX - 1, .unit = "calls",

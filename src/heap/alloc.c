@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the fast paths of alloc.h fall back to, and the functions that have no fast path. Any
- * thread.
+ * What the fast path of malloc falls back to, and the functions that have none. Any thread.
  */
 #include "heap/alloc.h"
 
@@ -17,9 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
-const char free_of_no_block[] = "free of a pointer that is no block";
 const char realloc_of_no_block[] = "realloc of a pointer that is no block";
-const char free_of_wrong_size[] = "free with a wrong size";
 const char realloc_of_free[] = "realloc of a free block";
 
 /* ---- malloc ---- */
@@ -155,8 +152,6 @@ NOINLINE void *alloc_slow(size_t bytes)
     return LIKELY(p != NULL) ? p : alloc_from_outside(bytes, __builtin_return_address(0));
 }
 
-static void free_into_bin(struct heap *heap, struct block *block, unsigned class);
-
 /* A block that has not been in the bin has its chance now. It comes there if another one is called
  * for in its place. */
 COLD static void *sample_zeroed(struct heap *heap, void *block, unsigned class, size_t bytes)
@@ -164,7 +159,7 @@ COLD static void *sample_zeroed(struct heap *heap, void *block, unsigned class, 
     void *wanted = sample_wanted(sample_marks(heap, class), class, bytes);
     if (wanted == NULL)
         return block;
-    free_into_bin(heap, block, class);
+    heap_free_into_bin(heap, block, class);
     return wanted;
 }
 
@@ -318,184 +313,6 @@ COLD void *heap_alloc_unprofiled(size_t align, size_t bytes)
     return sample_is_wanted(p) ? heap_alloc_unprofiled(align, bytes) : p;
 }
 
-/* ---- free ---- */
-
-/* p is in its bin already, at the head of it until it has been looked at; it is passed because that is
- * what the fast path has at hand. */
-NOINLINE void free_look_at_bin(void *p, size_t scaled)
-{
-    (void)p;
-    (void)heap_enter();                      /* whose bin it is was not inside */
-    if (LIKELY(front_own != &front_empty)) { /* or a bare fork has cost us the heap */
-        heap_look_at_bin(heap_of(front_own), (unsigned)(scaled / CLASS_SCALE));
-        heap_shrink_due(heap_of(front_own));
-    }
-    heap_finish();
-}
-
-static void free_into_bin(struct heap *heap, struct block *block, unsigned class)
-{
-    struct bin *bin = &heap->front.bins[class];
-    block_link(block, bin->head, heap->front.secret);
-    bin->head = block;
-    if (counter_decrement_below_zero(&bin->left))
-        heap_look_at_bin(heap, class);
-}
-
-void heap_give_to(struct heap *heap, struct block *block, struct place place)
-{
-    if (heap->number == place.owner)
-        free_into_bin(heap, block, place.class);
-    else
-        heap_free_remote_now(heap, block, place.class, place.owner);
-}
-
-NOINLINE static void free_as_guest(struct block *block, struct place place)
-{
-    struct heap *host = heap_visit();
-    if (host == NULL) { /* no memory even for one heap */
-        heap_free_uncounted(block, place.class, place.owner);
-        return;
-    }
-    heap_give_to(host, block, place);
-    heap_visit_end(host);
-}
-
-/* A fault unless p can be another allocator's block. */
-static bool is_foreign(const void *p, const char *fault)
-{
-    if (options.foreign != FOREIGN_ABORT && os_foreign_is_libc_block(p))
-        return true;
-    fault_report_plain(fault, p, 0);
-    return false;
-}
-
-COLD static void free_foreign(void *p)
-{
-    if (options.foreign == FOREIGN_IGNORE)
-        return;
-    if (is_foreign(p, free_of_no_block))
-        os_foreign_free(p);
-}
-
-void heap_give(struct block *block, struct place place)
-{
-    struct heap *heap = heap_attach();
-    if (UNLIKELY(heap == NULL)) {
-        free_as_guest(block, place);
-        return;
-    }
-    if (UNLIKELY(place.owner != heap->number)) {
-        heap_free_remote(heap, block, place.class, place.owner);
-        return;
-    }
-    /* Mine after all, in another 4 GiB window: let the fast path look there from now on. */
-    heap->front.words = map_leaf((uintptr_t)block)->slab_words;
-    free_into_bin(heap, block, place.class);
-}
-
-/* Every block that a handler could not free itself is freed in the next call that can. */
-COLD void heap_free_put_off(void)
-{
-    static const struct freeing freeing = {FAMILY_UNKNOWN, SIZE_MAX, 1};
-    struct block *block = emergency_put_off_take();
-    while (block != NULL) {
-        struct block *next = emergency_put_off_next(block);
-        if (UNLIKELY(options.check))
-            checked_put_off(block);
-        free_slow_as(block, &freeing);
-        block = next;
-    }
-}
-
-static bool free_large(void *p)
-{
-    if (UNLIKELY(sample_is_on))
-        sample_forget(p);
-    (void)heap_sweep_due(); /* a program may live on large blocks alone */
-    return large_free(p);
-}
-
-/* No block of the heap. */
-static void free_elsewhere(void *p)
-{
-    if (guard_owns(p))
-        guard_free(p);
-    else if (!emergency_free_own(p))
-        free_foreign(p);
-}
-
-/* As far as the class can tell: a block may have been shrunk to half of it, or be aligned. */
-static void check_size(const void *p, struct place place, const struct freeing *freeing)
-{
-    size_t bytes = class_bytes(place.class);
-    bool is_too_small = freeing->align == 1 && bytes > BLOCK_ALIGN && freeing->bytes < bytes / 2;
-    if (freeing->bytes != SIZE_MAX && (freeing->bytes > bytes || is_too_small))
-        fault_report_plain(free_of_wrong_size, p, bytes);
-}
-
-static bool free_unchecked(void *p, struct place place, const struct freeing *freeing)
-{
-    if (UNLIKELY(!place.is_slab))
-        return free_large(p);
-    if (UNLIKELY(!place_is_block(place))) {
-        fault_report_plain(free_of_no_block, p, class_bytes(place.class));
-        return true;
-    }
-    if (UNLIKELY(freeing->bytes != SIZE_MAX))
-        check_size(p, place, freeing);
-    heap_give(p, place);
-    return true;
-}
-
-void free_slow_as(void *p, const struct freeing *freeing)
-{
-    if (p == NULL)
-        return;
-    uint32_t site = UNLIKELY(options.track) ? checked_call_site() : 0;
-    if (UNLIKELY(!heap_enter())) {
-        if (!guard_owns(p)) /* its room stays in use */
-            emergency_free(p);
-        return;
-    }
-    struct place place = map_place((uintptr_t)p);
-    bool done = LIKELY(options.check == CHECK_OFF) ? free_unchecked(p, place, freeing)
-                                                   : checked_free(p, place, freeing, site);
-    heap_finish();
-    if (UNLIKELY(!done))
-        free_elsewhere(p);
-    if (UNLIKELY(emergency_has_put_off()))
-        heap_free_put_off();
-}
-
-/* What most slow frees are, of threads that pass blocks on: of another heap's block, by a thread that has
- * a heap and is not inside, while nothing is checked. False: it is something else. */
-ALWAYS_INLINE bool free_remote(void *p)
-{
-    struct front *front = atomic_get_relaxed(&front_mine);
-    struct place place = map_place((uintptr_t)p);
-    if (front == &front_empty || front == &front_inside || !place.is_slab ||
-        place.owner == heap_of(front)->number || !place_is_block(place) || emergency_has_put_off())
-        return false;
-    heap_go_inside();
-    if (UNLIKELY(front_own != front)) { /* a bare fork has cost us the heap */
-        heap_finish();
-        return false;
-    }
-    heap_note_active(heap_of(front));
-    heap_shrink_due(heap_of(front));
-    heap_free_remote(heap_of(front), p, place.class, place.owner);
-    heap_finish();
-    return true;
-}
-
-NOINLINE void free_slow(void *p)
-{
-    static READ_BY_ALL const struct freeing freeing = {FAMILY_MALLOC, SIZE_MAX, 1};
-    if (p != NULL && !free_remote(p))
-        free_slow_as(p, &freeing);
-}
-
 /* ---- realloc and friends ---- */
 
 struct span *heap_large_at(const void *p)
@@ -626,7 +443,7 @@ static void *realloc_small(struct block *block, struct place place, size_t bytes
 
 COLD static void *realloc_foreign(void *p, size_t bytes)
 {
-    if (!is_foreign(p, realloc_of_no_block))
+    if (!free_is_foreign(p, realloc_of_no_block))
         return or_no_memory(NULL);
     if (options.foreign == FOREIGN_FORWARD)
         return os_foreign_realloc(p, bytes);

@@ -54,12 +54,18 @@ size_t heap_usable_size(void *p);
 /* What it would say of a block of so many bytes; 0: there is none. */
 size_t heap_good_size(size_t bytes);
 
-/* ---- below all of these: for checked.c ---- */
+/* ---- below all of these: for free.c and checked.c ---- */
 
 extern const char free_of_no_block[];
 extern const char free_of_wrong_size[];
 extern const char realloc_of_no_block[];
 extern const char realloc_of_free[];
+
+/* Into the bin of a heap that the caller has to itself. */
+void heap_free_into_bin(struct heap *heap, struct block *block, unsigned class);
+
+/* False, and reported as this fault, unless p can be another allocator's block. */
+bool free_is_foreign(const void *p, const char *fault);
 
 /* A block of this class out of the thread's heap, or, as a guest, another's; and back to where it
  * belongs, or into the bins of `heap`, which is the caller's to use. Inside. */

@@ -98,6 +98,7 @@ static void tell_forked(void)
     const struct heap_pressure_hooks *pressure = atomic_get_acquire(&heap_pressure);
     if (pressure != NULL)
         pressure->forked();
+    heap_background_forked();
 }
 
 static void fork_child(void)
@@ -123,7 +124,6 @@ static void fork_child(void)
     hooks_now->child();
     lock_fork_end();
     heap_leave();
-    heap_background_start(); /* there was one, for the process is not of one thread */
 }
 
 static void see_to_heap(struct heap *heap)

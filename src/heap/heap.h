@@ -30,6 +30,7 @@
 #include "mem/inbox.h"
 #include "mem/limit.h"
 #include "mem/map.h"
+#include "mem/span.h"
 #include "os/fixed.h"
 #include "os/lock.h"
 
@@ -231,6 +232,7 @@ ALWAYS_INLINE void heap_go_inside(void)
 {
     atomic_put_relaxed(&front_mine, (struct front *)&front_inside);
     atomic_signal_fence(memory_order_seq_cst);
+    span_was_taken = false;
     if (UNLIKELY(atomic_get_acquire(atomic_get_acquire(&fork_mark)) != FORK_NONE))
         heap_fork_look();
 }
@@ -279,6 +281,11 @@ extern _Atomic(const struct heap_pressure_hooks *) heap_pressure;
 
 void heap_look(void);
 
+/* The background thread is asked for and was not started yet: at the end of each slow path it is looked
+ * whether that may be done now (background.c). */
+extern _Atomic bool background_is_due;
+void heap_background_look(void);
+
 ALWAYS_INLINE void heap_observe(void)
 {
     heap_observer_call *observer = atomic_get_relaxed(&heap_observer);
@@ -286,6 +293,8 @@ ALWAYS_INLINE void heap_observe(void)
         observer();
     if (UNLIKELY(atomic_get_relaxed(&memory_limits.is_look_due)))
         heap_look();
+    if (UNLIKELY(atomic_get_relaxed(&background_is_due)))
+        heap_background_look();
 }
 
 /* The end of a slow path. */
@@ -512,8 +521,14 @@ size_t heap_group_memory(const struct heap *heap);
 
 /* ---- background.c ---- */
 
-/* If the option asks for it. */
+/* If the option asks for it: from then on the thread is started once there is something for it. */
+void heap_background_init(void);
+
+/* There is: at once, if it can be. For calls that only programs make, with none of our locks. */
 void heap_background_start(void);
+
+/* In a child of fork, which has no such thread yet. */
+void heap_background_forked(void);
 
 /* ---- fork.c ---- */
 

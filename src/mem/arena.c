@@ -497,8 +497,6 @@ bool arena_resize_direct(struct span *span, size_t bytes)
     }
     used_note();
     lock_release(&arena.lock);
-    if (UNLIKELY(options.huge == HUGE_ON) && base != 0 && more > 0)
-        os_pages_huge_on((void *)base, before);
     return base != 0;
 }
 

@@ -8,6 +8,8 @@ enum { SPARES_MIN = 3 /* before a span is split: nothing can fail half-way */ };
 
 struct free_spans free_spans;
 
+THREAD_LOCAL bool span_was_taken;
+
 /* ---- records ---- */
 
 void spare_put(struct span *span)

@@ -58,6 +58,15 @@ _Static_assert(sizeof(uintptr_t) == sizeof(uint64_t), "slab words are made of ad
 
 #define MAP_TAG_BIT (UINT64_C(1) << 63)
 
+/* What huge.c knows of an extent. [lock: arena] */
+struct extent {
+    uint8_t n_full; /* slabs in it of which every block has been handed out */
+    uint8_t
+        n_new; /* of those that became so since it was asked for, with pages that were not there */
+    bool is_asked;
+    bool is_advised; /* and that was not taken back */
+};
+
 struct leaf {
     _Atomic uint64_t slab_words[LEAF_UNITS];
     /* [lock: arena] The span whose first or last page this is, or was: check its base. The entry of
@@ -68,8 +77,7 @@ struct leaf {
     /* What the checked mode knows of each slab's blocks (ledger.h), or NULL. Set before M1 and cleared
      * after M4, by the owner. */
     _Atomic(struct entry *) ledgers[LEAF_UNITS];
-    /* [lock: arena] Slabs in each extent of which every block has been handed out. */
-    uint8_t n_full[LEAF_EXTENTS];
+    struct extent extents[LEAF_EXTENTS];
 };
 
 extern struct leaf map_first_leaf;

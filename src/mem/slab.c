@@ -5,6 +5,7 @@
 #include "conf/classes.h"
 #include "conf/options.h"
 #include "mem/arena.h"
+#include "mem/huge.h"
 #include "mem/ledger.h"
 #include "mem/meta.h"
 #include "os/pages.h"
@@ -60,41 +61,12 @@ struct span *slab_new(unsigned class)
     return span;
 }
 
-/* ---- huge pages ---- */
-
-static uint8_t *n_full_of(const struct span *slab)
-{
-    struct leaf *leaf = atomic_get_acquire(&map_root[slab->base >> LEAF_SHIFT]);
-    return &leaf->n_full[(slab->base >> EXTENT_SHIFT) % LEAF_EXTENTS];
-}
-
-/* An extent full of slabs that are all in memory is worth a huge page. */
-static void count_full(const struct span *slab)
-{
-    arena_lock();
-    bool is_dense = ++*n_full_of(slab) == EXTENT_UNITS;
-    arena_unlock();
-    size_t extent_bytes = (size_t)1 << EXTENT_SHIFT;
-    if (is_dense)
-        os_pages_huge_on((void *)round_down(slab->base, extent_bytes), extent_bytes);
-}
-
-static void count_not_full(const struct span *slab)
-{
-    arena_lock();
-    uint8_t *n_full = n_full_of(slab);
-    *n_full -= *n_full > 0; /* the option may have come after the slab */
-    arena_unlock();
-}
-
 /* Its last block has been carved. */
 static void note_full(const struct span *slab)
 {
-    if (UNLIKELY(options.huge == HUGE_ON))
-        count_full(slab);
+    if (UNLIKELY(huge_way != HUGE_NOT))
+        huge_note_full(slab);
 }
-
-/* ---- slabs ---- */
 
 void slab_populate(struct span *slab)
 {
@@ -129,8 +101,8 @@ size_t slab_dirty_pages(const struct span *slab)
 void slab_delete(struct span *slab)
 {
     ASSERT(slab->slab.n_out == 0 && slab->slab.list == SLAB_ALONE);
-    if (UNLIKELY(options.huge == HUGE_ON) && !slab_has_fresh(slab))
-        count_not_full(slab);
+    if (UNLIKELY(huge_way != HUGE_NOT) && !slab_has_fresh(slab))
+        huge_note_gone(slab);
     bitmap_drop(slab);
     if (UNLIKELY(options.check))
         ledger_drop(slab->base, slab->class);

@@ -73,9 +73,13 @@ struct span {
 
 _Static_assert(sizeof(struct span) == 64, "a span record is one cache line");
 
+/* Since it was cleared, this thread has taken memory for a slab or a large block. */
+extern THREAD_LOCAL bool span_was_taken;
+
 /* What a span is taken as. */
 ALWAYS_INLINE void span_become(struct span *span, enum span_kind kind)
 {
+    span_was_taken = true;
     span->kind = (uint8_t)kind;
     span->large = (struct large_part){.is_guarded = false};
 }

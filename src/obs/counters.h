@@ -99,6 +99,11 @@ enum figure_unit {
     X(slabs_to_75, GAUGE, SLABS, "half and more") \
     X(slabs_to_99, GAUGE, SLABS, "three quarters and more") \
     X(slabs_full, GAUGE, SLABS, "all of it")
+
+/* Of the whole process, whoever the memory belongs to: asked of the kernel for each dump, and in dumps
+ * alone. What it does not say is not there. */
+#define PROCESS_FIGURES(X) \
+    X(huge_bytes, GAUGE, BYTES, "in huge pages, ours and others")
 /* clang-format on */
 
 /* A row of either as data. */
@@ -109,18 +114,21 @@ struct figure {
     const char *meaning;
 };
 
-#define FIGURE_ROW(name, kind, unit, meaning)         {#name, FIGURE_##kind, UNIT_OF_##unit, meaning},
-#define FIGURE_FIELD(name, kind, unit, meaning)       uint64_t name;
-#define FIGURE_ENUM(name, kind, unit, meaning)        TOTAL_##name,
-#define CLASS_FIGURE_ENUM(name, kind, unit, meaning)  CLASS_##name,
-#define OBJECT_FIGURE_ENUM(name, kind, unit, meaning) OBJECT_##name,
+#define FIGURE_ROW(name, kind, unit, meaning)          {#name, FIGURE_##kind, UNIT_OF_##unit, meaning},
+#define FIGURE_FIELD(name, kind, unit, meaning)        uint64_t name;
+#define FIGURE_ENUM(name, kind, unit, meaning)         TOTAL_##name,
+#define CLASS_FIGURE_ENUM(name, kind, unit, meaning)   CLASS_##name,
+#define OBJECT_FIGURE_ENUM(name, kind, unit, meaning)  OBJECT_##name,
+#define PROCESS_FIGURE_ENUM(name, kind, unit, meaning) PROCESS_##name,
 
 enum { TOTALS(FIGURE_ENUM) N_TOTALS };
 enum { CLASS_FIGURES(CLASS_FIGURE_ENUM) N_CLASS_FIGURES };
 enum { OBJECT_FIGURES(OBJECT_FIGURE_ENUM) N_OBJECT_FIGURES };
+enum { PROCESS_FIGURES(PROCESS_FIGURE_ENUM) N_PROCESS_FIGURES };
 
 extern const struct figure total_figures[N_TOTALS];
 extern const struct figure class_figures[N_CLASS_FIGURES];
 extern const struct figure object_figures[N_OBJECT_FIGURES];
+extern const struct figure process_figures[N_PROCESS_FIGURES];
 
 #endif

@@ -7,6 +7,7 @@
 #include "obs/report.h"
 #include "os/clock.h"
 #include "os/log.h"
+#include "os/maps.h"
 #include "os/panic.h"
 #include "os/path.h"
 #include "os/process.h"
@@ -64,10 +65,18 @@ static uint64_t next_number(void)
 
 /* ---- writing ---- */
 
+/* What the kernel takes its time to find out. */
+static void ask_of_process(struct report *report)
+{
+    report->process_is_known =
+        report->what >= DUMP_ALL && os_huge_bytes(&report->process[PROCESS_huge_bytes]);
+}
+
 static bool write_report(struct report *report, int fd, uint64_t format)
 {
     static void (*const formats[])(struct report *) = {report_text, report_json, report_prom};
     out_init(&report->out, fd);
+    ask_of_process(report);
     report->is_terminal = sys_is_terminal(fd);
     formats[format](report);
     return out_flush(&report->out);

@@ -24,6 +24,8 @@ struct report {
     uint64_t number; /* of the dump in this process, from 1 */
     uint64_t what;   /* enum dump_what */
     bool is_terminal;
+    bool process_is_known; /* what follows */
+    uint64_t process[N_PROCESS_FIGURES];
     unsigned n_items; /* of the list that is being written */
     unsigned figure;  /* that is being written of all objects */
 };

@@ -89,6 +89,18 @@ static void add_calls(struct report *report)
     out_add(&report->out, "\n  }");
 }
 
+static void add_process(struct report *report)
+{
+    if (!report->process_is_known)
+        return;
+    out_add(&report->out, ",\n  \"process\": {");
+    report->n_items = 0;
+    for (unsigned i = 0; i < N_PROCESS_FIGURES; i++)
+        add_member(out_line(&report->out), report->n_items++ > 0 ? ",\n    " : "\n    ",
+                   process_figures[i].name, report->process[i]);
+    out_add(&report->out, "\n  }");
+}
+
 static void add_gaps(struct report *report)
 {
     out_add(&report->out, ",\n  \"free_spans_by_size\": [");
@@ -149,6 +161,7 @@ void report_json(struct report *report)
         add_classes(report);
     if (report->what >= DUMP_ALL) {
         add_calls(report);
+        add_process(report);
         add_gaps(report);
         add_objects(report);
         add_all_advice(report);

@@ -97,6 +97,16 @@ static void add_calls(struct report *report)
     }
 }
 
+static void add_process(struct report *report)
+{
+    for (unsigned i = 0; i < N_PROCESS_FIGURES && report->process_is_known; i++) {
+        add_head(report, "process_", &process_figures[i]);
+        struct text *text = out_line(&report->out);
+        add_name(text, "process_", &process_figures[i]);
+        add_value(text, report->process[i]);
+    }
+}
+
 static void add_gaps(struct report *report)
 {
     add_head(report, "", &gap);
@@ -140,6 +150,7 @@ void report_prom(struct report *report)
     }
     if (report->what >= DUMP_ALL) {
         add_calls(report);
+        add_process(report);
         add_gaps(report);
         add_objects(report);
     }

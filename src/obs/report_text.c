@@ -212,6 +212,17 @@ static void add_calls(struct report *report)
     }
 }
 
+/* ---- the process ---- */
+
+static void add_process(struct report *report)
+{
+    if (!report->process_is_known)
+        return;
+    add_heading(report, "the whole process, as the kernel says");
+    for (unsigned i = 0; i < N_PROCESS_FIGURES; i++)
+        add_total(out_line(&report->out), &process_figures[i], report->process[i]);
+}
+
 /* ---- fragmentation ---- */
 
 static void add_share(struct report *report, const char *label, uint64_t bytes, uint64_t of)
@@ -326,6 +337,7 @@ void report_text(struct report *report)
         add_classes(report);
     if (report->what >= DUMP_ALL) {
         add_calls(report);
+        add_process(report);
         add_fragmentation(report);
         add_objects(report);
         report_sites_text(report);

@@ -10,6 +10,7 @@
 const struct figure total_figures[] = {TOTALS(FIGURE_ROW)};
 const struct figure class_figures[] = {CLASS_FIGURES(FIGURE_ROW)};
 const struct figure object_figures[] = {OBJECT_FIGURES(FIGURE_ROW)};
+const struct figure process_figures[] = {PROCESS_FIGURES(FIGURE_ROW)};
 
 _Static_assert(sizeof(struct class_stats) == N_CLASS_FIGURES * sizeof(uint64_t),
                "a class's figures can be summed by number");

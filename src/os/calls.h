@@ -16,7 +16,7 @@
     X(UNMAP, munmap, "memory and its address space to the kernel")                                 \
     X(DISCARD, madvise_dontneed, "free memory to the kernel")                                      \
     X(POPULATE, madvise_populate, "pages asked for together instead of by a fault each")           \
-    X(HUGE, madvise_hugepage, "huge pages, where huge= says so")                                   \
+    X(HUGE, madvise_hugepage, "huge pages, where huge= says so, and what is in memory")            \
     X(REMAP, mremap, "large blocks that become longer, shorter, or move")                          \
     X(PROTECT, mprotect, "guards around our own records and guarded blocks")                       \
     X(WAIT, futex_wait, "waiting for a lock that another thread holds")

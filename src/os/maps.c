@@ -4,6 +4,7 @@
 #include "os/sys.h"
 
 #include <errno.h>
+#include <string.h>
 
 enum { READ_BYTES = 1024 };
 
@@ -68,19 +69,57 @@ static bool is_of(const char *line, uintptr_t address)
     return address >= begin && address < end;
 }
 
+/* A file's first line that begins so. */
+static bool find_line(const char *path, const char *begin, char *line, size_t bytes)
+{
+    struct reader reader = {.fd = sys_open_read(path)};
+    bool found = false;
+    if (reader.fd < 0)
+        return false;
+    while (!found && read_line(&reader, line, bytes))
+        found = strncmp(line, begin, strlen(begin)) == 0;
+    (void)sys_close((int)reader.fd);
+    return found;
+}
+
+static uint64_t number_at(const char *at)
+{
+    uint64_t n = 0;
+    while (*at == ' ')
+        at++;
+    for (; *at >= '0' && *at <= '9'; at++)
+        n = n * 10 + (uint64_t)(*at - '0');
+    return n;
+}
+
 size_t os_maps_max(void)
 {
     enum { BY_DEFAULT = 65530, DIGITS_MAX = 18 };
-    struct reader reader = {.fd = sys_open_read("/proc/sys/vm/max_map_count")};
-    char line[DIGITS_MAX + 1] = "";
-    size_t n = 0;
-    if (reader.fd < 0)
+    char line[DIGITS_MAX + 1];
+    if (!find_line("/proc/sys/vm/max_map_count", "", line, sizeof line))
         return BY_DEFAULT;
-    (void)read_line(&reader, line, sizeof line);
-    (void)sys_close((int)reader.fd);
-    for (const char *at = line; *at >= '0' && *at <= '9'; at++)
-        n = n * 10 + (size_t)(*at - '0');
+    size_t n = number_at(line);
     return n > 0 ? n : BY_DEFAULT;
+}
+
+enum os_huge os_huge_system(void)
+{
+    char line[64]; /* "always [madvise] never" */
+    if (!find_line("/sys/kernel/mm/transparent_hugepage/enabled", "", line, sizeof line))
+        return OS_HUGE_NEVER;
+    if (strstr(line, "[always]") != NULL)
+        return OS_HUGE_ALWAYS;
+    return strstr(line, "[madvise]") != NULL ? OS_HUGE_IF_ADVISED : OS_HUGE_NEVER;
+}
+
+bool os_huge_bytes(uint64_t *bytes)
+{
+    static const char begin[] = "AnonHugePages:";
+    char line[64]; /* "AnonHugePages:      2048 kB" */
+    if (!find_line("/proc/self/smaps_rollup", begin, line, sizeof line))
+        return false;
+    *bytes = number_at(line + sizeof begin - 1) * 1024;
+    return true;
 }
 
 bool os_maps_line(const void *p, char *line, size_t bytes)

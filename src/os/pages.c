@@ -2,9 +2,12 @@
 #include "os/pages.h"
 
 #include "base/atomic.h"
+#include "base/bits.h"
 #include "os/calls.h"
 #include "os/process.h"
 #include "os/sys.h"
+
+#include <errno.h>
 
 #define OS_CALL_NAME(kind, name, meaning) #name,
 const char *const os_call_names[] = {OS_CALLS(OS_CALL_NAME)};
@@ -58,6 +61,33 @@ void os_pages_huge_on(void *p, size_t bytes)
 void os_pages_huge_off(void *p, size_t bytes)
 {
     (void)OS_CALL_COUNTED(OS_CALL_HUGE, sys_huge_off(p, bytes));
+}
+
+/* A call that is about nothing succeeds if the kernel knows the advice, and only then. */
+bool os_pages_knows_huge_now(void)
+{
+    return sys_huge_now(NULL, 0) == 0;
+}
+
+bool os_pages_huge_now(void *p, size_t bytes)
+{
+    long code = OS_CALL_COUNTED(OS_CALL_HUGE, sys_huge_now(p, bytes));
+    return code == 0 || code == -EINVAL; /* that it is not to be is another matter */
+}
+
+size_t os_pages_count_present(void *p, size_t bytes)
+{
+    enum { AT_ONCE = 512 };
+    unsigned char pages[AT_ONCE];
+    size_t n = 0;
+    for (size_t at = 0; at < bytes; at += AT_ONCE * os_page_bytes()) {
+        size_t some = min_size(bytes - at, AT_ONCE * os_page_bytes());
+        if (OS_CALL_COUNTED(OS_CALL_HUGE, sys_present((char *)p + at, some, pages)) != 0)
+            return 0;
+        for (size_t i = 0; i < some / os_page_bytes(); i++)
+            n += pages[i] & 1;
+    }
+    return n;
 }
 
 void os_pages_guard(void *p, size_t bytes)

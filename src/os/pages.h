@@ -28,6 +28,16 @@ bool os_pages_discard(void *p, size_t bytes);
 void os_pages_huge_on(void *p, size_t bytes);
 void os_pages_huge_off(void *p, size_t bytes);
 
+/* The kernel can make huge pages at once, of what is there. */
+bool os_pages_knows_huge_now(void);
+
+/* Does that; where nothing is, it adds zeroes. False: it has no huge page at hand at the moment. Any other
+ * failure is ignored. */
+bool os_pages_huge_now(void *p, size_t bytes);
+
+/* How many of the kernel's pages there are in memory; 0 also where it does not say. */
+size_t os_pages_count_present(void *p, size_t bytes);
+
 /* A guard: any access faults. Failure is ignored, a guard less is no harm to the program. */
 void os_pages_guard(void *p, size_t bytes);
 

@@ -64,33 +64,43 @@ bool os_thread_at_exit(const void *value)
     return key != 0 && pthread_setspecific(key - 1, value) == 0;
 }
 
-enum { OWN_STACK_BYTES = 128 * 1024 };
+/* With little thread-local data the least is enough; libc says so if it is not. */
+enum { OWN_STACK_BYTES = 128 * 1024, OWN_STACK_MAX_BYTES = 64 * 1024 * 1024 };
 
-static bool thread_create(const pthread_attr_t *attributes, void *(*body)(void *), const char *name)
+/* Always with attributes that have a size: for the program's defaults libc takes a lock. */
+static bool thread_create(pthread_attr_t *attributes, void *(*body)(void *))
 {
     pthread_t thread;
-    if (pthread_create(&thread, attributes, body, NULL) != 0)
-        return false;
-    (void)pthread_setname_np(thread, name);
-    (void)pthread_detach(thread);
-    return true;
+    int code = EINVAL;
+    for (size_t bytes = OWN_STACK_BYTES; code == EINVAL && bytes <= OWN_STACK_MAX_BYTES;
+         bytes *= 2) {
+        (void)pthread_attr_setstacksize(attributes, bytes);
+        code = pthread_create(&thread, attributes, body, NULL);
+    }
+    return code == 0;
 }
 
-bool os_thread_start(void *(*body)(void *), const char *name)
+bool os_thread_start(void *(*body)(void *))
 {
     pthread_attr_t attributes;
     sigset_t all;
     sigset_t before;
+    int saved_errno = errno;
     if (pthread_attr_init(&attributes) != 0)
         return false;
-    /* A program with much thread-local data needs more than that: then what libc thinks right. */
-    (void)pthread_attr_setstacksize(&attributes, OWN_STACK_BYTES);
+    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited */
-    bool started = thread_create(&attributes, body, name) || thread_create(NULL, body, name);
+    bool started = thread_create(&attributes, body);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attributes);
+    errno = saved_errno;
     return started;
+}
+
+void os_thread_name(const char *name)
+{
+    (void)pthread_setname_np(pthread_self(), name);
 }
 
 int os_cancel_disable(void)

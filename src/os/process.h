@@ -28,8 +28,12 @@ bool os_thread_at_exit(const void *value);
 
 bool os_is_main_thread(void);
 
-/* A thread of our own: a small stack, no signals, nobody waits for it. False: there can be none. */
-bool os_thread_start(void *(*body)(void *), const char *name);
+/* A thread of our own: a small stack, no signals, nobody waits for it. False: there can be none. errno
+ * stays as it is. */
+bool os_thread_start(void *(*body)(void *));
+
+/* Of this thread, for those who list threads. */
+void os_thread_name(const char *name);
 
 /* This thread is not cancelled between these two. */
 int os_cancel_disable(void);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -66,6 +67,17 @@ long sys_huge_on(void *p, size_t bytes)
 long sys_huge_off(void *p, size_t bytes)
 {
     return RAW(SYS_madvise, p, bytes, MADV_NOHUGEPAGE);
+}
+
+long sys_huge_now(void *p, size_t bytes)
+{
+    enum { COLLAPSE = 25 }; /* since Linux 6.1 */
+    return RAW(SYS_madvise, p, bytes, COLLAPSE);
+}
+
+long sys_present(void *p, size_t bytes, unsigned char *pages)
+{
+    return RAW(SYS_mincore, p, bytes, pages);
 }
 
 long sys_wipe_on_fork(void *p, size_t bytes)
@@ -353,6 +365,11 @@ void sys_trap(void)
 long sys_signal_process(int signal)
 {
     return RAW(SYS_kill, sys_getpid(), signal);
+}
+
+long sys_seccomp_mode(void)
+{
+    return RAW(SYS_prctl, PR_GET_SECCOMP, 0L, 0L, 0L, 0L);
 }
 
 uint64_t sys_memory_bytes(void)

@@ -15,14 +15,17 @@
 #include <stdbool.h>
 #include <time.h>
 
-long sys_map(void *hint, size_t bytes);                       /* private, anonymous, read-write */
-long sys_unmap(void *p, size_t bytes);                        /* munmap */
-long sys_protect_none(void *p, size_t bytes);                 /* mprotect to PROT_NONE */
-long sys_protect_write(void *p, size_t bytes);                /* to be read and written */
-long sys_protect_read(void *p, size_t bytes);                 /* to be read only */
-long sys_discard(void *p, size_t bytes);                      /* MADV_DONTNEED */
-long sys_huge_on(void *p, size_t bytes);                      /* MADV_HUGEPAGE */
-long sys_huge_off(void *p, size_t bytes);                     /* MADV_NOHUGEPAGE */
+long sys_map(void *hint, size_t bytes);        /* private, anonymous, read-write */
+long sys_unmap(void *p, size_t bytes);         /* munmap */
+long sys_protect_none(void *p, size_t bytes);  /* mprotect to PROT_NONE */
+long sys_protect_write(void *p, size_t bytes); /* to be read and written */
+long sys_protect_read(void *p, size_t bytes);  /* to be read only */
+long sys_discard(void *p, size_t bytes);       /* MADV_DONTNEED */
+long sys_huge_on(void *p, size_t bytes);       /* MADV_HUGEPAGE */
+long sys_huge_off(void *p, size_t bytes);      /* MADV_NOHUGEPAGE */
+long sys_huge_now(void *p, size_t bytes);      /* MADV_COLLAPSE */
+/* mincore: a byte for each page, its lowest bit: it is there. */
+long sys_present(void *p, size_t bytes, unsigned char *pages);
 long sys_wipe_on_fork(void *p, size_t bytes);                 /* MADV_WIPEONFORK */
 long sys_populate(void *p, size_t bytes);                     /* MADV_POPULATE_WRITE */
 long sys_resize(void *p, size_t old_bytes, size_t new_bytes); /* mremap that stays where it is */
@@ -78,6 +81,7 @@ long sys_signal_self(int signal, const void *info);
 void sys_trap(void); /* SIGTRAP to this thread */
 /* To this process, whichever thread takes it. */
 long sys_signal_process(int signal);
+long sys_seccomp_mode(void);     /* 0: this thread has no filter */
 uint64_t sys_memory_bytes(void); /* of the machine; 0: unknown */
 void *sys_program_break(void);   /* the current end of the brk area */
 

@@ -323,6 +323,7 @@ def make_dump(name, **changes):
             {"bytes": 1024, "allocs": 900, "frees": 100, "live": 800, "at_hand": 10,
              "slab_free": 20, "slabs": 14, "slabs_full": 14}],
         "system_calls": {"mmap": {"calls": 9, "ns": 1500}},
+        "process": {"huge_bytes": 6291456},
         "free_spans_by_size": [{"from_bytes": 4096, "spans": 3}],
         "objects": [{"number": 1, "kind": "pool", "name": "nodes", "memory_bytes": 65536,
                      "piece_bytes": 64, "pieces": 1000, "in_use": 250, "in_use_peak": 300,
@@ -340,7 +341,7 @@ def case_shows():
     make_dump("d.json")
     text = run("stat", "d.json").stdout
     for part in ("prog, process 12: dump 3, at exit", "live              1.0 MiB", "peak    3.0 MiB",
-                 "held back         1.0 MiB   25 %", "taken               5,000", "9 in 1.5 us",
+                 "in huge pages     6.0 MiB  of the whole process", "held back         1.0 MiB   25 %", "taken               5,000", "9 in 1.5 us",
                  "   1,024            800  800.0 KiB   10.0 KiB   20.0 KiB     14",
                  "   large              2  128.0 KiB", "pool nodes", "  use less"):
         holds(text, part)
@@ -353,7 +354,8 @@ def case_shows():
     make_dump("many.json", classes=[{"bytes": 16 * i, "live": i} for i in range(1, 40)])
     holds(run("stat", "many.json").stdout, "and 27 classes with less")
     must("with less" not in run("stat", "--all", "many.json").stdout, "not all")
-    make_dump("summary.json", classes=None, objects=None)
+    make_dump("summary.json", classes=None, objects=None, process=None)
+    must("huge" not in run("stat", "summary.json").stdout, "a figure that is not there")
     must("class" not in run("stat", "summary.json").stdout, "classes that are not there")
     refused("stat", "none.json", says="none.json: No such file")
     write("empty.json", "", 0o644)

@@ -33,6 +33,7 @@ awk '
 /^\| figure \|/ { table = "TOTALS"; next }
 /^\| figure of a class \|/ { table = "CLASS_FIGURES"; next }
 /^\| figure of an object \|/ { table = "OBJECT_FIGURES"; next }
+/^\| figure of the process \|/ { table = "PROCESS_FIGURES"; next }
 /^\| kind of call \|/ { table = "OS_CALLS"; next }
 !/^\|/ { table = "" }
 table != "" && !/^\|-/ {

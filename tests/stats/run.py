@@ -131,6 +131,8 @@ def same_in_prom(dump, values):
     for name, row in dump["system_calls"].items():
         check("calls_by_kind", name, row["calls"])
         check("calls_by_kind_seconds", name, row["ns"] / 1e9)
+    for name, value in dump.get("process", {}).items():
+        check("process_" + name, None, value)
     for row in dump["free_spans_by_size"]:
         check("free_spans_by_size", str(row["from_bytes"]), row["spans"])
     for row in dump["objects"]:
@@ -232,6 +234,8 @@ def text():
         label = str(class_of(bytes_)) if bytes_ <= 32768 else "large"
         equal(rows[label], (allocs, frees, allocs - frees), f"row of {label}")
     must("objects" not in done.stderr, "a heading of nothing")
+    must(not os.path.exists("/proc/self/smaps_rollup") or "\n  huge_bytes " in done.stderr,
+         "what huge pages hold")
     for what, sections in (("summary", 1), ("classes", 2), ("all", 4)):
         shown = run("known", f"dump=stderr,dump_what={what}").stderr
         text_of(shown)

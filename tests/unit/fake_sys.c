@@ -19,6 +19,7 @@ long __real_sys_discard(void *p, size_t bytes);
 long __real_sys_populate(void *p, size_t bytes);
 long __real_sys_huge_on(void *p, size_t bytes);
 long __real_sys_huge_off(void *p, size_t bytes);
+long __real_sys_huge_now(void *p, size_t bytes);
 long __real_sys_resize(void *p, size_t old_bytes, size_t new_bytes);
 long __real_sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long __real_sys_write(int fd, const void *text, size_t bytes);
@@ -40,6 +41,7 @@ long __wrap_sys_discard(void *p, size_t bytes);
 long __wrap_sys_populate(void *p, size_t bytes);
 long __wrap_sys_huge_on(void *p, size_t bytes);
 long __wrap_sys_huge_off(void *p, size_t bytes);
+long __wrap_sys_huge_now(void *p, size_t bytes);
 long __wrap_sys_resize(void *p, size_t old_bytes, size_t new_bytes);
 long __wrap_sys_move(void *p, size_t old_bytes, size_t new_bytes, void *to);
 long __wrap_sys_write(int fd, const void *text, size_t bytes);
@@ -224,6 +226,18 @@ long __wrap_sys_huge_off(void *p, size_t bytes)
     check_pages(p, bytes);
     long error = planned(FAKE_HUGE_OFF);
     return error != 0 ? error : __real_sys_huge_off(p, bytes);
+}
+
+/* As on a kernel that knows it, whatever the machine's does. */
+long __wrap_sys_huge_now(void *p, size_t bytes)
+{
+    if (bytes == 0)
+        return planned(FAKE_HUGE_PROBE);
+    check_pages(p, bytes);
+    long error = planned(FAKE_HUGE_NOW);
+    if (error == 0)
+        (void)__real_sys_huge_now(p, bytes);
+    return error;
 }
 
 long __wrap_sys_resize(void *p, size_t old_bytes, size_t new_bytes)

@@ -23,6 +23,8 @@ enum fake_call {
     FAKE_POPULATE,
     FAKE_HUGE_ON,
     FAKE_HUGE_OFF,
+    FAKE_HUGE_NOW,   /* of some memory */
+    FAKE_HUGE_PROBE, /* of none: is the advice known? */
     FAKE_RESIZE,
     FAKE_MOVE,
     FAKE_WRITE, /* while capturing */

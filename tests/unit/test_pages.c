@@ -192,6 +192,35 @@ static void test_files_are_out_of_the_way(void **state)
     child_passes(open_where_all_are_closed, NULL);
 }
 
+static void test_pages_that_are_there_are_counted(void **state)
+{
+    (void)state;
+    size_t n = 1000; /* more than one call asks for */
+    char *p = os_pages_map(NULL, n * PAGE);
+    check(p != NULL);
+    check_equal(os_pages_count_present(p, n * PAGE), 0);
+    for (size_t i = 0; i < n; i += 3)
+        p[i * PAGE] = 1;
+    check_equal(os_pages_count_present(p, n * PAGE), (n + 2) / 3);
+    check_equal(os_pages_count_present(p, 3 * PAGE), 1);
+    os_pages_unmap(p, n * PAGE);
+    check_equal(os_pages_count_present(p, n * PAGE), 0);
+}
+
+static void test_huge_pages_at_once(void **state)
+{
+    (void)state;
+    char *p = os_pages_map(NULL, BYTES);
+    check(p != NULL && os_pages_knows_huge_now() && os_pages_huge_now(p, BYTES));
+    fake_fail_once(FAKE_HUGE_PROBE, 1, EINVAL);
+    check(!os_pages_knows_huge_now());
+    fake_fail_once(FAKE_HUGE_NOW, 1, EINVAL);
+    check(os_pages_huge_now(p, BYTES));
+    fake_fail_once(FAKE_HUGE_NOW, 1, EAGAIN);
+    check(!os_pages_huge_now(p, BYTES));
+    os_pages_unmap(p, BYTES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +234,8 @@ int main(void)
         pages_test(test_resizing_in_place),
         pages_test(test_moving_onto_another_mapping),
         pages_test(test_a_failed_guard_does_no_harm),
+        pages_test(test_pages_that_are_there_are_counted),
+        pages_test(test_huge_pages_at_once),
         pages_test(test_calls_are_counted),
         cmocka_unit_test(test_files_are_out_of_the_way),
     };

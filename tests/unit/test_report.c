@@ -114,6 +114,26 @@ static void test_no_more_than_is_asked_for(void **state)
     }
 }
 
+/* Of the process: only where the kernel has said so. */
+static void test_figures_of_the_process(void **state)
+{
+    (void)state;
+    fill(1000, 3);
+    report.process[PROCESS_huge_bytes] = UINT64_C(98765432);
+    report.process_is_known = false;
+    check(strstr(show(report_text), "huge_bytes") == NULL);
+    check(strstr(show(report_json), "\"process\"") == NULL);
+    check(strstr(show(report_prom), "poolalloc_process") == NULL);
+    report.process_is_known = true;
+    check(strstr(show(report_text), "\nthe whole process, as the kernel says\n  huge_bytes ") !=
+          NULL);
+    check(strstr(shown, " 98765432 ") != NULL);
+    check(strstr(show(report_json), "\"process\": {\n    \"huge_bytes\": 98765432\n  }") != NULL);
+    check(strstr(show(report_prom), "\npoolalloc_process_huge_bytes 98765432\n") != NULL);
+    report.what = DUMP_CLASSES;
+    check(strstr(show(report_json), "\"process\"") == NULL);
+}
+
 static void test_figures_of_nothing(void **state)
 {
     (void)state;
@@ -199,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_text_fits_its_columns),
         cmocka_unit_test(test_all_figures_are_in_all_formats),
         cmocka_unit_test(test_no_more_than_is_asked_for),
+        cmocka_unit_test(test_figures_of_the_process),
         cmocka_unit_test(test_figures_of_nothing),
         cmocka_unit_test(test_the_biggest_classes),
         cmocka_unit_test(test_advice),
