@@ -519,7 +519,7 @@ struct heap_fork_hooks {
     void (*unnoticed)(void); /* in a child of a fork that ran no handlers */
 };
 
-/* From then on; always the same hooks. */
+/* Once at start, before the above: a fork is with its hooks from its prepare on, or with none. */
 void heap_fork_also(const struct heap_fork_hooks *hooks);
 
 #endif
