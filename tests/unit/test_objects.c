@@ -19,6 +19,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* ---- what is listed ---- */
+
+struct seen {
+    char text[300];
+    size_t n;
+};
+
+static bool note(const struct object_figures *figures, void *context)
+{
+    struct seen *seen = context;
+    seen->n +=
+        (size_t)snprintf(seen->text + seen->n, sizeof seen->text - seen->n, "%s %s %llu/%llu;",
+                         figures->kind, figures->name, (unsigned long long)figures->in_use,
+                         (unsigned long long)figures->piece_bytes);
+    return true;
+}
+
+static void check_listed(const char *expected)
+{
+    struct seen seen = {.n = 0};
+    check(registry_each(note, &seen));
+    check(strcmp(seen.text, expected) == 0);
+}
+
 /* ---- every mmap fails once, alone and with all after it ---- */
 
 enum { N_OBJECTS = 3000, OBJECT_BYTES = 1000, N_BLOCKS = 300 };
@@ -477,29 +501,54 @@ static void test_a_fork_holds_objects_that_are_not_there_yet(void **state)
     child_passes(fork_before_objects, NULL);
 }
 
+/* ---- a fork while a buffer of an ended set comes back ---- */
+
+static poolalloc_buffers *ended;
+static _Atomic bool is_held;
+static _Atomic bool is_forked;
+
+/* Until the forking thread sleeps for the lock; if it does not wait, until it is through. */
+static void *be_giving_back(void *argument)
+{
+    lock_take(&ended->lock);
+    atomic_store(&is_held, true);
+    while (atomic_get_relaxed(&ended->lock.word) != 2 && !atomic_load(&is_forked))
+        (void)sched_yield();
+    lock_release(&ended->lock);
+    return argument;
+}
+
+static void give_back(void *argument)
+{
+    (void)alarm(10);
+    check(buffer_release(argument) == 0);
+    check_listed("");
+}
+
+static void fork_meanwhile(void *argument)
+{
+    (void)argument;
+    forks_are_noticed();
+    ended = buffers_create(&(struct poolalloc_buffers_options){.bytes = 100, .n = 2});
+    poolalloc_buffer *buffer = buffers_try(ended);
+    check_equal(buffers_destroy(ended), 1);
+    pthread_t thread = thread_start(be_giving_back, NULL);
+    while (!atomic_load(&is_held))
+        (void)sched_yield();
+    struct child child = child_start(give_back, buffer);
+    atomic_store(&is_forked, true);
+    child_join(child);
+    thread_join(thread);
+    give_back(buffer);
+}
+
+static void test_an_ended_set_is_whole_in_a_child(void **state)
+{
+    (void)state;
+    child_passes(fork_meanwhile, NULL);
+}
+
 /* ---- the registry ---- */
-
-struct seen {
-    char text[300];
-    size_t n;
-};
-
-static bool note(const struct object_figures *figures, void *context)
-{
-    struct seen *seen = context;
-    seen->n +=
-        (size_t)snprintf(seen->text + seen->n, sizeof seen->text - seen->n, "%s %s %llu/%llu;",
-                         figures->kind, figures->name, (unsigned long long)figures->in_use,
-                         (unsigned long long)figures->piece_bytes);
-    return true;
-}
-
-static void check_listed(const char *expected)
-{
-    struct seen seen = {.n = 0};
-    check(registry_each(note, &seen));
-    check(strcmp(seen.text, expected) == 0);
-}
 
 static void test_what_is_listed(void **state)
 {
@@ -521,11 +570,12 @@ static void test_what_is_listed(void **state)
                  "heap plug-in 112/1;");
     check_equal(pool_destroy(pool), 1);
     check_equal(heaps_destroy(heap), 1);
+    check_equal(buffers_destroy(set), 1);
     check_listed("arena a name that is longer than 31 c 0/1;buffers - 1/100;");
     bump_destroy(unnamed);
     bump_destroy(arena);
+    check_listed("buffers - 1/100;");
     check(buffer_release(buffer) == 0);
-    check_equal(buffers_destroy(set), 0);
     check_listed("");
 }
 
@@ -569,6 +619,7 @@ int main(void)
         cmocka_unit_test(test_a_seized_lane_is_whole_in_a_child),
         cmocka_unit_test(test_a_handler_may_fork_while_others_collect),
         cmocka_unit_test(test_a_fork_holds_objects_that_are_not_there_yet),
+        cmocka_unit_test(test_an_ended_set_is_whole_in_a_child),
         cmocka_unit_test(test_what_is_listed),
         cmocka_unit_test(test_trim_reaches_what_threads_share),
         cmocka_unit_test(test_visitors_hold_no_lock),
