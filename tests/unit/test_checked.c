@@ -9,6 +9,7 @@
 #include "fake_sys.h"
 #include "heap/emergency.h"
 #include "heap/held.h"
+#include "heap/live.h"
 #include "mem/arena.h"
 #include "mem/large.h"
 #include "model.h"
@@ -258,6 +259,44 @@ static void test_two_frees_of_a_large_block(void **state)
     child_passes(free_at_once, NULL);
 }
 
+/* ---- what is live, by site ---- */
+
+static bool can_read(void)
+{
+    size_t n;
+    bool done = live_begin(&n) != NULL;
+    if (done)
+        live_end();
+    return done;
+}
+
+static void read_in_child(void *argument)
+{
+    (void)argument;
+    check(can_read());
+}
+
+/* As if another thread read while this one forks. */
+static void fork_while_reading(void *argument)
+{
+    size_t n;
+    (void)argument;
+    check(live_init());
+    check(can_read());
+    check(live_begin(&n) != NULL);
+    check(!can_read());
+    child_passes(read_in_child, NULL);
+    check(!can_read());
+    live_end();
+    check(can_read());
+}
+
+static void test_a_reading_is_not_inherited(void **state)
+{
+    (void)state;
+    child_passes(fork_while_reading, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_quarantine),
         cmocka_unit_test(test_guards_are_bounded),
         cmocka_unit_test(test_two_frees_of_a_large_block),
+        cmocka_unit_test(test_a_reading_is_not_inherited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
