@@ -526,7 +526,7 @@ static const struct model models[] = {
     {"visit-first", 2, 0, 3, 0, setup, second_has_heap, visit_first_or_flush, check_all},
     {"idle", 2, 0, 4, 0, setup, first_is_idle, come_back_or_take, check_all},
     {"short", 2, 0, 2, 0, setup, both_are_short, take_while_short, check_all},
-    {"short-and-flush", 2, 0, 3, 0, setup, both_are_short_with_one_free, take_while_short_or_flush,
+    {"short-and-flush", 2, 0, 2, 0, setup, both_are_short_with_one_free, take_while_short_or_flush,
      check_all},
     {"shrink", 2, 0, 3, 0, setup, both_have_slabs, shrink_or_free, check_all},
     {"group", 2, 0, 3, 0, setup, both_have_blocks_of_group, group_or_flush, check_group},
