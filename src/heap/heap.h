@@ -519,7 +519,7 @@ struct heap_fork_hooks {
     void (*unnoticed)(void); /* in a child of a fork that ran no handlers */
 };
 
-/* Once at start, before the above: a fork is with its hooks from its prepare on, or with none. */
+/* Once at start, before heap_fork_init: no fork may have them in one moment and not in another. */
 void heap_fork_also(const struct heap_fork_hooks *hooks);
 
 #endif
