@@ -491,7 +491,6 @@ static void group_end_or_flush(size_t number)
         system_clock_add(1000);
         flush_everything();
         sweep();
-        give_mine(take(BLOCK_BYTES));
         return;
     }
     (void)take_of_group(BLOCK_BYTES);
@@ -530,7 +529,7 @@ static const struct model models[] = {
      check_all},
     {"shrink", 2, 0, 3, 0, setup, both_have_slabs, shrink_or_free, check_all},
     {"group", 2, 0, 3, 0, setup, both_have_blocks_of_group, group_or_flush, check_group},
-    {"group-sweep", 2, 0, 3, 0, setup, both_have_blocks_of_group, group_or_sweep, check_group},
+    {"group-sweep", 2, 0, 2, 0, setup, both_have_blocks_of_group, group_or_sweep, check_group},
     {"group-end", 2, 0, 2, 0, setup, both_have_blocks_of_group, group_end_or_flush, check_group},
 };
 
