@@ -375,7 +375,8 @@ struct poolalloc_buffers_stats {
 poolalloc_buffers *poolalloc_buffers_create(const struct poolalloc_buffers_options *options);
 
 /* Ends the set. Returns how many buffers are still out: they stay whole, and memory goes when the last
- * of them is released. Threads that wait get NULL and ECANCELED. Nobody may acquire from it any more. */
+ * of them is released; dumps list the set until then. Threads that wait get NULL and ECANCELED. Nobody
+ * may acquire from it any more. */
 size_t poolalloc_buffers_destroy(poolalloc_buffers *set);
 
 /* A buffer that the caller holds. Without waiting: NULL and EAGAIN if there is none. */

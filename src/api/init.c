@@ -8,6 +8,7 @@
 #include "heap/checked.h"
 #include "heap/sample.h"
 #include "mem/huge.h"
+#include "objects/registry.h"
 #include "obs/dump.h"
 #include "os/log.h"
 #include "os/process.h"
@@ -41,6 +42,7 @@ __attribute__((constructor(101))) static void init(int argc, const char *const *
 {
     (void)argc;
     (void)argv;
+    heap_fork_also(&registry_fork_hooks);
     heap_fork_init();
     os_foreign_init();
     bool is_bypassed = os_is_bypassed(); /* looks once, while there is one thread */

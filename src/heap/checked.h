@@ -23,7 +23,7 @@
  * FRESH and are let pass.
  *
  * From check=2 on what is held back, or free in the heap of the thread that ends the program, is looked at
- * then.
+ * then, but for slabs that came from the heap of another thread.
  *
  * What is found damaged is not handed out again where on_fault lets the program go on.
  *

@@ -27,8 +27,11 @@ struct damages {
     } all[16]; /* more are not looked for */
 };
 
+/* Not where another thread may be about to hand blocks out, which it fills. */
 static void find_damages_in(const struct span *slab, struct damages *found)
 {
+    if (slab->slab.was_in_use)
+        return;
     for (size_t i = 0; i < slab->slab.n_carved && found->n < ARRAY_LEN(found->all); i++) {
         void *p = (void *)(slab->base + i * class_bytes(slab->class));
         size_t at = checked_find_damage(p);

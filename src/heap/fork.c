@@ -38,25 +38,19 @@ static void no_hook(void)
 }
 
 static const struct heap_fork_hooks no_hooks = {no_hook, no_hook, no_hook, no_hook};
-static _Atomic(const struct heap_fork_hooks *) hooks_above = &no_hooks;
-
-/* Those that prepare ran. [lock: threads] */
-static const struct heap_fork_hooks *hooks_now = &no_hooks;
+static const struct heap_fork_hooks *hooks_above = &no_hooks; /* [const] after start */
 
 void heap_fork_also(const struct heap_fork_hooks *hooks)
 {
-    if (atomic_get_relaxed(&hooks_above) != hooks)
-        atomic_put_release(&hooks_above, hooks);
+    hooks_above = hooks;
 }
 
 static void fork_prepare(void)
 {
     if (os_is_single_threaded() || !heap_enter())
         return;
-    const struct heap_fork_hooks *hooks = atomic_get_acquire(&hooks_above);
-    hooks->prepare();
+    hooks_above->prepare();
     heap_threads_fork_prepare();
-    hooks_now = hooks;
     for (uint32_t i = 1; i <= heap_number_max(); i++)
         lock_take_sibling(&heap_by_number(i)->guest_lock);
     for (uint32_t i = 1; i <= heap_number_max(); i++)
@@ -81,9 +75,8 @@ static void fork_parent(void)
         lock_release(&heap_by_number(i)->lock);
         lock_release(&heap_by_number(i)->guest_lock);
     }
-    const struct heap_fork_hooks *hooks = hooks_now;
     heap_threads_fork_parent();
-    hooks->parent();
+    hooks_above->parent();
     heap_leave();
 }
 
@@ -121,7 +114,7 @@ static void fork_child(void)
         lock_reset(&heap->lock);
     }
     heap_threads_fork_child();
-    hooks_now->child();
+    hooks_above->child();
     lock_fork_end();
     heap_leave();
 }
@@ -170,7 +163,7 @@ static void fork_unnoticed(_Atomic uint32_t *mark)
     for (uint32_t i = 1; i <= heap_number_max(); i++)
         see_to_heap(heap_by_number(i));
     heap_threads_fork_unnoticed();
-    atomic_get_acquire(&hooks_above)->unnoticed();
+    hooks_above->unnoticed();
     tell_forked();
     atomic_put_release(mark, FORK_NONE);
 }

@@ -543,7 +543,7 @@ struct heap_fork_hooks {
     void (*unnoticed)(void); /* in a child of a fork that ran no handlers */
 };
 
-/* From then on; always the same hooks. */
+/* Once at start, before heap_fork_init: no fork may have them in one moment and not in another. */
 void heap_fork_also(const struct heap_fork_hooks *hooks);
 
 #endif

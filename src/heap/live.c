@@ -4,12 +4,13 @@
 #include "heap/heap.h"
 #include "mem/arena.h"
 #include "os/pages.h"
+#include "os/sys.h"
 
 #include <string.h>
 
 /* [const] after live_init; what it leads to belongs to the reading. */
 static struct live_site *sites;
-static _Atomic bool is_busy;
+static _Atomic uint32_t at_work; /* the process that a reading is under way in, or 0 */
 
 enum { N_SITES = SITES_MAX + 1 };
 
@@ -98,10 +99,17 @@ static void sort(size_t n)
     }
 }
 
+/* The reading of a parent is not under way in its child, where it will never be over. */
+static bool begin(void)
+{
+    uint32_t process = (uint32_t)sys_getpid();
+    uint32_t seen = atomic_get_relaxed(&at_work);
+    return seen != process && atomic_try_acquire(&at_work, &seen, process);
+}
+
 const struct live_site *live_begin(size_t *n)
 {
-    bool was_busy = false;
-    if (sites == NULL || !atomic_try_acquire(&is_busy, &was_busy, true))
+    if (sites == NULL || !begin())
         return NULL;
     memset(sites, 0, N_SITES * sizeof *sites);
     bool entered = heap_enter();
@@ -119,5 +127,5 @@ const struct live_site *live_begin(size_t *n)
 
 void live_end(void)
 {
-    atomic_put_release(&is_busy, false);
+    atomic_put_release(&at_work, 0);
 }

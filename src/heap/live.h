@@ -3,7 +3,7 @@
  * Live blocks by the site that allocated them, where they are tracked (checked.h): looked up in all
  * ledgers and large blocks, each slab under its heap's lock.
  *
- * Any thread, signal handlers included; one reading at a time.
+ * Any thread, signal handlers included; one reading at a time in a process.
  */
 #ifndef POOLALLOC_HEAP_LIVE_H
 #define POOLALLOC_HEAP_LIVE_H

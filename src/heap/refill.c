@@ -64,6 +64,7 @@ static struct span *slab_from(struct heap *unused, struct heap *heap, unsigned c
     struct span *slab = unused->shelves[class].partial;
     if (slab != NULL) {
         heap_list_remove(unused, slab);
+        slab->slab.was_in_use |= atomic_get_relaxed(&unused->state) == HEAP_LIVE;
         shelf_drop_slab(&unused->shelves[class]);
         shelf_add_slab(&heap->shelves[class]);
         map_set_slab(slab->base, class, heap->front.tag);

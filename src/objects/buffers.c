@@ -77,14 +77,24 @@ static bool enter(poolalloc_buffers *set)
     return true;
 }
 
+/* Nobody uses it any more; until here forks have to know of its lock. */
+static void end(poolalloc_buffers *set)
+{
+    registry_remove(&set->object);
+    if (!heap_enter())
+        return;
+    memory_free(set);
+    heap_leave();
+}
+
 /* The set may be gone afterwards. */
 static void leave(poolalloc_buffers *set)
 {
     bool is_over = set->n_users == 0;
     lock_release(&set->lock);
-    if (is_over)
-        memory_free(set);
     heap_leave();
+    if (is_over)
+        end(set);
 }
 
 /* ---- the queue ---- */
@@ -412,7 +422,6 @@ size_t buffers_destroy(poolalloc_buffers *set)
 {
     if (set == NULL)
         return 0;
-    registry_remove(&set->object);
     if (!enter(set))
         return 0;
     size_t n_out = atomic_get_relaxed(&set->n_out);

@@ -8,7 +8,7 @@
  * the lock makes them first come, first served.
  *
  * The set lives until its creator has ended it, the last buffer is back and the last waiter has left:
- * n_users counts all of these.
+ * n_users counts all of these. It stays in the registry as long.
  *
  * Nobody sleeps inside (heap.h), so that signals come through to those who wait.
  *

@@ -4,6 +4,7 @@
 #include "heap/heap.h"
 #include "mem/meta.h"
 #include "os/barrier.h"
+#include "os/clock.h"
 #include "os/sys.h"
 
 #include <string.h>
@@ -199,23 +200,46 @@ static bool owner_has_ended(const struct lane *lane)
     return lane->owner_process == (uint32_t)sys_getpid() && !os_thread_is_there(lane->owner_id);
 }
 
-/* An owner that is not there any more stopped half-way: what the stack holds is lost. */
+/* Whoever was in it stopped half-way and does not go on: what the stack holds is lost. */
 static void stack_give_up(struct lane *lane)
 {
     stack_set_n(lane, 0);
+    lane->bytes = 0;
     atomic_put_release(&lane->busy, 0);
 }
 
-static void wait_until_left(struct lane *lane)
+static bool is_busy(const struct lane *lane)
 {
-    enum { SPINS = 200, YIELDS_UNTIL_A_LOOK = 100 };
-    for (uint32_t i = 1; atomic_get_acquire(&lane->busy) != 0; i++) {
+    return atomic_get_acquire(&lane->busy) != 0;
+}
+
+/* This thread's own is not waited for, nor is one that was in vain. */
+static uint32_t patience_ms(const struct lane *lane)
+{
+    enum { PATIENCE_MS = 200 };
+    bool is_mine = atomic_get_relaxed(&lane->owner) == lanes_thread;
+    return is_mine || lane->is_stuck ? 0 : PATIENCE_MS;
+}
+
+/* False: its owner stays in it. To see it left once is enough: who comes again sees that it is seized. */
+static bool wait_until_left(struct lane *lane)
+{
+    enum { SPINS = 200 };
+    bool is_left = !is_busy(lane);
+    for (int i = 0; i < SPINS && !is_left; i++) {
         CPU_RELAX();
-        if (i > SPINS)
-            os_yield();
-        if (i % YIELDS_UNTIL_A_LOOK == 0 && owner_has_ended(lane))
-            stack_give_up(lane);
+        is_left = !is_busy(lane);
     }
+    if (!is_left && owner_has_ended(lane)) {
+        stack_give_up(lane);
+        is_left = true;
+    }
+    for (uint32_t ms = patience_ms(lane); ms > 0 && !is_left; ms--) {
+        os_sleep_ms(1);
+        is_left = !is_busy(lane);
+    }
+    lane->is_stuck = !is_left;
+    return is_left;
 }
 
 static void unseize_all(struct lanes *lanes)
@@ -226,43 +250,34 @@ static void unseize_all(struct lanes *lanes)
     }
 }
 
-/* Whoever runs this is not in a lane, but for a signal handler that interrupted its thread there. */
-static bool is_in_mine(const struct lanes *lanes)
-{
-    const struct lane *lane = lane_at(lanes, lanes_thread % N_LANES);
-    return atomic_get_relaxed(&lane->owner) == lanes_thread && atomic_get_relaxed(&lane->busy) != 0;
-}
-
-/* L4. False: no barrier, no lane is seized. This thread's own lane is another like the others, but not
- * waited for. */
+/* L4, but for the wait. False: no barrier, no lane is seized. */
 static bool seize_all(struct lanes *lanes)
 {
     for (size_t i = 0; i < N_LANES; i++) {
         if (lane_at(lanes, i) != &lane_none)
             atomic_put_relaxed(&lane_at(lanes, i)->seized, 1);
     }
-    if (!os_barrier_all()) {
+    bool done = os_barrier_all();
+    if (!done)
         unseize_all(lanes);
-        return false;
-    }
-    for (size_t i = 0; i < N_LANES; i++) {
-        if (atomic_get_relaxed(&lane_at(lanes, i)->owner) != lanes_thread)
-            wait_until_left(lane_at(lanes, i));
-    }
-    return true;
+    return done;
+}
+
+static void lane_collect_locked(struct lanes *lanes, struct lane *lane)
+{
+    inbox_collect_locked(lanes, lane);
+    stack_spill_locked(lanes, lane, 0);
+    lane->bytes = 0;
 }
 
 bool lanes_collect_locked(struct lanes *lanes)
 {
-    if (!lanes->has_barrier || is_in_mine(lanes) || !seize_all(lanes))
+    if (!lanes->has_barrier || !seize_all(lanes))
         return false;
     for (size_t i = 0; i < N_LANES; i++) {
         struct lane *lane = lane_at(lanes, i);
-        if (lane == &lane_none)
-            continue;
-        inbox_collect_locked(lanes, lane);
-        stack_spill_locked(lanes, lane, 0);
-        lane->bytes = 0;
+        if (lane != &lane_none && wait_until_left(lane))
+            lane_collect_locked(lanes, lane);
     }
     unseize_all(lanes);
     return true;
@@ -283,7 +298,7 @@ static struct lane *lane_new(size_t i)
 
 static void lane_give_to(struct lane *lane, uint32_t thread)
 {
-    if (atomic_get_acquire(&lane->busy) != 0)
+    if (is_busy(lane))
         stack_give_up(lane);
     note_owner(lane);
     atomic_put_relaxed(&lane->owner, thread);
@@ -370,19 +385,27 @@ static enum lanes_fault give_locked(struct lanes *lanes, void *p)
     return LANES_GOOD;
 }
 
-/* Gives it to the stack without the lock, and makes its part the one that the fast path looks in. */
+/* The fast path looks there from now on, and nowhere until all of it is in place. */
+static void lane_look_in(struct lane *lane, const struct part *part)
+{
+    lane->bytes = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+    lane->base = atomic_get_relaxed(&part->base);
+    lane->links = part->links;
+    lane->n_slots = part->n_slots;
+    atomic_signal_fence(memory_order_seq_cst);
+    lane->bytes = atomic_get_relaxed(&part->bytes);
+}
+
+/* To the stack without the lock. */
 static bool give_to_mine(struct lane *lane, const struct slot *slot, void *p)
 {
     struct slot_records records = slot_records(slot);
     if (!lane_enter(lane, lanes_thread))
         return false;
     bool done = lane_put(lane, p, records.link, records.returned);
-    if (done) {
-        lane->base = atomic_get_relaxed(&slot->part->base);
-        lane->links = slot->part->links;
-        lane->n_slots = slot->part->n_slots;
-        lane->bytes = atomic_get_relaxed(&slot->part->bytes);
-    }
+    if (done)
+        lane_look_in(lane, slot->part);
     lane_leave(lane);
     return done;
 }
@@ -417,8 +440,16 @@ NOINLINE enum lanes_fault lanes_give_slow(struct lanes *lanes, void *p)
 void lanes_fork_prepare(struct lanes *lanes)
 {
     lock_take_sibling(&lanes->lock);
-    if (lanes->has_barrier)
-        (void)seize_all(lanes);
+    bool is_seized = lanes->has_barrier && seize_all(lanes);
+    for (size_t i = 0; i < N_LANES; i++) {
+        struct lane *lane = lane_at(lanes, i);
+        if (lane == &lane_none)
+            continue;
+        if (is_seized)
+            (void)wait_until_left(lane);
+        else
+            lane->is_stuck = true;
+    }
 }
 
 void lanes_fork_parent(struct lanes *lanes)
@@ -427,17 +458,24 @@ void lanes_fork_parent(struct lanes *lanes)
     lock_release(&lanes->lock);
 }
 
-/* This thread is the only one, and has a new name. */
-static void note_new_name(struct lanes *lanes)
+/* Its owner is not there. If it was busy all the same, the owner was about to see that it is seized. */
+static void lane_leave_behind(struct lane *lane)
 {
-    struct lane *mine = lane_at(lanes, lanes_thread % N_LANES);
-    if (atomic_get_relaxed(&mine->owner) == lanes_thread)
-        note_owner(mine);
+    if (lane->is_stuck && is_busy(lane))
+        stack_give_up(lane);
+    atomic_put_relaxed(&lane->busy, 0);
 }
 
+/* This thread is the only one, and has a new name. It goes on in its own lane where it is. */
 void lanes_fork_child(struct lanes *lanes)
 {
-    note_new_name(lanes);
+    for (size_t i = 0; i < N_LANES; i++) {
+        struct lane *lane = lane_at(lanes, i);
+        if (atomic_get_relaxed(&lane->owner) == lanes_thread)
+            note_owner(lane);
+        else if (lane != &lane_none)
+            lane_leave_behind(lane);
+    }
     unseize_all(lanes);
     lock_reset(&lanes->lock);
 }
@@ -445,8 +483,8 @@ void lanes_fork_child(struct lanes *lanes)
 void lanes_fork_unnoticed(struct lanes *lanes)
 {
     for (size_t i = 0; i < N_LANES; i++) {
-        if (atomic_get_acquire(&lane_at(lanes, i)->busy) != 0)
-            stack_give_up(lane_at(lanes, i));
+        if (lane_at(lanes, i) != &lane_none)
+            lane_at(lanes, i)->is_stuck = true;
     }
     lanes_fork_child(lanes);
 }

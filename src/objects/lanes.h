@@ -20,7 +20,7 @@
  *   L3 leave: store busy = 0                                                 [release]
  *   L4 seize, the lock's holder: store seized = 1 [relaxed], a barrier on all threads (os/barrier.h),
  *      then wait for busy == 0 [acquire, pairs with L3]. The barrier makes L1 one of two things: it
- *      saw seized, or its busy is seen here
+ *      saw seized, or its busy is seen here. A lane that is not left in time stays its owner's
  *   L5 the holder does as the owner would
  *   L6 store seized = 0 [release, pairs with L1's acquire]
  *
@@ -37,7 +37,10 @@
  * mem/inbox.h). A stack is never shared.
  *
  * Progress: L1-L3 wait-free; L7, L8 lock-free; a seizer waits for an owner between L1 and L3, some
- * ten instructions.
+ * ten instructions, for a fifth of a second at most. A signal handler may have interrupted the owner
+ * there that waits for the lock, to fork, or that has jumped away: then the lane is busy until the owner
+ * comes again, what is in it cannot be had meanwhile, and a slot may be lost. Who was waited for in vain
+ * is not waited for again.
  *
  * Double frees are found at once, but for two frees at the very same moment by two threads, which are
  * found at L9 at the latest. Lists cannot be harmed by either.
@@ -48,8 +51,8 @@
  *
  * Fork: prepare takes the lock and seizes all lanes, so stacks are whole in the child; the lanes of threads
  * that are not there stay theirs, and can be seized. A signal handler may fork that interrupted its
- * thread in its lane, which the thread goes on with in both processes. After a bare fork the stacks of those are given up
- * that were busy.
+ * thread in its lane, which the thread goes on with in both processes. Of the other lanes those that are stuck
+ * may be torn, if they are busy, and are given up in the child.
  *
  * Tests: tests/race/race_lanes.c, tests/objects/aba.c, tests/unit/test_objects.c,
  * tests/models/model_lanes.c.
@@ -87,6 +90,7 @@ struct lane {
     uint32_t live;          /* [const] what the link of a slot taken here says */
     uint32_t owner_id;      /* [lock] the kernel's name of that thread, */
     uint32_t owner_process; /* [lock] in this process: of others, it is not known to have ended */
+    bool is_stuck;          /* [lock] it was waited for in vain; in a fork also: nobody waited */
     uint32_t bytes;         /* [stack] of the part below; 0: none */
     _Atomic(struct free_slot *) top; /* [stack] the slot that is taken next, or stack[0] */
 
@@ -119,7 +123,8 @@ void lanes_destroy(struct lanes *lanes);
 void *lanes_take_slow(struct lanes *lanes, bool *is_fresh);
 enum lanes_fault lanes_give_slow(struct lanes *lanes, void *p);
 
-/* All free slots to slots.h. The caller has the lock. False: the stacks could not be had. */
+/* The free slots of lanes to slots.h, but those of a lane that its owner does not leave. The caller has
+ * the lock. False: no stack could be had. */
 bool lanes_collect_locked(struct lanes *lanes);
 
 /* Free slots in lanes. */

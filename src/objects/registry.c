@@ -93,14 +93,13 @@ static void fork_unnoticed(void)
     lock_reset(&registry.lock);
 }
 
-static const struct heap_fork_hooks fork_hooks = {fork_prepare, fork_parent, fork_child,
-                                                  fork_unnoticed};
+const struct heap_fork_hooks registry_fork_hooks = {fork_prepare, fork_parent, fork_child,
+                                                    fork_unnoticed};
 
 void registry_add(struct object *object)
 {
     if (!heap_enter())
         return;
-    heap_fork_also(&fork_hooks);
     lock_take(&registry.lock);
     object->number = ++registry.number;
     object->next = &registry.list;

@@ -6,8 +6,8 @@
  * Any thread. The list is guarded by the registry's lock, the lowest of all ranks; objects with locks
  * of their own take these under it.
  *
- * Fork: prepare takes the registry's lock and then asks every object to hold still, so that all are
- * whole in the child (heap/fork.c calls before it takes locks of its own).
+ * Fork: prepare takes the registry's lock, whether there are objects or not yet, and then asks every object
+ * to hold still, so that all are whole in the child (heap/fork.c calls before it takes locks of its own).
  */
 #ifndef POOLALLOC_OBJECTS_REGISTRY_H
 #define POOLALLOC_OBJECTS_REGISTRY_H
@@ -39,6 +39,7 @@ struct object_figures {
     char name[OBJECT_NAME_BYTES];
 };
 
+struct heap_fork_hooks;
 struct object;
 
 /* Moments of a fork; UNNOTICED is that of heap/fork.c's, in a child. */
@@ -83,6 +84,9 @@ void registry_remove(struct object *object);
  * not visited then. */
 bool registry_each(bool (*visit)(const struct object_figures *figures, void *context),
                    void *context);
+
+/* For heap_fork_also. */
+extern const struct heap_fork_hooks registry_fork_hooks;
 
 /* Asks all objects that can to give memory back that is not in use. Returns the bytes. */
 size_t registry_trim(void);

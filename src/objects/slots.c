@@ -62,7 +62,7 @@ static size_t links_bytes(const struct slots *slots, size_t n)
 static bool part_alloc(const struct slots *slots, struct part *part, size_t n)
 {
     size_t bytes = n * slots->stride;
-    atomic_put_relaxed(&part->bytes, (uint32_t)bytes);
+    atomic_put_release(&part->bytes, (uint32_t)bytes); /* after base is NULL: see slot_find_in */
     part->n_slots = (uint32_t)n;
     part->n_carved = 0;
     part->head = SLOT_END;

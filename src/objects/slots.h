@@ -37,7 +37,7 @@ enum {
 struct part {
     _Atomic(char *) base;    /* NULL: no such part. Set last, by release: see slot_find */
     _Atomic uint32_t *links; /* n_slots; then, for lanes.h, the same number of `returned` */
-    _Atomic uint32_t bytes;  /* of its slots */
+    _Atomic uint32_t bytes;  /* of its slots. Set first, by release */
     uint32_t n_slots;
     uint32_t n_carved; /* slots from here on were never used */
     uint32_t head;     /* of the free ones; of the current part it is in struct slots */
@@ -115,7 +115,8 @@ ALWAYS_INLINE bool slot_find_in(struct slots *slots, struct part *part, const vo
 {
     const char *base = atomic_get_acquire(&part->base);
     uintptr_t offset = (uintptr_t)p - (uintptr_t)base;
-    /* Another thread may be putting a new part in its place: base and bytes of one part only. */
+    /* Another thread may be putting a new part in its place: base and bytes of one part only. Who reads
+     * the bytes of the new one does not find the base of the old one after that. */
     if (base == NULL || offset >= atomic_get_acquire(&part->bytes) ||
         base != atomic_get_relaxed(&part->base))
         return false;

@@ -19,8 +19,3 @@ bool os_thread_is_there(uint32_t id)
 {
     return sys_thread_probe(id) != -ESRCH;
 }
-
-void os_yield(void)
-{
-    (void)sys_yield();
-}

@@ -23,7 +23,4 @@ bool os_barrier_all(void);
 /* A thread of this process, by sys_gettid(). Certain only if false: numbers are used again. */
 bool os_thread_is_there(uint32_t id);
 
-/* Lets another thread run. */
-void os_yield(void);
-
 #endif

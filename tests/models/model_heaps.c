@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Heaps that change hands: T1 to T3 of heap/thread.c, slabs that pass to other heaps (M1 to M5 of
+ * Heaps that change hands: T1 to T4 of heap/thread.c, slabs that pass to other heaps (M1 to M5 of
  * mem/map.h), and blocks that are on their way to heaps meanwhile (heap/remote.c).
  *
  * Every block carries the number of who has it; at the end every heap is whole, and when all inboxes
@@ -328,6 +328,190 @@ static void come_back_or_take(size_t number)
     }
 }
 
+/* ---- two heaps in use: each other's blocks are freed, caches and slabs change hands ---- */
+
+enum { EACH = 3 };
+
+static void both_have_slabs(size_t number)
+{
+    for (size_t i = 0; i < EACH; i++)
+        passed[number * EACH + i] = take(BLOCK_BYTES);
+}
+
+/* Their slabs are in their lists, where others may take them. */
+static void both_are_short(size_t number)
+{
+    both_have_slabs(number);
+    (void)heap_enter();
+    heap_flush(my_heap());
+    heap_leave();
+    heap_caches_set_short(true);
+}
+
+static void both_are_short_with_one_free(size_t number)
+{
+    both_are_short(number);
+    give_passed(number * EACH);
+}
+
+static size_t of_other(size_t number, size_t i)
+{
+    return (1 - number) * EACH + i;
+}
+
+/* The first takes more than its slab has, the second frees meanwhile what makes others of use to it. */
+static void take_while_short(size_t number)
+{
+    void *p = take(BLOCK_BYTES);
+    give_passed(of_other(number, 1));
+    if (number == 0)
+        give_mine(take(BLOCK_BYTES));
+    else
+        give_passed(EACH + 2);
+    give_mine(p);
+    system_thread_end();
+}
+
+static void take_while_short_or_flush(size_t number)
+{
+    void *p = take(BLOCK_BYTES);
+    if (number == 1) {
+        heap_shrink_all();
+        flush_everything();
+    }
+    void *q = take(BLOCK_BYTES);
+    give_passed(of_other(number, 1));
+    give_mine(p);
+    give_mine(q);
+    if (number == 0)
+        system_thread_end();
+    else
+        flush_mine();
+}
+
+static void shrink_or_free(size_t number)
+{
+    if (number == 1) {
+        heap_shrink_all();
+        flush_everything();
+        give_passed(of_other(number, 0));
+        give_mine(take(BLOCK_BYTES));
+        flush_mine();
+    } else {
+        give_passed(of_other(number, 1));
+        give_passed(2);
+        give_mine(take(BLOCK_BYTES));
+        system_thread_end();
+    }
+}
+
+/* ---- a group ---- */
+
+static struct heap *group;
+
+static void group_make(size_t max_bytes)
+{
+    (void)heap_enter();
+    group = heap_group_new(max_bytes);
+    heap_leave();
+    holds(group != NULL);
+}
+
+static void *take_of_group(size_t bytes)
+{
+    (void)heap_enter();
+    uint64_t *p = heap_group_alloc(group, bytes);
+    heap_leave();
+    holds(p != NULL);
+    p[0] = p[1] = my_mark();
+    return p;
+}
+
+static void group_end(void)
+{
+    (void)heap_enter();
+    (void)heap_group_end(group);
+    heap_leave();
+}
+
+static void both_have_blocks_of_group(size_t number)
+{
+    heap_free(heap_alloc(16));
+    if (number == 0)
+        group_make(SIZE_MAX);
+    for (size_t i = 0; i < EACH; i++)
+        passed[number * EACH + i] = take_of_group(BLOCK_BYTES);
+}
+
+static void free_and_take_of_group(void)
+{
+    give_passed(of_other(0, 0));
+    void *p = take_of_group(BLOCK_BYTES);
+    give_passed(0);
+    give_mine(p);
+}
+
+static void group_or_flush(size_t number)
+{
+    if (number == 0) {
+        free_and_take_of_group();
+        return;
+    }
+    give_passed(of_other(number, 1));
+    flush_everything();
+    give_mine(take_of_group(BLOCK_BYTES));
+}
+
+static void sweep(void)
+{
+    (void)heap_enter();
+    heap_sweep_due();
+    heap_leave();
+}
+
+static void group_or_sweep(size_t number)
+{
+    if (number == 0) {
+        free_and_take_of_group();
+        return;
+    }
+    for (int i = 0; i < 3; i++) {
+        system_clock_add(1000);
+        sweep();
+        (void)heap_enter();
+        (void)heap_group_trim(group);
+        heap_leave();
+    }
+}
+
+/* Its heap is the next group's; what is of the first must not be found by then. */
+static void group_end_or_flush(size_t number)
+{
+    if (number == 1) {
+        system_clock_add(1000);
+        flush_everything();
+        sweep();
+        return;
+    }
+    (void)take_of_group(BLOCK_BYTES);
+    (void)take_of_group(100000);
+    group_end();
+    for (size_t i = 0; i < 2 * EACH; i++)
+        passed[i] = NULL;
+    group_make(1 << 20);
+    (void)take_of_group(BLOCK_BYTES);
+}
+
+static void check_group(void)
+{
+    for (size_t i = 0; i < N_PASSED; i++) {
+        if (passed[i] != NULL)
+            give_passed(i);
+    }
+    group_end();
+    check_all();
+}
+
 static const struct model models[] = {
     {"park", 3, 0, 2, 0, setup, first_has_slab, park_or_free, check_all},
     {"take-slab", 3, 1, 2, 0, setup, fourth_has_ended, take_slab_or_free, check_all},
@@ -340,6 +524,13 @@ static const struct model models[] = {
     {"flush-all", 2, 0, 4, 0, setup, first_has_slab, flush_or_work, check_all},
     {"visit-first", 2, 0, 3, 0, setup, second_has_heap, visit_first_or_flush, check_all},
     {"idle", 2, 0, 4, 0, setup, first_is_idle, come_back_or_take, check_all},
+    {"short", 2, 0, 2, 0, setup, both_are_short, take_while_short, check_all},
+    {"short-and-flush", 2, 0, 2, 0, setup, both_are_short_with_one_free, take_while_short_or_flush,
+     check_all},
+    {"shrink", 2, 0, 3, 0, setup, both_have_slabs, shrink_or_free, check_all},
+    {"group", 2, 0, 3, 0, setup, both_have_blocks_of_group, group_or_flush, check_group},
+    {"group-sweep", 2, 0, 2, 0, setup, both_have_blocks_of_group, group_or_sweep, check_group},
+    {"group-end", 2, 0, 2, 0, setup, both_have_blocks_of_group, group_end_or_flush, check_group},
 };
 
 int main(int argc, char **argv)

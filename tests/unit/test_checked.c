@@ -9,6 +9,7 @@
 #include "fake_sys.h"
 #include "heap/emergency.h"
 #include "heap/held.h"
+#include "heap/live.h"
 #include "mem/arena.h"
 #include "mem/large.h"
 #include "model.h"
@@ -258,6 +259,100 @@ static void test_two_frees_of_a_large_block(void **state)
     child_passes(free_at_once, NULL);
 }
 
+/* ---- the end, while another thread goes on ---- */
+
+enum { QUARTER_BYTES = 16 * 1024 - 64, QUARTER_SLAB = 4 }; /* of a slab */
+
+static char *quarters[2 * QUARTER_SLAB];
+static pthread_barrier_t step;
+
+static void flush_my_heap(void)
+{
+    check(heap_enter());
+    heap_flush(my_heap());
+    heap_leave();
+}
+
+/* Of its first slab one block is at home, so that it can be taken; one is in the bin, and then handed out. */
+static void *hand_out(void *argument)
+{
+    for (size_t i = 0; i < ARRAY_LEN(quarters); i++)
+        quarters[i] = heap_alloc(QUARTER_BYTES);
+    heap_free(quarters[0]);
+    flush_my_heap();
+    heap_free(quarters[1]);
+    (void)pthread_barrier_wait(&step);
+    (void)pthread_barrier_wait(&step);
+    memset(quarters[1], 0, QUARTER_BYTES);
+    (void)pthread_barrier_wait(&step);
+    (void)pthread_barrier_wait(&step); /* the process ends before */
+    return argument;
+}
+
+static void end_meanwhile(void *argument)
+{
+    (void)argument;
+    options.guest_calls = 0;
+    options.quarantine_bytes = 0;
+    begin(CHECK_WRITES);
+    attach();
+    check(pthread_barrier_init(&step, NULL, 2) == 0);
+    (void)thread_start(hand_out, NULL);
+    (void)pthread_barrier_wait(&step);
+    heap_caches_set_short(true);
+    check(heap_alloc(QUARTER_BYTES) != NULL);
+    check_equal(owner_of(quarters[1]), my_heap()->number);
+    (void)pthread_barrier_wait(&step);
+    (void)pthread_barrier_wait(&step);
+    check_nothing_told();
+    (void)fake_capture_end();
+    options.on_fault = ON_FAULT_ABORT; /* what is found at the end */
+}
+
+static void test_the_end_while_another_thread_goes_on(void **state)
+{
+    (void)state;
+    child_passes(end_meanwhile, NULL);
+}
+
+/* ---- what is live, by site ---- */
+
+static bool can_read(void)
+{
+    size_t n;
+    bool done = live_begin(&n) != NULL;
+    if (done)
+        live_end();
+    return done;
+}
+
+static void read_in_child(void *argument)
+{
+    (void)argument;
+    check(can_read());
+}
+
+/* As if another thread read while this one forks. */
+static void fork_while_reading(void *argument)
+{
+    size_t n;
+    (void)argument;
+    check(live_init());
+    check(can_read());
+    check(live_begin(&n) != NULL);
+    check(!can_read());
+    child_passes(read_in_child, NULL);
+    check(!can_read());
+    live_end();
+    check(can_read());
+}
+
+static void test_a_reading_is_not_inherited(void **state)
+{
+    (void)state;
+    child_passes(fork_while_reading, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +362,8 @@ int main(void)
         cmocka_unit_test(test_quarantine),
         cmocka_unit_test(test_guards_are_bounded),
         cmocka_unit_test(test_two_frees_of_a_large_block),
+        cmocka_unit_test(test_the_end_while_another_thread_goes_on),
+        cmocka_unit_test(test_a_reading_is_not_inherited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

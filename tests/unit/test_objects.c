@@ -12,9 +12,36 @@
 #include "os/sys.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+/* ---- what is listed ---- */
+
+struct seen {
+    char text[300];
+    size_t n;
+};
+
+static bool note(const struct object_figures *figures, void *context)
+{
+    struct seen *seen = context;
+    seen->n +=
+        (size_t)snprintf(seen->text + seen->n, sizeof seen->text - seen->n, "%s %s %llu/%llu;",
+                         figures->kind, figures->name, (unsigned long long)figures->in_use,
+                         (unsigned long long)figures->piece_bytes);
+    return true;
+}
+
+static void check_listed(const char *expected)
+{
+    struct seen seen = {.n = 0};
+    check(registry_each(note, &seen));
+    check(strcmp(seen.text, expected) == 0);
+}
 
 /* ---- every mmap fails once, alone and with all after it ---- */
 
@@ -261,29 +288,267 @@ static void test_nobody_waits_for_himself(void **state)
     child_passes(be_interrupted_in_a_lane, NULL);
 }
 
+/* ---- a lane that is not left ---- */
+
+static _Atomic bool is_in_lane;
+static _Atomic bool may_leave;
+static struct lane *entered;
+
+static void forks_are_noticed(void)
+{
+    heap_fork_also(&registry_fork_hooks);
+    heap_fork_init();
+}
+
+/* One object of the pool's is in it. */
+static void use_and_enter(void)
+{
+    (void)use_a_lane(NULL);
+    entered = lane_of(&shared->lanes, lanes_thread);
+    check(lane_enter(entered, lanes_thread));
+}
+
+static void *stay_in_a_lane(void *argument)
+{
+    use_and_enter();
+    atomic_store(&is_in_lane, true);
+    while (!atomic_load(&may_leave))
+        (void)sched_yield();
+    lane_leave(entered);
+    return argument;
+}
+
+static pthread_t start_in_lane(void *(*body)(void *))
+{
+    (void)alarm(20);
+    forks_are_noticed();
+    shared = pool_create(&(struct poolalloc_pool_options){
+        .object_bytes = 24, .max = 100, .flags = POOLALLOC_POOL_SHARED});
+    pthread_t thread = thread_start(body, NULL);
+    while (!atomic_load(&is_in_lane))
+        (void)sched_yield();
+    return thread;
+}
+
+static void find_it_given_up(void *argument)
+{
+    (void)argument;
+    (void)alarm(10);
+    fake_fail_none();
+    check_equal(atomic_get_relaxed(&entered->busy), 0);
+    check_all_can_be_had(99);
+    check_equal(pool_destroy(shared), 1); /* what was in it is lost */
+}
+
+/* As if a handler had jumped away from there. */
+static void find_one_who_stays(void *argument)
+{
+    (void)argument;
+    pthread_t thread = start_in_lane(stay_in_a_lane);
+    thread_run(use_a_lane, NULL);
+    check_all_can_be_had(99); /* what others have at hand is to be had */
+    check_equal(registry_trim(), 0);
+    child_passes(find_it_given_up, NULL);
+    fake_fail_from(FAKE_BARRIER, 1, ENOSYS);
+    child_passes(find_it_given_up, NULL);
+    fake_fail_none();
+    atomic_store(&may_leave, true);
+    thread_join(thread);
+    check_all_can_be_had(100);
+    check(registry_trim() > 0);
+    check_equal(pool_destroy(shared), 0);
+}
+
+static void test_a_lane_that_is_not_left_is_not_waited_for(void **state)
+{
+    (void)state;
+    child_passes(find_one_who_stays, NULL);
+}
+
+/* Its owner enters a lane that is seized for the fork, and has not seen that yet. */
+static void enter_seized(void)
+{
+    check_equal(atomic_get_relaxed(&entered->seized), 1);
+    atomic_put_relaxed(&entered->busy, 1);
+}
+
+static void find_it_whole(void *argument)
+{
+    (void)argument;
+    check_equal(atomic_get_relaxed(&entered->busy), 0);
+    check_all_can_be_had(100);
+    check_equal(pool_destroy(shared), 0);
+}
+
+static void *use_and_leave(void *argument)
+{
+    use_and_enter();
+    lane_leave(entered);
+    atomic_store(&is_in_lane, true);
+    while (!atomic_load(&may_leave))
+        (void)sched_yield();
+    return argument;
+}
+
+static void fork_while_one_enters(void *argument)
+{
+    (void)argument;
+    check(pthread_atfork(enter_seized, NULL, NULL) == 0); /* it comes after ours */
+    pthread_t thread = start_in_lane(use_and_leave);
+    child_passes(find_it_whole, NULL);
+    atomic_put_relaxed(&entered->busy, 0);
+    atomic_store(&may_leave, true);
+    thread_join(thread);
+    find_it_whole(NULL);
+}
+
+static void test_a_seized_lane_is_whole_in_a_child(void **state)
+{
+    (void)state;
+    child_passes(fork_while_one_enters, NULL);
+}
+
+/* ---- a handler forks that interrupted its thread in its lane ---- */
+
+static void fork_in_handler(int signal)
+{
+    (void)signal;
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        check_all_can_be_had(100);
+        _exit(0);
+    }
+    check(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+}
+
+static void *be_interrupted(void *argument)
+{
+    use_and_enter();
+    check(signal(SIGUSR1, fork_in_handler) != SIG_ERR);
+    atomic_store(&is_in_lane, true);
+    while (!lock_is_held(&shared->lanes.lock))
+        (void)sched_yield();
+    check(raise(SIGUSR1) == 0);
+    lane_leave(entered);
+    return argument;
+}
+
+/* The collector has what the handler waits for, and the other way round. */
+static void collect_meanwhile(void *argument)
+{
+    (void)argument;
+    pthread_t thread = start_in_lane(be_interrupted);
+    struct lock *lock = &shared->lanes.lock;
+    lock_take(lock);
+    while (atomic_get_relaxed(&lock->word) != 2)
+        (void)sched_yield();
+    check(lanes_collect_locked(&shared->lanes));
+    lock_release(lock);
+    thread_join(thread);
+    check_all_can_be_had(100);
+    check_equal(pool_destroy(shared), 0);
+}
+
+static void test_a_handler_may_fork_while_others_collect(void **state)
+{
+    (void)state;
+    child_passes(collect_meanwhile, NULL);
+}
+
+/* ---- a fork before there is any object ---- */
+
+static _Atomic bool is_forking;
+static _Atomic bool has_looked;
+
+/* While all is held. */
+static void let_others_look(void)
+{
+    atomic_store(&is_forking, true);
+    while (!atomic_load(&has_looked))
+        (void)sched_yield();
+}
+
+/* Who made the first object now would have to wait. */
+static void *look_during_fork(void *argument)
+{
+    while (!atomic_load(&is_forking))
+        (void)sched_yield();
+    check(!registry_each(NULL, NULL));
+    atomic_store(&has_looked, true);
+    return argument;
+}
+
+static void fork_before_objects(void *argument)
+{
+    (void)argument;
+    (void)alarm(20);
+    check(pthread_atfork(let_others_look, NULL, NULL) == 0);
+    forks_are_noticed();
+    pthread_t thread = thread_start(look_during_fork, NULL);
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(registry_each(NULL, NULL) ? 0 : 1);
+    thread_join(thread);
+    check(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    check(registry_each(NULL, NULL));
+}
+
+static void test_a_fork_holds_objects_that_are_not_there_yet(void **state)
+{
+    (void)state;
+    child_passes(fork_before_objects, NULL);
+}
+
+/* ---- a fork while a buffer of an ended set comes back ---- */
+
+static poolalloc_buffers *ended;
+static _Atomic bool is_held;
+static _Atomic bool is_forked;
+
+/* Until the forking thread sleeps for the lock; if it does not wait, until it is through. */
+static void *be_giving_back(void *argument)
+{
+    lock_take(&ended->lock);
+    atomic_store(&is_held, true);
+    while (atomic_get_relaxed(&ended->lock.word) != 2 && !atomic_load(&is_forked))
+        (void)sched_yield();
+    lock_release(&ended->lock);
+    return argument;
+}
+
+static void give_back(void *argument)
+{
+    (void)alarm(10);
+    check(buffer_release(argument) == 0);
+    check_listed("");
+}
+
+static void fork_meanwhile(void *argument)
+{
+    (void)argument;
+    forks_are_noticed();
+    ended = buffers_create(&(struct poolalloc_buffers_options){.bytes = 100, .n = 2});
+    poolalloc_buffer *buffer = buffers_try(ended);
+    check_equal(buffers_destroy(ended), 1);
+    pthread_t thread = thread_start(be_giving_back, NULL);
+    while (!atomic_load(&is_held))
+        (void)sched_yield();
+    struct child child = child_start(give_back, buffer);
+    atomic_store(&is_forked, true);
+    child_join(child);
+    thread_join(thread);
+    give_back(buffer);
+}
+
+static void test_an_ended_set_is_whole_in_a_child(void **state)
+{
+    (void)state;
+    child_passes(fork_meanwhile, NULL);
+}
+
 /* ---- the registry ---- */
-
-struct seen {
-    char text[300];
-    size_t n;
-};
-
-static bool note(const struct object_figures *figures, void *context)
-{
-    struct seen *seen = context;
-    seen->n +=
-        (size_t)snprintf(seen->text + seen->n, sizeof seen->text - seen->n, "%s %s %llu/%llu;",
-                         figures->kind, figures->name, (unsigned long long)figures->in_use,
-                         (unsigned long long)figures->piece_bytes);
-    return true;
-}
-
-static void check_listed(const char *expected)
-{
-    struct seen seen = {.n = 0};
-    check(registry_each(note, &seen));
-    check(strcmp(seen.text, expected) == 0);
-}
 
 static void test_what_is_listed(void **state)
 {
@@ -305,11 +570,12 @@ static void test_what_is_listed(void **state)
                  "heap plug-in 112/1;");
     check_equal(pool_destroy(pool), 1);
     check_equal(heaps_destroy(heap), 1);
+    check_equal(buffers_destroy(set), 1);
     check_listed("arena a name that is longer than 31 c 0/1;buffers - 1/100;");
     bump_destroy(unnamed);
     bump_destroy(arena);
+    check_listed("buffers - 1/100;");
     check(buffer_release(buffer) == 0);
-    check_equal(buffers_destroy(set), 0);
     check_listed("");
 }
 
@@ -349,6 +615,11 @@ int main(void)
         cmocka_unit_test(test_without_a_barrier_there_are_no_lanes),
         cmocka_unit_test(test_lanes_of_ended_threads_are_used_again),
         cmocka_unit_test(test_nobody_waits_for_himself),
+        cmocka_unit_test(test_a_lane_that_is_not_left_is_not_waited_for),
+        cmocka_unit_test(test_a_seized_lane_is_whole_in_a_child),
+        cmocka_unit_test(test_a_handler_may_fork_while_others_collect),
+        cmocka_unit_test(test_a_fork_holds_objects_that_are_not_there_yet),
+        cmocka_unit_test(test_an_ended_set_is_whole_in_a_child),
         cmocka_unit_test(test_what_is_listed),
         cmocka_unit_test(test_trim_reaches_what_threads_share),
         cmocka_unit_test(test_visitors_hold_no_lock),
