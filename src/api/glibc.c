@@ -27,7 +27,7 @@ EXPORT int malloc_trim(size_t pad)
     if (!heap_enter())
         return released;
     int saved_errno = errno;
-    heap_flush_all();
+    heap_flush_all(pad == 0);
     (void)arena_purge_down_to(pad);
     errno = saved_errno;
     heap_leave();

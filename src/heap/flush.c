@@ -12,6 +12,7 @@
 #include "heap/sample.h"
 #include "mem/arena.h"
 #include "mem/slab.h"
+#include "os/clock.h"
 #include "os/panic.h"
 
 enum { DRAIN_BLOCKS_MIN = 8, DRAIN_BLOCKS_MAX = 32, LOOKS_PER_REVIEW = 64, CAPS_SHIFT_SHORT = 3 };
@@ -272,11 +273,15 @@ static size_t count_out(const struct shelf *shelf)
 }
 
 /* The last few blocks of a class that the program gives up hold on to a slab each: they go home with the
- * last one that lives. Returns how many frees it is until then at least. */
+ * last one that lives. Returns how many frees it is until then at least. A program that takes blocks as well
+ * is not giving up. */
 static size_t drain_last(struct heap *heap, unsigned class, size_t n)
 {
     struct shelf *shelf = &heap->shelves[class];
-    if (atomic_get_relaxed(&shelf->n_slabs) > DRAIN_BLOCKS_MIN)
+    uint64_t allocs_before = shelf->allocs_seen;
+    shelf->allocs_seen = atomic_get_relaxed(&heap->front.bins[class].allocs);
+    if (shelf->allocs_seen != allocs_before ||
+        atomic_get_relaxed(&shelf->n_slabs) > DRAIN_BLOCKS_MIN)
         return SIZE_MAX;
     lock_take(&heap->lock);
     size_t n_out = count_out(shelf);
@@ -321,6 +326,32 @@ void heap_take_in_mail_locked(struct heap *heap, unsigned class)
 {
     struct chain left = inbox_take(&heap->inboxes[class], class_bytes(class));
     heap_send_home_locked(heap, class, left.head, left.n);
+}
+
+/* The first n of the magazine. */
+static void magazine_shorten_locked(struct heap *heap, unsigned class, uint32_t n)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    struct block *head = shelf->magazine;
+    for (uint32_t i = 0; i < n; i++)
+        shelf->magazine = block_next_checked(shelf->magazine, class_bytes(class));
+    shelf->n_magazine -= n;
+    heap_send_home_locked(heap, class, head, n);
+}
+
+bool heap_take_in_some_locked(struct heap *heap, unsigned class, struct sweep_budget *budget)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    if (shelf->n_magazine == 0) {
+        struct chain left = inbox_take(&heap->inboxes[class], class_bytes(class));
+        shelf->magazine = left.head;
+        shelf->n_magazine = (uint32_t)left.n;
+        heap->swept = 0;
+    }
+    uint32_t n = (uint32_t)min_size(shelf->n_magazine, budget->n_blocks);
+    magazine_shorten_locked(heap, class, n);
+    budget->n_blocks -= n;
+    return shelf->n_magazine > 0;
 }
 
 /* What the heap's lock guards of a class; its thread may go on meanwhile. */
@@ -392,38 +423,66 @@ void heap_flush_shared_locked(struct heap *heap)
         flush_shared_locked(heap, class);
 }
 
-/* Slabs whose blocks the checked mode looks at stay as they are, and so do huge pages. */
-bool heap_purge_slabs_locked(struct heap *heap, size_t n_slabs_max)
+/* The rest of one class, from the nth slab on. False: the budget is used up. */
+static bool purge_class_locked(struct heap *heap, unsigned class, struct sweep_budget *budget)
 {
-    size_t n_slabs = 0;
-    if (UNLIKELY(options.check || options.huge == HUGE_ON))
-        return true;
-    for (unsigned class = 0; class < N_CLASSES; class ++) {
-        struct span *slab = heap->shelves[class].partial;
-        for (; slab != NULL; slab = slab->slab.next) {
-            if (n_slabs == n_slabs_max)
-                return false;
-            n_slabs += slab_purge(slab) > 0;
-        }
+    uint32_t nth = 0;
+    struct span *slab = heap->shelves[class].partial;
+    for (; slab != NULL; slab = slab->slab.next, nth++) {
+        if (nth < heap->purge_nth)
+            continue;
+        heap->purge_nth = nth;
+        if (budget->n_looks == 0 || budget->n_slabs == 0)
+            return false;
+        budget->n_looks--;
+        budget->n_slabs -= slab_purge(slab) > 0;
     }
+    heap->purge_nth = 0;
     return true;
 }
 
-/* The bins only where the caller has them to itself. */
-static void flush_and_purge(struct heap *heap)
+/* Slabs whose blocks the checked mode looks at stay as they are, and so do huge pages. */
+bool heap_purge_slabs_locked(struct heap *heap, struct sweep_budget *budget)
 {
-    uint32_t state = atomic_get_relaxed(&heap->state);
-    if (state == HEAP_ORPHAN)
-        return;
-    if (state == HEAP_PARKED || state == HEAP_GROUP)
-        heap_flush(heap);
-    lock_take(&heap->lock);
-    heap_flush_shared_locked(heap);
-    (void)heap_purge_slabs_locked(heap, SIZE_MAX);
-    lock_release(&heap->lock);
+    if (UNLIKELY(options.check || options.huge == HUGE_ON))
+        return true;
+    for (; heap->purge_class < N_CLASSES; heap->purge_class++) {
+        if (!purge_class_locked(heap, heap->purge_class, budget))
+            return false;
+    }
+    heap->purge_class = 0;
+    return true;
 }
 
-void heap_flush_all(void)
+/* Its owner has its turn in between. */
+static void purge_slabs(struct heap *heap)
+{
+    enum { LOOKS_AT_A_TIME = 256, SLABS_AT_A_TIME = 32 };
+    for (bool done = false; !done;) {
+        struct sweep_budget budget = {.n_looks = LOOKS_AT_A_TIME, .n_slabs = SLABS_AT_A_TIME};
+        lock_take(&heap->lock);
+        done = heap_purge_slabs_locked(heap, &budget);
+        bool is_wanted = lock_is_wanted(&heap->lock);
+        lock_release(&heap->lock);
+        if (is_wanted && !done)
+            os_sleep_ms(1); /* or we had it again before it is awake */
+    }
+}
+
+/* The bins only where the caller has them to itself. */
+static void flush_as_it_is(struct heap *heap)
+{
+    uint32_t state = atomic_get_relaxed(&heap->state);
+    if (state == HEAP_PARKED || state == HEAP_GROUP) {
+        heap_flush(heap);
+    } else if (state == HEAP_LIVE) {
+        lock_take(&heap->lock);
+        heap_flush_shared_locked(heap);
+        lock_release(&heap->lock);
+    }
+}
+
+void heap_flush_all(bool with_pages)
 {
     if (front_own != &front_empty) {
         heap_flush_outboxes(heap_of(front_own));
@@ -432,8 +491,10 @@ void heap_flush_all(void)
     for (uint32_t i = 1; i <= heap_number_max(); i++) {
         struct heap *heap = heap_by_number(i);
         lock_take(&heap->guest_lock); /* so that the state stays what it is */
-        flush_and_purge(heap);
+        flush_as_it_is(heap);
         lock_release(&heap->guest_lock);
+        if (with_pages && atomic_get_relaxed(&heap->state) != HEAP_ORPHAN)
+            purge_slabs(heap);
     }
 }
 

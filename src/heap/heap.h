@@ -71,6 +71,7 @@ struct shelf {
     uint32_t n_magazine;      /* [lock] */
     _Atomic uint32_t n_slabs; /* changes under the lock */
     uint32_t cap;             /* [owner] blocks in the bin before it overflows */
+    uint64_t allocs_seen;     /* [owner] when the bin was last looked at while draining */
     int64_t balance;          /* [owner] blocks in the bin - (frees - allocs) */
     bool refilled_from_slab;  /* [owner] since the last overflow: the cap was too small */
     bool is_hot;              /* [owner] looked at since the hand of caps_shrink came by */
@@ -114,16 +115,19 @@ struct heap {
 
     struct lock lock;
     struct lock guest_lock;
-    uint32_t number;          /* [const] */
-    _Atomic uint32_t state;   /* enum heap_state */
-    struct heap *next_parked; /* [lock: threads] in the list it waits in */
-    uint32_t n_looks;         /* [owner] at bins, since ever */
-    _Atomic uint64_t reading; /* of obs/stats.c that holds the lock; changes under it */
-    unsigned cap_hand;        /* [owner] the class whose cap may shrink next */
-    _Atomic uint32_t active;  /* idle_epoch when the owner was last in a slow path */
-    uint32_t shrunk;          /* [owner] heap_shrink_epoch when its caches were shrunk last */
-    uint32_t swept;           /* [lock] 1 + `active` when all that was set aside went home; or 0 */
-    size_t caps_bytes;        /* [owner] sum of the caps of all classes in use */
+    uint32_t number;            /* [const] */
+    _Atomic uint32_t state;     /* enum heap_state */
+    struct heap *next_parked;   /* [lock: threads] in the list it waits in */
+    uint32_t n_looks;           /* [owner] at bins, since ever */
+    _Atomic uint64_t reading;   /* of obs/stats.c that holds the lock; changes under it */
+    unsigned cap_hand;          /* [owner] the class whose cap may shrink next */
+    _Atomic uint32_t active;    /* idle_epoch when the owner was last in a slow path */
+    uint32_t shrunk;            /* [owner] heap_shrink_epoch when its caches were shrunk last */
+    _Atomic bool has_mail_left; /* in a magazine: the sweep of it goes on. Changes under the lock */
+    uint32_t purge_class;       /* [lock] where heap_purge_slabs_locked goes on: the class, */
+    uint32_t purge_nth;         /* [lock] and which of its slabs */
+    uint32_t swept;    /* [lock] 1 + `active` when all that was set aside went home; or 0 */
+    size_t caps_bytes; /* [owner] sum of the caps of all classes in use */
     struct shelf shelves[N_CLASSES];
     struct outbox outboxes[N_OUTBOXES];
     size_t outbox_bytes;           /* [owner] in all of them */
@@ -354,8 +358,8 @@ void heap_empty_bin(struct heap *heap, unsigned class);
  * [lock] */
 size_t heap_give_up_slabs_locked(struct heap *heap, unsigned class);
 
-/* Of every heap, but for the bins of other threads'. */
-void heap_flush_all(void);
+/* Of every heap, but for the bins of other threads'. Pages between live blocks as well, or not. */
+void heap_flush_all(bool with_pages);
 
 /* Each heap's caches are given up and begin small again, at its owner's next slow path. */
 void heap_shrink_all(void);
@@ -366,6 +370,16 @@ bool heap_caches_are_short(void);
 
 /* What others have left for this class. [lock] */
 void heap_take_in_mail_locked(struct heap *heap, unsigned class);
+
+/* What is done at a time, so that nobody waits long for a lock, or for malloc. */
+struct sweep_budget {
+    uint32_t n_looks;  /* at slabs, for pages that can go to the kernel */
+    uint32_t n_slabs;  /* of which some went */
+    uint32_t n_blocks; /* of mail */
+};
+
+/* As much of it as the budget allows for; the rest is in the magazine then: true. */
+bool heap_take_in_some_locked(struct heap *heap, unsigned class, struct sweep_budget *budget);
 
 /* Counts up when all are to shrink. */
 extern _Atomic uint32_t heap_shrink_epoch;
@@ -384,9 +398,9 @@ void heap_flush_shared_locked(struct heap *heap);
 /* Makes bin_count() true again, after a fast path was cut short. */
 void heap_count_bins(struct heap *heap);
 
-/* Of slabs that have free blocks the pages in which there is nothing else go to the kernel. False:
- * there may be more, but of so many some went. [lock] */
-bool heap_purge_slabs_locked(struct heap *heap, size_t n_slabs_max);
+/* Of slabs that have free blocks the pages in which there is nothing else go to the kernel; the next call
+ * goes on where this one ends. True: it has been through all. [lock] */
+bool heap_purge_slabs_locked(struct heap *heap, struct sweep_budget *budget);
 
 /* Bins get caps anew when they are used next. [owner] */
 void heap_close_shelves(struct heap *heap);

@@ -12,13 +12,16 @@
  *
  * Tests: tests/unit/test_heap_idle.c, tests/race/race_adoption.c.
  */
+#include "conf/options.h"
 #include "heap/heap.h"
 #include "os/clock.h"
 
 enum {
     SWEEP_MS = 200,
-    SWEEP_HEAPS = 64, /* looked at in one sweep; the next goes on from there */
-    SWEEP_SLABS = 64, /* of each, pages of which go to the kernel: its owner may be waiting */
+    SWEEP_HEAPS = 64,    /* looked at in one sweep; the next goes on from there */
+    SWEEP_LOOKS = 256,   /* at slabs of these, for pages that can go to the kernel, */
+    SWEEP_SLABS = 32,    /* and slabs of which some go, */
+    SWEEP_BLOCKS = 8192, /* and blocks of mail: it is in somebody's malloc */
     IDLE_EPOCHS = 2,
     MUCH_MAIL_BYTES = UNIT_BYTES,
 };
@@ -56,42 +59,42 @@ static bool has_mail(const struct heap *heap)
 
 /* What is at rest in a heap that is not in use: all but the bins. Nobody looks twice through all the
  * classes of thousands of threads that do nothing. */
-static bool sweep_quiet_locked(struct heap *heap)
+static bool sweep_quiet_locked(struct heap *heap, struct sweep_budget *budget)
 {
     uint32_t active = atomic_get_relaxed(&heap->active);
     if (heap->swept == active + 1 && !has_mail(heap))
         return false;
     heap_flush_shared_locked(heap);
-    if (heap_purge_slabs_locked(heap, SWEEP_SLABS)) /* or the rest the next time */
+    if (heap_purge_slabs_locked(heap, budget)) /* or the rest the next time */
         heap->swept = active + 1;
     return true;
 }
 
-static bool sweep_quiet(struct heap *heap)
+static bool sweep_quiet(struct heap *heap, struct sweep_budget *budget)
 {
     if (!lock_try(&heap->lock))
         return false;
-    bool any = is_quiet(heap) && sweep_quiet_locked(heap);
+    bool any = is_quiet(heap) && sweep_quiet_locked(heap, budget);
     lock_release(&heap->lock);
     return any;
 }
 
 /* Of a heap that guests have used the bins, too. */
-static bool sweep_parked_locked(struct heap *heap)
+static bool sweep_parked_locked(struct heap *heap, struct sweep_budget *budget)
 {
     if (heap->swept != atomic_get_relaxed(&heap->active) + 1)
         heap_empty_bins_locked(heap);
-    return sweep_quiet_locked(heap);
+    return sweep_quiet_locked(heap, budget);
 }
 
-static bool sweep_parked(struct heap *heap)
+static bool sweep_parked(struct heap *heap, struct sweep_budget *budget)
 {
     bool any = false;
     if (!lock_try(&heap->guest_lock))
         return false;
     if (atomic_get_relaxed(&heap->state) == HEAP_PARKED && is_quiet(heap) &&
         lock_try(&heap->lock)) {
-        any = sweep_parked_locked(heap);
+        any = sweep_parked_locked(heap, budget);
         lock_release(&heap->lock);
     }
     lock_release(&heap->guest_lock);
@@ -103,38 +106,59 @@ static bool is_much(const struct heap *heap, unsigned class)
     return inbox_n_blocks(&heap->inboxes[class]) * class_bytes(class) >= MUCH_MAIL_BYTES;
 }
 
-/* An owner that is busy with other classes may never look into the inbox of this one. */
-static bool sweep_mail(struct heap *heap)
+/* More than any bin that becomes a magazine has. */
+static bool is_left_over(const struct heap *heap, unsigned class)
 {
-    bool any = false;
-    for (unsigned class = 0; class < N_CLASSES; class ++) {
-        if (LIKELY(!is_much(heap, class)) || !lock_try(&heap->lock))
-            continue;
-        heap_take_in_mail_locked(heap, class);
-        lock_release(&heap->lock);
-        any = true;
-    }
-    return any;
+    return heap->shelves[class].n_magazine * class_bytes(class) > 2 * options.cache_class_bytes;
 }
 
-static bool sweep_heap(struct heap *heap)
+static bool has_much_mail(const struct heap *heap)
+{
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
+        if (is_much(heap, class))
+            return true;
+    }
+    return atomic_get_relaxed(&heap->has_mail_left);
+}
+
+/* An owner that is busy with other classes may never look into the inbox of this one. */
+static void sweep_mail_locked(struct heap *heap, struct sweep_budget *budget)
+{
+    bool is_left = false;
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
+        if (is_much(heap, class) || is_left_over(heap, class))
+            is_left |= heap_take_in_some_locked(heap, class, budget);
+    }
+    atomic_put_relaxed(&heap->has_mail_left, is_left);
+}
+
+static bool sweep_mail(struct heap *heap, struct sweep_budget *budget)
+{
+    if (LIKELY(!has_much_mail(heap)) || !lock_try(&heap->lock))
+        return false;
+    sweep_mail_locked(heap, budget);
+    lock_release(&heap->lock);
+    return true;
+}
+
+static bool sweep_heap(struct heap *heap, struct sweep_budget *budget)
 {
     uint32_t state = heap != NULL ? atomic_get_relaxed(&heap->state) : HEAP_ORPHAN;
     if (state == HEAP_ORPHAN)
         return false;
     if (state == HEAP_PARKED)
-        return is_quiet(heap) && sweep_parked(heap);
-    return is_quiet(heap) ? sweep_quiet(heap) : sweep_mail(heap);
+        return is_quiet(heap) && sweep_parked(heap, budget);
+    return is_quiet(heap) ? sweep_quiet(heap, budget) : sweep_mail(heap, budget);
 }
 
-static bool sweep_threads(void)
+static bool sweep_threads(struct sweep_budget *budget)
 {
     uint32_t n = heap_for_threads_count();
     uint32_t n_found = 0;
     bool any = false;
     for (uint32_t i = 0; i < SWEEP_HEAPS && i < n; i++) {
         struct heap *heap = heap_for_threads_at(atomic_add_relaxed(&hand, 1) % n);
-        any |= sweep_heap(heap);
+        any |= sweep_heap(heap, budget);
         n_found += heap != NULL && heap_is_idle(heap);
     }
     atomic_put_relaxed(&n_idle, n_found);
@@ -142,7 +166,7 @@ static bool sweep_threads(void)
 }
 
 /* Groups are swept like threads' heaps, but nobody may have their slabs. */
-static bool sweep_groups(void)
+static bool sweep_groups(struct sweep_budget *budget)
 {
     uint32_t n = heap_number_max();
     bool any = false;
@@ -150,7 +174,7 @@ static bool sweep_groups(void)
         return false;
     for (uint32_t i = 0; i < SWEEP_HEAPS && i < n; i++) {
         struct heap *heap = heap_by_number(1 + atomic_add_relaxed(&group_hand, 1) % n);
-        any |= heap != NULL && heap_is_group(heap) && sweep_heap(heap);
+        any |= heap != NULL && heap_is_group(heap) && sweep_heap(heap, budget);
     }
     return any;
 }
@@ -162,6 +186,7 @@ bool heap_sweep_due(void)
     if (LIKELY(now - last < SWEEP_MS) || !atomic_try_acq_rel(&swept_ms, &last, now))
         return false;
     (void)atomic_add_relaxed(&idle_epoch, 1);
-    bool any = sweep_threads();
-    return sweep_groups() || any;
+    struct sweep_budget budget = {SWEEP_LOOKS, SWEEP_SLABS, SWEEP_BLOCKS};
+    bool any = sweep_threads(&budget);
+    return sweep_groups(&budget) || any;
 }

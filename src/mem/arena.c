@@ -230,6 +230,13 @@ void arena_clear(struct span *span)
     }
 }
 
+/* Pages that went back while the slab lived, and were not used again. */
+static void forget_purged(const struct span *slab)
+{
+    for (unsigned bits = slab->slab.purged; bits != 0; bits &= bits - 1)
+        map_touched_clear(slab->base + ((uintptr_t)lowest_bit(bits) << PAGE_SHIFT), 1);
+}
+
 static void give_locked(struct span *span, size_t n_touched, uint32_t now)
 {
     counter_add(&memory_limits.n_given, 1);
@@ -239,6 +246,8 @@ static void give_locked(struct span *span, size_t n_touched, uint32_t now)
     if (span->kind == SPAN_SLAB)
         arena.stats.slab_bytes -= span_bytes(span);
     map_touched_set(span->base, to_kernel_pages(n_touched));
+    if (span->kind == SPAN_SLAB)
+        forget_purged(span);
     span->free.n_touched = (uint32_t)map_touched_count(span->base, span->n_pages);
     span->free.freed_ms = now;
     free_merge_and_insert(span);

@@ -305,6 +305,7 @@ uint64_t arena_purged_bytes(void)
 void arena_note_purged(size_t n_pages)
 {
     lock_take(&arena.lock);
+    arena.stats.n_purges++;
     arena.stats.purged_bytes += (uint64_t)n_pages << PAGE_SHIFT;
     lock_release(&arena.lock);
 }

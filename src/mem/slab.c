@@ -199,9 +199,11 @@ static void page_back(struct span *slab, size_t page)
 /* Blocks [first, end) are about to be used. */
 COLD static void pages_back(struct span *slab, size_t first, size_t end)
 {
+    size_t grain = os_page_bytes() >> PAGE_SHIFT;
     size_t bytes = class_bytes(slab->class);
-    size_t last_page = (end * bytes - 1) >> PAGE_SHIFT;
-    for (size_t page = first * bytes >> PAGE_SHIFT; page <= last_page; page++) {
+    size_t first_page = round_down(first * bytes >> PAGE_SHIFT, grain);
+    size_t end_page = round_up(div_round_up(end * bytes, PAGE_BYTES), grain);
+    for (size_t page = first_page; page < end_page; page++) {
         if (is_purged(slab, page))
             page_back(slab, page);
     }

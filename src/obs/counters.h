@@ -32,7 +32,7 @@ enum figure_unit {
 /* clang-format off */
 #define TOTALS(X) \
     X(live_bytes, GAUGE, BYTES, "in live blocks: what the program holds") \
-    X(active_bytes, GAUGE, BYTES, "in large blocks and in pages of slabs up to the last block ever used") \
+    X(active_bytes, GAUGE, BYTES, "in large blocks and in pages of slabs up to the last block ever used, but those given back") \
     X(resident_bytes, GAUGE, BYTES, "active, other touched pages of slabs, dirty and record_used") \
     X(mapped_bytes, GAUGE, BYTES, "address space that is ours: regions, direct blocks, records") \
     X(live_peak_bytes, PEAK, BYTES, "most live_bytes in any reading; with a dump= there is one whenever used has grown by 1/32") \

@@ -33,6 +33,11 @@ bool lock_is_held(const struct lock *lock)
     return atomic_get_relaxed(&lock->word) != 0;
 }
 
+bool lock_is_wanted(const struct lock *lock)
+{
+    return atomic_get_relaxed(&lock->word) == 2;
+}
+
 void lock_reset(struct lock *lock)
 {
     if (atomic_swap_release(&lock->word, 0) == 2)

@@ -56,6 +56,9 @@ void lock_fork_end(void);
 /* Whether anybody holds it: for a child of fork, where nobody can come or go. */
 bool lock_is_held(const struct lock *lock);
 
+/* By who holds it: somebody may sleep until it is released. */
+bool lock_is_wanted(const struct lock *lock);
+
 /* In the child: nobody holds it any more. A thread that another library's handler has started may
  * wait for it already. */
 void lock_reset(struct lock *lock);

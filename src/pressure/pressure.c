@@ -252,7 +252,7 @@ static uint64_t tidy(void)
     if (!heap_enter())
         return trimmed;
     uint64_t before = arena_purged_bytes();
-    heap_flush_all();
+    heap_flush_all(true);
     (void)arena_purge_all();
     uint64_t purged = arena_purged_bytes() - before;
     heap_leave();

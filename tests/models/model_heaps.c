@@ -263,7 +263,7 @@ static void visit(size_t number)
 static void flush_everything(void)
 {
     (void)heap_enter();
-    heap_flush_all();
+    heap_flush_all(true);
     heap_leave();
 }
 

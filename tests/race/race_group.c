@@ -92,7 +92,7 @@ static void look(struct random *dice)
     atomic_add_relaxed(&idle_epoch, 3);
     (void)heaps_trim(groups[random_below(dice, N_GROUPS)]);
     (void)heap_enter();
-    heap_flush_all();
+    heap_flush_all(true);
     heap_leave();
 }
 
@@ -116,7 +116,7 @@ static size_t bytes_in_use(void)
 {
     struct arena_stats stats;
     (void)heap_enter();
-    heap_flush_all();
+    heap_flush_all(true);
     heap_leave();
     arena_get_stats(&stats);
     return stats.mapped_bytes - stats.free_bytes + stats.direct_bytes;

@@ -269,7 +269,7 @@ static void body_idle(void *argument)
     init();
     take();
     give_back();
-    heap_flush_all();
+    heap_flush_all(true);
     check(dirty_bytes() > 4 * MIB);
     run_for(16);
     check_equal(dirty_bytes(), 0);
@@ -293,7 +293,7 @@ static void take_and_give_back_anew(size_t n)
     if (n == 12) {
         take();
         give_back();
-        heap_flush_all();
+        heap_flush_all(true);
     }
 }
 
@@ -320,7 +320,7 @@ static void body_locked(void *argument)
     init();
     take();
     give_back();
-    heap_flush_all();
+    heap_flush_all(true);
     fake_fail_from(FAKE_DISCARD, 1, 22);
     run_for(16);
     check(dirty_bytes() > 4 * MIB);

@@ -107,12 +107,12 @@ static void body_on(void *argument)
     check(n >= 4 && n <= N_BLOCKS * 1024 / EXTENT_BYTES);
     /* As it was left, but for an extent that other classes' slabs have a part in. */
     empty_slabs();
-    heap_flush_all();
+    heap_flush_all(true);
     fill_slabs(1024);
     check(fake_count(FAKE_HUGE_NOW) <= n + 1);
     /* New pages. */
     empty_slabs();
-    heap_flush_all();
+    heap_flush_all(true);
     (void)arena_purge_all();
     fill_slabs(1024);
     check(fake_count(FAKE_HUGE_NOW) >= 2 * n);
@@ -164,7 +164,7 @@ static void body_few_new(void *argument)
     for (int round = 0; round < N_ROUNDS; round++) {
         for (size_t i = first; i < first + SLAB_BLOCKS; i++)
             heap_free(blocks[i]);
-        heap_flush_all();
+        heap_flush_all(true);
         (void)arena_purge_all();
         for (size_t i = first; i < first + SLAB_BLOCKS; i++) {
             blocks[i] = heap_alloc(1024);
@@ -245,7 +245,7 @@ static void body_advice(void *argument)
     check_equal(fake_count(FAKE_HUGE_OFF), 0);
     for (int i = 0; i < 5; i++) {
         empty_slabs();
-        heap_flush_all();
+        heap_flush_all(true);
         check_equal(fake_count(FAKE_HUGE_OFF), fake_count(FAKE_HUGE_ON));
         fill_slabs(1024);
     }

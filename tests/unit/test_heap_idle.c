@@ -103,7 +103,7 @@ static void test_magazines_of_idle_threads_go_home(void **state)
 static void flush_all(void)
 {
     (void)heap_enter();
-    heap_flush_all();
+    heap_flush_all(true);
     heap_leave();
 }
 
@@ -306,6 +306,48 @@ static void test_much_mail_goes_home_even_if_its_owner_is_busy(void **state)
     child_passes(body_much_mail, NULL);
 }
 
+/* Not all of it at once. */
+static void body_more_mail(void *argument)
+{
+    enum { SMALL_BYTES = 128, N_SMALL = 30000 };
+    static char *small[N_SMALL];
+    (void)argument;
+    unsigned class = class_of(SMALL_BYTES);
+    fake_clock_set(10000);
+    options.guest_calls = 0;
+    options.cache_class_bytes = 64 * KIB;
+    attach();
+    for (size_t i = 0; i < N_SMALL; i++)
+        small[i] = heap_alloc(SMALL_BYTES);
+    heap_empty_bin(my_heap(), class);
+    for (size_t i = 0; i < N_SMALL; i++) {
+        struct block *block = (struct block *)small[i];
+        block_link(block, BLOCK_END, block_secret);
+        struct chain chain = {block, block, 1};
+        (void)heap_push(my_heap()->number, class, &chain);
+    }
+    size_t n_slabs = my_heap()->shelves[class].n_slabs;
+    fake_clock_add(1000);
+    (void)heap_enter();
+    (void)heap_attach();
+    check(heap_sweep_due());
+    heap_leave();
+    check_equal(inbox_count(my_heap()->number, class), 0);
+    check(n_magazine(my_heap()) > N_SMALL / 2);
+    check(my_heap()->shelves[class].n_slabs < n_slabs);
+    for (int i = 0; i < 3; i++)
+        time_goes_by();
+    check(n_magazine(my_heap()) * SMALL_BYTES <= 2 * options.cache_class_bytes);
+    check(!atomic_get_relaxed(&my_heap()->has_mail_left));
+    heap_check(my_heap());
+}
+
+static void test_mail_is_taken_in_bit_by_bit(void **state)
+{
+    (void)state;
+    child_passes(body_more_mail, NULL);
+}
+
 /* ---- hosts ---- */
 
 static size_t n_in_bins(const struct heap *heap)
@@ -396,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_slabs_of_idle_threads_can_be_had),
         cmocka_unit_test(test_pages_in_slabs_go_back),
         cmocka_unit_test(test_much_mail_goes_home_even_if_its_owner_is_busy),
+        cmocka_unit_test(test_mail_is_taken_in_bit_by_bit),
         cmocka_unit_test(test_bins_of_hosts_go_home),
         cmocka_unit_test(test_cold_classes_lose_room_to_hot_ones),
     };

@@ -142,7 +142,7 @@ static void check_that_nothing_is_left(void)
 {
     for (size_t i = 0; i < N_MODEL; i++)
         model_free(&model[i]);
-    heap_flush_all();
+    heap_flush_all(true);
     heap_check(my_heap());
     check_equal(arena_bytes_in_use(), 0);
     check_dirty();

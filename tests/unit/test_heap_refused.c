@@ -155,7 +155,7 @@ static void check_that_all_is_well(void)
         check(p != NULL);
         heap_free(p);
     }
-    heap_flush_all();
+    heap_flush_all(true);
     heap_check(my_heap());
     arena_check();
     check_equal(arena_bytes_in_use(), 0);

@@ -275,7 +275,7 @@ static void work_with_marks(void *argument)
         }
         heap_check(my_heap());
         (void)heap_enter();
-        heap_flush_all();
+        heap_flush_all(true);
         heap_leave();
         heap_check(my_heap());
     }
