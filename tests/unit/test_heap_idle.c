@@ -310,7 +310,7 @@ static void test_much_mail_goes_home_even_if_its_owner_is_busy(void **state)
 static void body_more_mail(void *argument)
 {
     enum { SMALL_BYTES = 128, N_SMALL = 30000 };
-    static char *small[N_SMALL];
+    static void *small[N_SMALL];
     (void)argument;
     unsigned class = class_of(SMALL_BYTES);
     fake_clock_set(10000);
@@ -321,7 +321,7 @@ static void body_more_mail(void *argument)
         small[i] = heap_alloc(SMALL_BYTES);
     heap_empty_bin(my_heap(), class);
     for (size_t i = 0; i < N_SMALL; i++) {
-        struct block *block = (struct block *)small[i];
+        struct block *block = small[i];
         block_link(block, BLOCK_END, block_secret);
         struct chain chain = {block, block, 1};
         (void)heap_push(my_heap()->number, class, &chain);
