@@ -193,7 +193,8 @@ static bool refill_locked(struct heap *heap, unsigned class)
         shelf->n_magazine = 0;
         return true;
     }
-    /* Those of the magazine had their chance when they were freed into the bin. */
+    /* Those of the magazine had their chance when they were freed into the bin; but for mail that a
+     * sweep has left there, which is not sampled this time. */
     struct chain chain = inbox_take(&heap->inboxes[class], class_bytes(class));
     if (chain.n > 0)
         bin_install(heap, class, chain.head, chain.n);
