@@ -261,38 +261,6 @@ static void review(struct heap *heap, unsigned class)
         (void)caps_shrink(heap, class);
 }
 
-/* Blocks of the class's slabs that are in no slab. [lock] */
-static size_t count_out(const struct shelf *shelf)
-{
-    size_t n = shelf->slab != NULL ? shelf->slab->slab.n_out : 0;
-    for (const struct span *slab = shelf->partial; slab != NULL; slab = slab->slab.next)
-        n += slab->slab.n_out;
-    for (const struct span *slab = shelf->full; slab != NULL; slab = slab->slab.next)
-        n += slab->slab.n_out;
-    return n;
-}
-
-/* The last few blocks of a class that the program gives up hold on to a slab each: they go home with the
- * last one that lives. Returns how many frees it is until then at least. A program that takes blocks as well
- * is not giving up. */
-static size_t drain_last(struct heap *heap, unsigned class, size_t n)
-{
-    struct shelf *shelf = &heap->shelves[class];
-    uint64_t allocs_before = shelf->allocs_seen;
-    shelf->allocs_seen = atomic_get_relaxed(&heap->front.bins[class].allocs);
-    if (shelf->allocs_seen != allocs_before ||
-        atomic_get_relaxed(&shelf->n_slabs) > DRAIN_BLOCKS_MIN)
-        return SIZE_MAX;
-    lock_take(&heap->lock);
-    size_t n_out = count_out(shelf);
-    if (n_out <= n) {
-        bin_send_home_locked(heap, class);
-        current_slab_release_locked(heap, class);
-    }
-    lock_release(&heap->lock);
-    return n_out > n ? n_out - n - 1 : SIZE_MAX;
-}
-
 void heap_look_at_bin(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
@@ -314,10 +282,7 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
      * at on every free. */
     size_t limit = bin_limit(shelf);
     size_t room = limit > n ? limit - n : 0;
-    size_t left = max_size(room, limit / 4 + 1) - 1;
-    if (UNLIKELY(shelf->is_draining))
-        left = min_size(left, drain_last(heap, class, n));
-    heap_set_left(heap, class, left);
+    heap_set_left(heap, class, max_size(room, limit / 4 + 1) - 1);
 }
 
 /* ---- all of it ---- */

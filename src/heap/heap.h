@@ -71,7 +71,6 @@ struct shelf {
     uint32_t n_magazine;      /* [lock] */
     _Atomic uint32_t n_slabs; /* changes under the lock */
     uint32_t cap;             /* [owner] blocks in the bin before it overflows */
-    uint64_t allocs_seen;     /* [owner] when the bin was last looked at while draining */
     int64_t balance;          /* [owner] blocks in the bin - (frees - allocs) */
     bool refilled_from_slab;  /* [owner] since the last overflow: the cap was too small */
     bool is_hot;              /* [owner] looked at since the hand of caps_shrink came by */
