@@ -90,7 +90,10 @@ static void *run(void *unused)
     os_thread_name("poolalloc");
     for (;;) {
         sleep_for(ms);
-        ms = tidy(&seen) ? shortest : (uint32_t)min_size((size_t)ms * 2, SLEEP_MAX_MS);
+        if (tidy(&seen)) /* soon, if the sweep is to go on */
+            ms = heap_sweep_wait_ms() < HEAP_SWEEP_MS ? heap_sweep_wait_ms() : shortest;
+        else
+            ms = (uint32_t)min_size((size_t)ms * 2, SLEEP_MAX_MS);
     }
     return unused;
 }

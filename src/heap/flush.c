@@ -29,6 +29,7 @@ void heap_list_add(struct heap *heap, struct span *slab)
     struct span **first = list_of(heap, slab);
     slab->slab.next = *first;
     slab->slab.prev = NULL;
+    slab->slab.epoch = (uint8_t)atomic_get_relaxed(&idle_epoch);
     if (*first != NULL)
         (*first)->slab.prev = slab;
     *first = slab;
@@ -41,6 +42,8 @@ void heap_list_remove(struct heap *heap, struct span *slab)
     if (part->next != NULL)
         part->next->slab.prev = part->prev;
     part->list = SLAB_ALONE;
+    if (heap->purge_at == slab)
+        heap->purge_at = part->next;
 }
 
 static void slab_retire(struct heap *heap, struct span *slab)
@@ -388,21 +391,24 @@ void heap_flush_shared_locked(struct heap *heap)
         flush_shared_locked(heap, class);
 }
 
-/* The rest of one class, from the nth slab on. False: the budget is used up. */
-static bool purge_class_locked(struct heap *heap, unsigned class, struct sweep_budget *budget)
+/* Whether nobody has drawn from it for as long as free spans are held back, or very much longer, when the
+ * count has come round. */
+static bool is_stale(const struct span *slab)
 {
-    uint32_t nth = 0;
-    struct span *slab = heap->shelves[class].partial;
-    for (; slab != NULL; slab = slab->slab.next, nth++) {
-        if (nth < heap->purge_nth)
-            continue;
-        heap->purge_nth = nth;
+    uint8_t n_epochs = (uint8_t)(atomic_get_relaxed(&idle_epoch) - slab->slab.epoch);
+    return n_epochs * (uint64_t)HEAP_SWEEP_MS > options.purge_ms;
+}
+
+/* From purge_at on. False: the budget is used up. */
+static bool purge_list_locked(struct heap *heap, struct sweep_budget *budget)
+{
+    for (; heap->purge_at != NULL; heap->purge_at = heap->purge_at->slab.next) {
         if (budget->n_looks == 0 || budget->n_slabs == 0)
             return false;
         budget->n_looks--;
-        budget->n_slabs -= slab_purge(slab) > 0;
+        if (is_stale(heap->purge_at) || !budget->only_stale)
+            budget->n_slabs -= slab_purge(heap->purge_at) > 0;
     }
-    heap->purge_nth = 0;
     return true;
 }
 
@@ -411,9 +417,12 @@ bool heap_purge_slabs_locked(struct heap *heap, struct sweep_budget *budget)
 {
     if (UNLIKELY(options.check || options.huge == HUGE_ON))
         return true;
-    for (; heap->purge_class < N_CLASSES; heap->purge_class++) {
-        if (!purge_class_locked(heap, heap->purge_class, budget))
+    for (;;) {
+        if (!purge_list_locked(heap, budget))
             return false;
+        if (heap->purge_class == N_CLASSES)
+            break;
+        heap->purge_at = heap->shelves[heap->purge_class++].partial;
     }
     heap->purge_class = 0;
     return true;

@@ -123,8 +123,8 @@ struct heap {
     _Atomic uint32_t active;    /* idle_epoch when the owner was last in a slow path */
     uint32_t shrunk;            /* [owner] heap_shrink_epoch when its caches were shrunk last */
     _Atomic bool has_mail_left; /* in a magazine: the sweep of it goes on. Changes under the lock */
-    uint32_t purge_class;       /* [lock] where heap_purge_slabs_locked goes on: the class, */
-    uint32_t purge_nth;         /* [lock] and which of its slabs */
+    struct span *purge_at;      /* [lock] where heap_purge_slabs_locked goes on; NULL: with */
+    uint32_t purge_class;       /* [lock] this class */
     uint32_t swept;    /* [lock] 1 + `active` when all that was set aside went home; or 0 */
     size_t caps_bytes; /* [owner] sum of the caps of all classes in use */
     struct shelf shelves[N_CLASSES];
@@ -370,11 +370,15 @@ bool heap_caches_are_short(void);
 /* What others have left for this class. [lock] */
 void heap_take_in_mail_locked(struct heap *heap, unsigned class);
 
+/* Heaps are swept so often, or more, while there is much to be had; an epoch has that length. */
+enum { HEAP_SWEEP_MS = 200 };
+
 /* What is done at a time, so that nobody waits long for a lock, or for malloc. */
 struct sweep_budget {
     uint32_t n_looks;  /* at slabs, for pages that can go to the kernel */
     uint32_t n_slabs;  /* of which some went */
     uint32_t n_blocks; /* of mail */
+    bool only_stale;   /* no pages of slabs that may be drawn from again soon */
 };
 
 /* As much of it as the budget allows for; the rest is in the magazine then: true. */
@@ -453,6 +457,9 @@ bool heap_any_idle(void);
 /* Sends home what idle heaps have set aside or been sent, if it is time. True: there was something. Any
  * thread; takes no lock that is held. */
 bool heap_sweep_due(void);
+
+/* Until the next. */
+uint32_t heap_sweep_wait_ms(void);
 
 /* ---- thread.c: heaps and threads ---- */
 

@@ -3,10 +3,11 @@
  * Heaps whose threads are alive and do nothing, for seconds or for hours: what they have set aside
  * and what others have freed for them goes home, their slabs can be had by others, and pages of these
  * in which nothing is in use go to the kernel. Their bins stay as they are: these are their owners'
- * alone. Parked heaps that no guest has been to are swept bins and all; of a heap that is in use only
- * what others have left for it, when that is much.
+ * alone. Parked heaps that no guest has been to are swept bins and all. Of a heap that is in use only
+ * what others have left for it, when that is much, and free pages of slabs that have not been drawn from
+ * for purge_ms: like free spans of that age.
  *
- * Time is an epoch that the first slow path after SWEEP_MS counts up. An owner notes the epoch
+ * Time is an epoch that the first sweep after HEAP_SWEEP_MS counts up; slow paths sweep. An owner notes the epoch
  * whenever it is in a slow path; who has not for two of them is idle. That is a guess: an owner that
  * comes back meanwhile finds its heap locked for a moment, or a slab gone, as it may be at any time.
  *
@@ -17,18 +18,20 @@
 #include "os/clock.h"
 
 enum {
-    SWEEP_MS = 200,
     SWEEP_HEAPS = 64,    /* looked at in one sweep; the next goes on from there */
-    SWEEP_LOOKS = 256,   /* at slabs of these, for pages that can go to the kernel, */
+    SWEEP_LOOKS = 512,   /* at slabs of these, for pages that can go to the kernel, */
     SWEEP_SLABS = 32,    /* and slabs of which some go, */
     SWEEP_BLOCKS = 8192, /* and blocks of mail: it is in somebody's malloc */
+    SWEEP_ON_MS = 4,     /* until the next, if the slabs were not enough */
     IDLE_EPOCHS = 2,
     MUCH_MAIL_BYTES = UNIT_BYTES,
 };
 
 _Atomic uint32_t idle_epoch;
 
-static _Atomic uint32_t swept_ms;   /* when the epoch began */
+static _Atomic uint32_t epoch_ms;   /* when it began */
+static _Atomic uint32_t swept_ms;   /* when the last sweep was, */
+static _Atomic uint32_t wait_ms;    /* and how long it is to the next */
 static _Atomic uint32_t hand;       /* counts the heaps looked at, */
 static _Atomic uint32_t group_hand; /* here for groups */
 static _Atomic uint32_t n_idle;     /* in the last sweep */
@@ -132,13 +135,26 @@ static void sweep_mail_locked(struct heap *heap, struct sweep_budget *budget)
     atomic_put_relaxed(&heap->has_mail_left, is_left);
 }
 
-static bool sweep_mail(struct heap *heap, struct sweep_budget *budget)
+/* True: pages went back. */
+static bool sweep_stale_locked(struct heap *heap, struct sweep_budget *budget)
 {
-    if (LIKELY(!has_much_mail(heap)) || !lock_try(&heap->lock))
+    uint32_t n_before = budget->n_slabs;
+    budget->only_stale = true;
+    (void)heap_purge_slabs_locked(heap, budget);
+    budget->only_stale = false;
+    return budget->n_slabs < n_before;
+}
+
+static bool sweep_busy(struct heap *heap, struct sweep_budget *budget)
+{
+    bool any = has_much_mail(heap);
+    if (!lock_try(&heap->lock))
         return false;
-    sweep_mail_locked(heap, budget);
+    if (UNLIKELY(any))
+        sweep_mail_locked(heap, budget);
+    any |= sweep_stale_locked(heap, budget);
     lock_release(&heap->lock);
-    return true;
+    return any;
 }
 
 static bool sweep_heap(struct heap *heap, struct sweep_budget *budget)
@@ -148,7 +164,7 @@ static bool sweep_heap(struct heap *heap, struct sweep_budget *budget)
         return false;
     if (state == HEAP_PARKED)
         return is_quiet(heap) && sweep_parked(heap, budget);
-    return is_quiet(heap) ? sweep_quiet(heap, budget) : sweep_mail(heap, budget);
+    return is_quiet(heap) ? sweep_quiet(heap, budget) : sweep_busy(heap, budget);
 }
 
 static bool sweep_threads(struct sweep_budget *budget)
@@ -179,14 +195,30 @@ static bool sweep_groups(struct sweep_budget *budget)
     return any;
 }
 
+uint32_t heap_sweep_wait_ms(void)
+{
+    return atomic_get_relaxed(&wait_ms);
+}
+
+static void epoch_look(uint32_t now)
+{
+    if (now - atomic_get_relaxed(&epoch_ms) < HEAP_SWEEP_MS)
+        return;
+    atomic_put_relaxed(&epoch_ms, now);
+    (void)atomic_add_relaxed(&idle_epoch, 1);
+}
+
 bool heap_sweep_due(void)
 {
     uint32_t now = (uint32_t)os_clock_ms();
     uint32_t last = atomic_get_relaxed(&swept_ms);
-    if (LIKELY(now - last < SWEEP_MS) || !atomic_try_acq_rel(&swept_ms, &last, now))
+    if (LIKELY(now - last < atomic_get_relaxed(&wait_ms)) ||
+        !atomic_try_acq_rel(&swept_ms, &last, now))
         return false;
-    (void)atomic_add_relaxed(&idle_epoch, 1);
-    struct sweep_budget budget = {SWEEP_LOOKS, SWEEP_SLABS, SWEEP_BLOCKS};
+    epoch_look(now);
+    struct sweep_budget budget = {SWEEP_LOOKS, SWEEP_SLABS, SWEEP_BLOCKS, false};
     bool any = sweep_threads(&budget);
-    return sweep_groups(&budget) || any;
+    any |= sweep_groups(&budget);
+    atomic_put_relaxed(&wait_ms, budget.n_slabs > 0 ? HEAP_SWEEP_MS : SWEEP_ON_MS);
+    return any;
 }

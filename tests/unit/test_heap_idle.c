@@ -8,7 +8,7 @@
 #include "mem/arena.h"
 #include "model.h"
 
-enum { BYTES = 1024, N_BLOCKS = 1000 };
+enum { BYTES = 1024, N_BLOCKS = 1000, EVERY = 100 };
 
 static pthread_barrier_t barrier;
 static struct heap *idler;
@@ -209,7 +209,6 @@ static void test_slabs_of_idle_threads_can_be_had(void **state)
 /* Slabs of which the idler keeps a block here and there. */
 static void *keep_few(void *argument)
 {
-    enum { EVERY = 100 };
     attach();
     idler = my_heap();
     for (size_t i = 0; i < N_BLOCKS; i++)
@@ -230,14 +229,14 @@ static void *keep_few(void *argument)
     return argument;
 }
 
-static size_t purged_pages(void)
+static size_t purged_pages(struct heap *heap)
 {
     size_t n = 0;
-    const struct shelf *shelf = &idler->shelves[class_of(BYTES)];
-    lock_take(&idler->lock);
+    const struct shelf *shelf = &heap->shelves[class_of(BYTES)];
+    lock_take(&heap->lock);
     for (const struct span *slab = shelf->partial; slab != NULL; slab = slab->slab.next)
         n += count_bits(slab->slab.purged);
-    lock_release(&idler->lock);
+    lock_release(&heap->lock);
     return n;
 }
 
@@ -250,14 +249,14 @@ static void body_pages(void *argument)
     attach();
     pthread_t thread = thread_start(keep_few, NULL);
     meet();
-    check_equal(purged_pages(), 0);
+    check_equal(purged_pages(idler), 0);
     uint64_t before = arena_purged_bytes();
     if (by_hand)
         flush_all();
     else
         time_goes_by();
-    check(purged_pages() > 100);
-    check(arena_purged_bytes() - before >= purged_pages() * PAGE_BYTES);
+    check(purged_pages(idler) > 100);
+    check(arena_purged_bytes() - before >= purged_pages(idler) * PAGE_BYTES);
     meet();
     thread_join(thread);
 }
@@ -268,6 +267,145 @@ static void test_pages_in_slabs_go_back(void **state)
     (void)state;
     child_passes(body_pages, (void *)&by_hand[0]);
     child_passes(body_pages, (void *)&by_hand[1]);
+}
+
+/* ---- slabs of those who are not idle ---- */
+
+static void take_all(size_t every)
+{
+    for (size_t i = 0; i < N_BLOCKS; i += every) {
+        kept[i] = heap_alloc(BYTES);
+        pattern_fill(kept[i], BYTES, i);
+    }
+}
+
+/* All but one in EVERY. */
+static void give_most(void)
+{
+    for (size_t i = 0; i < N_BLOCKS; i++) {
+        if (i % EVERY != 0)
+            heap_free(kept[i]);
+    }
+    heap_empty_bin(my_heap(), class_of(BYTES));
+}
+
+static void check_kept(void)
+{
+    for (size_t i = 0; i < N_BLOCKS; i += EVERY)
+        check(pattern_holds(kept[i], BYTES, i));
+}
+
+static void sweep_once(void)
+{
+    (void)heap_enter();
+    (void)heap_attach();
+    (void)heap_sweep_due();
+    heap_leave();
+}
+
+/* What it does not draw from, for as long as free spans are held back. */
+static void body_stale(void *argument)
+{
+    const uint32_t *purge_ms = argument;
+    fake_clock_set(10000);
+    options.guest_calls = 0;
+    options.purge_ms = *purge_ms;
+    attach();
+    take_all(1);
+    give_most();
+    for (uint32_t ms = 0; ms + HEAP_SWEEP_MS <= *purge_ms && ms < 2000; ms += HEAP_SWEEP_MS) {
+        check_equal(purged_pages(my_heap()), 0);
+        fake_clock_add(HEAP_SWEEP_MS);
+        sweep_once();
+    }
+    bool is_ever = *purge_ms < 2000;
+    for (int i = 0; i < 10; i++) {
+        fake_clock_add(HEAP_SWEEP_MS);
+        sweep_once();
+        check(!heap_is_idle(my_heap()));
+    }
+    check(is_ever ? purged_pages(my_heap()) > 100 : purged_pages(my_heap()) == 0);
+    heap_check(my_heap());
+    check_kept();
+    take_all(EVERY); /* anew, out of pages that have gone */
+    check_kept();
+    heap_check(my_heap());
+}
+
+static void test_pages_go_back_that_a_busy_thread_does_not_use(void **state)
+{
+    uint32_t purge_ms[] = {0, 200, 500, 60000};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(purge_ms); i++)
+        child_passes(body_stale, &purge_ms[i]);
+}
+
+/* A slab that is drawn from is young again. */
+static void body_young(void *argument)
+{
+    (void)argument;
+    fake_clock_set(10000);
+    options.guest_calls = 0;
+    options.purge_ms = 500;
+    attach();
+    take_all(1);
+    give_most();
+    for (int i = 0; i < 20; i++) {
+        fake_clock_add(HEAP_SWEEP_MS);
+        lock_take(&my_heap()->lock);
+        struct span *slab = my_heap()->shelves[class_of(BYTES)].partial;
+        heap_list_remove(my_heap(), slab);
+        heap_list_add(my_heap(), slab);
+        lock_release(&my_heap()->lock);
+        sweep_once();
+        check_equal(my_heap()->shelves[class_of(BYTES)].partial->slab.purged, 0);
+    }
+    check(purged_pages(my_heap()) > 100);
+    heap_check(my_heap());
+}
+
+static void test_slabs_that_are_drawn_from_keep_their_pages(void **state)
+{
+    (void)state;
+    child_passes(body_young, NULL);
+}
+
+/* More slabs than a sweep gives back pages of: the next comes soon. */
+static void body_backlog(void *argument)
+{
+    enum { N_ALL = 40000 };
+    static void *all[N_ALL];
+    (void)argument;
+    fake_clock_set(10000);
+    options.guest_calls = 0;
+    options.purge_ms = 0;
+    attach();
+    for (size_t i = 0; i < N_ALL; i++)
+        all[i] = heap_alloc(BYTES);
+    for (size_t i = 0; i < N_ALL; i++) {
+        if (i % 64 != 0)
+            heap_free(all[i]);
+    }
+    heap_empty_bin(my_heap(), class_of(BYTES));
+    fake_clock_add(HEAP_SWEEP_MS);
+    sweep_once();
+    check(heap_sweep_wait_ms() < HEAP_SWEEP_MS);
+    int n_sweeps = 0;
+    for (; heap_sweep_wait_ms() < HEAP_SWEEP_MS; n_sweeps++) {
+        size_t before = purged_pages(my_heap());
+        fake_clock_add(heap_sweep_wait_ms());
+        sweep_once();
+        check(purged_pages(my_heap()) > before || heap_sweep_wait_ms() == HEAP_SWEEP_MS);
+    }
+    check(n_sweeps > 2 && n_sweeps < 100);
+    check(purged_pages(my_heap()) > N_ALL / 64 * 10);
+    heap_check(my_heap());
+}
+
+static void test_much_to_give_back_is_given_back_bit_by_bit(void **state)
+{
+    (void)state;
+    child_passes(body_backlog, NULL);
 }
 
 /* ---- mail of those who are not idle ---- */
@@ -437,6 +575,9 @@ int main(void)
         cmocka_unit_test(test_mail_of_idle_threads_goes_home),
         cmocka_unit_test(test_slabs_of_idle_threads_can_be_had),
         cmocka_unit_test(test_pages_in_slabs_go_back),
+        cmocka_unit_test(test_pages_go_back_that_a_busy_thread_does_not_use),
+        cmocka_unit_test(test_slabs_that_are_drawn_from_keep_their_pages),
+        cmocka_unit_test(test_much_to_give_back_is_given_back_bit_by_bit),
         cmocka_unit_test(test_much_mail_goes_home_even_if_its_owner_is_busy),
         cmocka_unit_test(test_mail_is_taken_in_bit_by_bit),
         cmocka_unit_test(test_bins_of_hosts_go_home),
