@@ -267,7 +267,7 @@ static void review(struct heap *heap, unsigned class)
 void heap_look_at_bin(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
-    if (UNLIKELY(sample_is_on) && !heap_is_group(heap))
+    if (UNLIKELY(sample_is_on) && sample_is_due(heap, class) && !heap_is_group(heap))
         sample_freed(heap, class);
     if (UNLIKELY(shelf->cap == 0)) {
         heap_open_shelf(heap, class);
@@ -281,11 +281,11 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
         bin_overflow(heap, class, n);
         n = 0;
     }
-    /* At least a quarter of the limit until the next look: a bin that stays near it is not looked
+    /* At least half of the limit until the next look: a bin that stays near it is not looked
      * at on every free. */
     size_t limit = bin_limit(shelf);
     size_t room = limit > n ? limit - n : 0;
-    heap_set_left(heap, class, max_size(room, limit / 4 + 1) - 1);
+    heap_set_left(heap, class, max_size(room, limit / 2 + 1) - 1);
 }
 
 /* ---- all of it ---- */

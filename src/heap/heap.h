@@ -80,6 +80,8 @@ struct shelf {
     uint64_t sample_until[N_SAMPLE_KINDS]; /* distance to the next choice; 0: not drawn yet */
     uint64_t
         sample_free[N_SAMPLE_KINDS]; /* the free into the bin that is chosen next: its number */
+    uint64_t sample_next;            /* the least of these; 0: they are to be looked at */
+    uint8_t sample_shift;            /* by how much both are thinned, for the profile */
 
     /* Counters of the owner's: any thread may read them. */
     _Atomic uint64_t n_refills;      /* calls that found the bin empty */
