@@ -153,7 +153,7 @@ static void *new_slow_of(size_t bytes, unsigned family)
     if (LIKELY(p != NULL))
         return p;
     new_function *next;
-    *(void **)&next = os_next_definition(NEW);
+    *(void **)&next = os_next_operator(NEW);
     if (next == NULL)
         no_next();
     return next(sane(bytes));
@@ -191,7 +191,7 @@ static void *alloc_aligned(size_t bytes, size_t align, unsigned family)
 COLD static void *new_aligned_failed(size_t bytes, size_t align)
 {
     new_aligned_function *next;
-    *(void **)&next = os_next_definition(NEW_ALIGNED);
+    *(void **)&next = os_next_operator(NEW_ALIGNED);
     if (next == NULL)
         no_next();
     return next(sane(bytes), align);
@@ -253,7 +253,7 @@ static bool array_aligned_is_ours(void)
 COLD static void *next_nothrow(const char *name, size_t bytes, const void *nothrow)
 {
     new_nothrow_function *next;
-    *(void **)&next = os_next_definition(name);
+    *(void **)&next = os_next_operator(name);
     return next != NULL ? next(sane(bytes), nothrow) : NULL;
 }
 
@@ -289,7 +289,7 @@ COLD static void *next_aligned_nothrow(const char *name, size_t bytes, size_t al
                                        const void *nothrow)
 {
     new_aligned_nothrow_function *next;
-    *(void **)&next = os_next_definition(name);
+    *(void **)&next = os_next_operator(name);
     return next != NULL ? next(sane(bytes), align, nothrow) : NULL;
 }
 

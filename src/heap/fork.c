@@ -7,7 +7,8 @@
  * loader runs first (api/init.c), so that prepare comes last: other libraries' handlers may take
  * their own locks, whose holders may be waiting for ours. Should a library have been faster after
  * all, its handlers may call malloc while we hold everything: the forking thread passes every lock
- * (os/lock.h).
+ * (os/lock.h). libc takes the lock of its list of streams after all handlers, and threads that have it
+ * call malloc: we take it before ours.
  *
  * A process of one thread has nothing to fear, and touches nothing: each page it wrote to would be
  * copied for the child. A signal handler that interrupted its thread inside (heap.h) cannot take the
@@ -47,8 +48,11 @@ void heap_fork_also(const struct heap_fork_hooks *hooks)
 
 static void fork_prepare(void)
 {
-    if (os_is_single_threaded() || !heap_enter())
+    if (os_is_single_threaded() || heap_is_inside())
         return;
+    os_next_sigaction_find();
+    os_streams_lock();
+    (void)heap_enter();
     hooks_above->prepare();
     heap_threads_fork_prepare();
     for (uint32_t i = 1; i <= heap_number_max(); i++)
@@ -78,6 +82,7 @@ static void fork_parent(void)
     heap_threads_fork_parent();
     hooks_above->parent();
     heap_leave();
+    os_streams_unlock();
 }
 
 static bool is_torn(const struct heap *heap)
@@ -117,6 +122,7 @@ static void fork_child(void)
     hooks_above->child();
     lock_fork_end();
     heap_leave();
+    os_streams_lock_reset();
 }
 
 static void see_to_heap(struct heap *heap)

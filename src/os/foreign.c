@@ -91,6 +91,12 @@ void *os_next_definition(const char *name)
     return dlsym(RTLD_NEXT, name);
 }
 
+void *os_next_operator(const char *name)
+{
+    void *next = os_next_definition(name);
+    return next != NULL ? next : os_next_function(name);
+}
+
 void os_foreign_free(void *p)
 {
     void (*next)(void *);

@@ -162,16 +162,20 @@ void os_program_name(char *name, size_t bytes)
     }
 }
 
-int os_next_sigaction(int signal, const struct sigaction *act, struct sigaction *old)
+static _Atomic(void *) sigaction_known;
+
+void os_next_sigaction_find(void)
 {
     static READ_BY_ALL const char name[] = "sigaction";
-    static _Atomic(void *) known;
+    if (atomic_get_relaxed(&sigaction_known) == NULL)
+        atomic_put_relaxed(&sigaction_known, os_next_function(name));
+}
+
+int os_next_sigaction(int signal, const struct sigaction *act, struct sigaction *old)
+{
     __typeof__(sigaction) *next;
-    *(void **)&next = atomic_get_relaxed(&known);
-    if (UNLIKELY(next == NULL)) {
-        *(void **)&next = os_next_function(name);
-        atomic_put_relaxed(&known, *(void **)&next);
-    }
+    os_next_sigaction_find();
+    *(void **)&next = atomic_get_relaxed(&sigaction_known);
     if (next != NULL)
         return next(signal, act, old);
     errno = ENOSYS;
@@ -187,4 +191,27 @@ bool os_signal_catch(int signal, os_signal_call *handler)
      * libc's alone. */
     return os_next_sigaction(signal, &act, NULL) == 0 ||
            (errno == ENOSYS && sigaction(signal, &act, NULL) == 0);
+}
+
+/* libc's, which are in no header. */
+extern void _IO_list_lock(void) __attribute__((weak));
+extern void _IO_list_unlock(void) __attribute__((weak));
+extern void _IO_list_resetlock(void) __attribute__((weak));
+
+void os_streams_lock(void)
+{
+    if (_IO_list_lock != NULL)
+        _IO_list_lock();
+}
+
+void os_streams_unlock(void)
+{
+    if (_IO_list_unlock != NULL)
+        _IO_list_unlock();
+}
+
+void os_streams_lock_reset(void)
+{
+    if (_IO_list_resetlock != NULL)
+        _IO_list_resetlock();
 }

@@ -62,11 +62,25 @@ bool os_signal_catch(int signal, os_signal_call *handler);
 /* The sigaction that comes after ours, libc's as a rule. -1 and ENOSYS: there is none. */
 int os_next_sigaction(int signal, const struct sigaction *act, struct sigaction *old);
 
+/* From then on it need not be looked for: a child of fork, whose loader may be locked for ever, can have
+ * it. */
+void os_next_sigaction_find(void);
+
 /* The definition of `name` that comes after ours in the program's search order, or NULL. May
  * allocate. */
 void *os_next_definition(const char *name);
 
-/* The same for a function, without the loader's lock, and of libraries that were there at the start.
+/* The same for one of C++'s operators, also of a runtime that only a library sees that was opened
+ * (RTLD_LOCAL). */
+void *os_next_operator(const char *name);
+
+/* libc's fork takes the lock of all its streams after our handler, and who has that may wait for ours: so it
+ * comes first. */
+void os_streams_lock(void);
+void os_streams_unlock(void);
+void os_streams_lock_reset(void);
+
+/* The same as os_next_definition for a function, without the loader's lock, and of libraries that were there at the start.
  * It must not be one that is chosen when it is bound (an ifunc). */
 void *os_next_function(const char *name);
 

@@ -18,16 +18,42 @@
 #include <time.h>
 #include <unistd.h>
 
-/* syscall(2) reports through errno, which is the program's: take the code, put errno back. */
-#define RAW(...)                                                                                   \
-    __extension__({                                                                                \
-        int saved_errno = errno;                                                                   \
-        long result = syscall(__VA_ARGS__);                                                        \
-        if (result == -1)                                                                          \
-            result = -(long)errno;                                                                 \
-        errno = saved_errno;                                                                       \
-        result;                                                                                    \
-    })
+/* Not libc's syscall(): a program may have a function of that name, and it reports through errno, which is
+ * the program's. */
+#if defined(__x86_64__)
+static long kernel(long number, long a, long b, long c, long d, long e, long f)
+{
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+#elif defined(__aarch64__)
+static long kernel(long number, long a, long b, long c, long d, long e, long f)
+{
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : "memory");
+    return x0;
+}
+#endif
+
+#define RAW(...) RAW_PADDED(__VA_ARGS__, 0L, 0L, 0L, 0L, 0L, 0L, 0L)
+#define RAW_PADDED(number, a, b, c, d, e, f, ...)                                                  \
+    kernel((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 long sys_map(void *hint, size_t bytes)
 {
