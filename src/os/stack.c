@@ -3,6 +3,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "os/process.h"
 #include "os/sys.h"
 
 #include <errno.h>
@@ -20,6 +21,9 @@ static struct {
     uintptr_t begin;
     uintptr_t end;
 } own;
+
+/* libc's, where there is one beside the program's own function of that name. [const] after os_stack_init */
+static __typeof__(backtrace) *walk;
 
 enum state { NOT_READY, BEING_MADE, READY, HAS_NONE };
 static _Atomic uint32_t state;
@@ -90,7 +94,7 @@ static bool own_text_find(void)
 static size_t unwind(void **addresses, int max)
 {
     is_unwinding = true;
-    int n = backtrace != NULL ? backtrace(addresses, max) : 0;
+    int n = walk != NULL ? walk(addresses, max) : 0;
     is_unwinding = false;
     return n > 0 ? (size_t)n : 0;
 }
@@ -98,6 +102,9 @@ static size_t unwind(void **addresses, int max)
 static bool make_ready(void)
 {
     void *addresses[OWN_FRAMES_MAX];
+    *(void **)&walk = os_next_function("backtrace");
+    if (walk == NULL)
+        walk = backtrace;
     if (!own_text_find() || unwind(addresses, OWN_FRAMES_MAX) == 0)
         return false;
     (void)dl_iterate_phdr(find_unwinder, NULL);
