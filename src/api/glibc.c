@@ -48,6 +48,10 @@ EXPORT int mallopt(int parameter, int value)
         option_put(&options.direct_bytes,
                    value >= 0 ? max_size((size_t)value, MMAP_THRESHOLD_MIN) : SIZE_MAX / 4);
         return 1;
+    case M_ARENA_MAX: /* so many threads' worth of caches; 0: the default, which is ours already */
+        if (value > 0)
+            option_put(&options.cache_bytes, (uint64_t)value * options.cache_thread_bytes);
+        return 1;
     case M_MXFAST:
         return value >= 0 && value <= (int)(80 * sizeof(size_t) / 4);
     default:

@@ -74,7 +74,7 @@ struct options {
 
 extern struct options options FIXED;
 
-/* For the two that mallopt may change later: dirty_bytes and direct_bytes. */
+/* For those that mallopt may change later: dirty_bytes, direct_bytes, cache_bytes. */
 ALWAYS_INLINE uint64_t option_get(const uint64_t *option)
 {
     return __atomic_load_n(option, __ATOMIC_RELAXED);

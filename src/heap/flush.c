@@ -157,7 +157,7 @@ bool heap_caches_are_short(void)
 /* What the caps of one heap may sum up to: a fair share of what all may. */
 static size_t caps_max(void)
 {
-    size_t all = options.cache_bytes >> atomic_get_relaxed(&caps_shift);
+    size_t all = option_get(&options.cache_bytes) >> atomic_get_relaxed(&caps_shift);
     size_t mine = options.cache_thread_bytes >> atomic_get_relaxed(&caps_shift);
     return min_size(all / heap_live_count(), mine);
 }
