@@ -60,6 +60,7 @@ static void find_times(struct series *series)
 
 /* ---- the head ---- */
 
+/* Peaks are of all the time up to a dump: the last one knows the most. */
 static void add_tile(const struct series *series, const char *figure, const char *name,
                      const char *peak)
 {
@@ -67,7 +68,7 @@ static void add_tile(const struct series *series, const char *figure, const char
                  as_named(figure, dump_total(series->fullest, figure)).at);
     if (peak != NULL)
         bytes_printf(series->out, "<i>peak %s</i>",
-                     as_named(peak, dump_total(series->fullest, peak)).at);
+                     as_named(peak, dump_total(series->last, peak)).at);
     bytes_add_text(series->out, "</div>\n");
 }
 

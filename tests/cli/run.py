@@ -363,6 +363,7 @@ def case_shows():
     make_dump("less.json", totals={"large_allocs": 1, "large_frees": 2})
     holds(run("stat", "less.json").stdout, "   large              0 ")
     shows_names()
+    shows_shares()
     shows_sites()
     write("broken.json", '{"schema": "poolalloc",\n "totals": {"live_bytes": 1,}}', 0o644)
     refused("stat", "broken.json", says="broken.json:2:29: is no dump: a string was expected")
@@ -384,6 +385,19 @@ def shows_names():
     wide = [sum(2 if letter > "\u4dff" else 1 for letter in row.split(" 250 ")[0]) for row in rows]
     equal(len(set(wide)), 1, f"where the figures begin in {rows}")
     holds(rows[3], "pool " + "\u00e4" * 23 + " ")
+
+
+def shows_shares():
+    """Free blocks whose pages have gone back take nothing from what is known exactly."""
+    make_dump("shares.json", totals={
+        "live_bytes": 1 << 20, "resident_bytes": 4 << 20, "slab_free_bytes": 9 << 20,
+        "at_hand_bytes": 1 << 19, "dirty_bytes": 1 << 19, "record_used_bytes": 1 << 19})
+    text = run("stat", "shares.json").stdout
+    order = [text.index(row) for row in (
+        "  live              1.0 MiB   25 %", "  at hand         512.0 KiB   12 %",
+        "  free in slabs     1.5 MiB   38 %", "  held back       512.0 KiB   12 %",
+        "  records         512.0 KiB   12 %", "  rest                  0 B    0 %")]
+    equal(order, sorted(order), "order of the shares")
 
 
 FRAME = {"address": 4198916, "object": "/usr/bin/prog", "symbol": "parse", "offset": 52}
@@ -740,11 +754,13 @@ def reports_fullest():
     """The dump of the exit, when all is freed, is not what one wants to see."""
     dump = make_dump("f.1.json", number=1, why="at an interval",
                      sites=[{"bytes": 4096, "blocks": 1, "frames": [dict(FRAME, symbol="<a>")]}])
-    make_dump("f.2.json", number=2, totals=dict(dump["totals"], live_bytes=1, live_blocks=1))
+    make_dump("f.2.json", number=2, totals=dict(dump["totals"], live_bytes=1, live_blocks=1,
+                                                live_peak_bytes=7 << 20))
     run("report", "f.1.json", "f.2.json", "-o", "page.html")
     page, text = read_page("page.html")
     holds(text, "when most was live: dump 1, written at an interval")
     holds(text, "<b>1,234</b>")
+    holds(text, "<i>peak 7.0 MiB</i>")
     must("Live blocks by who allocated them" in page.headings, "no word of who allocated them")
     holds(text, "&lt;a&gt;+0x34 /usr/bin/prog<br>")
 
