@@ -175,7 +175,7 @@ static void test_times(void **state)
     check_time(1000000000, "1.0 s");
     check_time(3600000000000, "3600.0 s");
     begin(sizeof buffer);
-    text_add_time_wide(&text, 1250, 8);
+    text_add_time_wide(&text, 1150, 8);
     text_add_size_wide(&text, 1536, 9);
     text_add_size_wide(&text, 1536, -9);
     text_add(&text, "|");
