@@ -149,7 +149,8 @@ static void add_change(struct bytes *out, const struct change *change)
                  as_bytes(change->bytes_before).at, as_bytes(change->bytes_after).at);
 }
 
-static void add_changes(struct bytes *out, struct changes *changes, const char *heading,
+/* False: there are none. */
+static bool add_changes(struct bytes *out, struct changes *changes, const char *heading,
                         const struct showing *how)
 {
     size_t shown = 0;
@@ -162,19 +163,23 @@ static void add_changes(struct bytes *out, struct changes *changes, const char *
             add_heading(out, &how->screen, heading);
         add_change(out, &changes->rows[i]);
     }
+    return shown > 0;
 }
 
-/* Those of all figures that are not the same. */
-static void add_totals(struct bytes *out, const struct dump *a, const struct dump *b,
+/* Those of all figures that are not the same. False: there are none. */
+static bool add_totals(struct bytes *out, const struct dump *a, const struct dump *b,
                        const struct showing *how)
 {
-    add_heading(out, &how->screen,
-                "\n  figure                                growth       before        after");
+    size_t shown = 0;
     EACH_VALUE(&b->json, figure, b->totals)
     {
         uint64_t before = dump_total(a, figure->name);
         if (figure->kind != JSON_COUNT || before == figure->count)
             continue;
+        if (shown++ == 0)
+            add_heading(
+                out, &how->screen,
+                "\n  figure                                growth       before        after");
         struct bytes name = {0};
         bytes_add_shown(&name, figure->name);
         bytes_add_text(out, "  ");
@@ -183,6 +188,7 @@ static void add_totals(struct bytes *out, const struct dump *a, const struct dum
                      as_named(figure->name, before).at, as_named(figure->name, figure->count).at);
         bytes_free(&name);
     }
+    return shown > 0;
 }
 
 static void add_titles(struct bytes *out, const struct dump *a, const struct dump *b)
@@ -204,13 +210,15 @@ void show_differences(struct bytes *out, const struct dump *a, const struct dump
     find_classes(&classes, a, b);
     find_objects(&objects, a, b);
     add_titles(out, a, b);
-    add_changes(out, &classes,
-                "\n  live                           blocks        bytes       before        after",
-                how);
-    add_changes(out, &objects,
-                "\n  objects                        pieces       memory       before        after",
-                how);
-    add_totals(out, a, b, how);
+    bool has_changed = add_changes(
+        out, &classes,
+        "\n  live                           blocks        bytes       before        after", how);
+    has_changed |= add_changes(
+        out, &objects,
+        "\n  objects                        pieces       memory       before        after", how);
+    has_changed |= add_totals(out, a, b, how);
+    if (!has_changed)
+        bytes_add_text(out, "Nothing has changed.\n");
     changes_free(&classes);
     changes_free(&objects);
 }

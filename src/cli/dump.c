@@ -183,14 +183,22 @@ void dump_shares(const struct dump *dump, struct share shares[N_SHARES])
         [SHARE_RECORDS] = {"records", "the library's own", 0},
         [SHARE_REST] = {"rest", "ends of pages in slabs", 0},
     };
-    static const char *const figures[] = {"live_bytes", "at_hand_bytes", "slab_free_bytes",
-                                          "dirty_bytes", "record_used_bytes"};
+    /* The exact ones first: free blocks of slabs count where their pages have gone back, too. */
+    static const struct {
+        int share;
+        const char *figure;
+    } order[] = {
+        {SHARE_LIVE, "live_bytes"},           {SHARE_RECORDS, "record_used_bytes"},
+        {SHARE_DIRTY, "dirty_bytes"},         {SHARE_AT_HAND, "at_hand_bytes"},
+        {SHARE_SLAB_FREE, "slab_free_bytes"},
+    };
     uint64_t left = dump_total(dump, "resident_bytes");
     memcpy(shares, all, sizeof all);
-    for (int i = 0; i < SHARE_REST; i++) {
-        uint64_t bytes = dump_total(dump, figures[i]);
-        shares[i].bytes = bytes < left ? bytes : left;
-        left -= shares[i].bytes;
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        uint64_t bytes = dump_total(dump, order[i].figure);
+        bytes = bytes < left ? bytes : left;
+        shares[order[i].share].bytes = bytes;
+        left -= bytes;
     }
     shares[SHARE_REST].bytes = left;
 }

@@ -62,6 +62,14 @@ struct figure_text as_number(uint64_t n)
     return text;
 }
 
+struct figure_text as_count(uint64_t n, const char *what)
+{
+    struct figure_text text = as_number(n);
+    size_t used = strlen(text.at);
+    (void)snprintf(text.at + used, sizeof text.at - used, " %.8s%s", what, n == 1 ? "" : "s");
+    return text;
+}
+
 struct figure_text as_percent(uint64_t part, uint64_t whole)
 {
     struct figure_text text;

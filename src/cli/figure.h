@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-enum { FIGURE_TEXT_MAX = 32 };
+enum { FIGURE_TEXT_MAX = 40 };
 
 /* The next lower count, or the largest there is. */
 uint64_t count_from(double n);
@@ -24,6 +24,8 @@ struct figure_text as_bytes(uint64_t n);
 struct figure_text as_bytes_brief(uint64_t n); /* "64 KiB", not "64.0 KiB" */
 struct figure_text as_time(uint64_t ns);
 struct figure_text as_number(uint64_t n);
+/* "1 block", "2 blocks" */
+struct figure_text as_count(uint64_t n, const char *what);
 struct figure_text as_percent(uint64_t part, uint64_t whole);
 struct figure_text as_named(const char *name, uint64_t n);
 /* With its sign. */

@@ -5,7 +5,10 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+enum { ANSWER_BYTES_MAX = 1024 * 1024 };
 
 /* POOLALLOC_LIBRARY_DIR: from the directory of the command to that of the library, installed. */
 static const char *const places[] = {
@@ -114,4 +117,37 @@ void library_preload(const char *file, bool is_told, const char *conf)
     bytes_free(&others);
     if (*conf != '\0')
         set("POOLALLOC_CONF", getenv("POOLALLOC_CONF"), ',', conf);
+}
+
+/* ---- asking ---- */
+
+/* The version goes where the answer does, which is looked through for what is one. */
+_Noreturn static void answer(const char *library, bool is_told, const char *conf, int to)
+{
+    (void)unsetenv("POOLALLOC_CONF");
+    library_preload(library, is_told, conf);
+    if (dup2(to, STDOUT_FILENO) < 0 || dup2(to, STDERR_FILENO) < 0)
+        _exit(STATUS_REFUSED);
+    (void)execl("/proc/self/exe", "poolalloc", "--version", (char *)NULL);
+    _exit(STATUS_NOT_RUN);
+}
+
+void library_ask(const char *library, bool is_told, const char *conf, struct bytes *words)
+{
+    int ends[2];
+    if (pipe(ends) != 0)
+        fail(STATUS_REFUSED, "%s", strerror(errno));
+    pid_t child = fork();
+    if (child < 0)
+        fail(STATUS_REFUSED, "%s", strerror(errno));
+    if (child == 0) {
+        (void)close(ends[0]);
+        answer(library, is_told, conf, ends[1]);
+    }
+    (void)close(ends[1]);
+    if (!bytes_read(words, ends[0], ANSWER_BYTES_MAX))
+        fail(STATUS_REFUSED, "%s", strerror(errno));
+    (void)close(ends[0]);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        continue;
 }

@@ -15,4 +15,7 @@ void library_find(const char *told, struct bytes *file);
  * has it already that stays, but gives way to one that the user has named. */
 void library_preload(const char *file, bool is_told, const char *conf);
 
+/* What it says at the start of a program with no other options than these: warnings, or help. */
+void library_ask(const char *file, bool is_told, const char *conf, struct bytes *words);
+
 #endif

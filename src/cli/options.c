@@ -7,12 +7,9 @@
 #include "cli/library.h"
 #include "cli/screen.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static const char text[] =
     "usage: poolalloc options [-l FILE] [KEY...]\n"
@@ -22,39 +19,6 @@ static const char text[] =
     "\n"
     "  -l, --library FILE    ask this one\n"
     "  -h, --help            this\n";
-
-enum { ANSWER_BYTES_MAX = 1024 * 1024 };
-
-/* The version goes where the answer does, which is looked through for what is one. */
-_Noreturn static void answer(const char *library, bool is_told, int to)
-{
-    library_preload(library, is_told, "help");
-    if (dup2(to, STDOUT_FILENO) < 0 || dup2(to, STDERR_FILENO) < 0)
-        _exit(STATUS_REFUSED);
-    (void)execl("/proc/self/exe", "poolalloc", "--version", (char *)NULL);
-    _exit(STATUS_NOT_RUN);
-}
-
-/* What POOLALLOC_CONF=help prints. */
-static void ask(const char *library, bool is_told, struct bytes *words)
-{
-    int ends[2];
-    if (pipe(ends) != 0)
-        fail(STATUS_REFUSED, "%s", strerror(errno));
-    pid_t child = fork();
-    if (child < 0)
-        fail(STATUS_REFUSED, "%s", strerror(errno));
-    if (child == 0) {
-        (void)close(ends[0]);
-        answer(library, is_told, ends[1]);
-    }
-    (void)close(ends[1]);
-    if (!bytes_read(words, ends[0], ANSWER_BYTES_MAX))
-        fail(STATUS_REFUSED, "%s", strerror(errno));
-    (void)close(ends[0]);
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        continue;
-}
 
 static bool is_asked_for(const char *name, size_t n, char **wanted)
 {
@@ -133,8 +97,10 @@ int command_options(int argc, char **argv)
         {"library", required_argument, NULL, 'l'},
         {NULL, 0, NULL, 0},
     };
+    const char *conf = getenv("POOLALLOC_CONF");
     struct bytes library = {0};
     struct bytes words = {0};
+    struct bytes question = {0};
     const char *told = NULL;
     for (int c; (c = getopt_long(argc, argv, "hl:", all, NULL)) != -1;) {
         if (c != 'l')
@@ -142,7 +108,9 @@ int command_options(int argc, char **argv)
         told = optarg;
     }
     library_find(told, &library);
-    ask(library.at, told != NULL, &words);
+    bytes_printf(&question, "%s,help", conf != NULL ? conf : "");
+    library_ask(library.at, told != NULL, question.at, &words);
+    bytes_free(&question);
     if (strstr(bytes_text(&words), "poolalloc: ") == NULL)
         fail(STATUS_REFUSED, "%s does not answer", library.at);
     int n_missing = list_missing(&words, argv + optind);

@@ -60,6 +60,7 @@ static void find_times(struct series *series)
 
 /* ---- the head ---- */
 
+/* Peaks are of all the time up to a dump: the last one knows the most. */
 static void add_tile(const struct series *series, const char *figure, const char *name,
                      const char *peak)
 {
@@ -67,7 +68,7 @@ static void add_tile(const struct series *series, const char *figure, const char
                  as_named(figure, dump_total(series->fullest, figure)).at);
     if (peak != NULL)
         bytes_printf(series->out, "<i>peak %s</i>",
-                     as_named(peak, dump_total(series->fullest, peak)).at);
+                     as_named(peak, dump_total(series->last, peak)).at);
     bytes_add_text(series->out, "</div>\n");
 }
 
@@ -371,10 +372,10 @@ static void add_spans(const struct series *series)
         chart.y_most = spans > chart.y_most ? spans : chart.y_most;
     }
     bytes_printf(series->out,
-                 "<h2>Fragmentation: free runs of pages</h2>\n<p>%s in %s runs by their size, the "
+                 "<h2>Fragmentation: free runs of pages</h2>\n<p>%s in %s by their size, the "
                  "largest %s; of that %s are still in memory.</p>\n",
                  as_bytes(dump_total(dump, "free_bytes")).at,
-                 as_number(dump_total(dump, "free_spans")).at,
+                 as_count(dump_total(dump, "free_spans"), "run").at,
                  as_bytes(dump_total(dump, "free_largest_bytes")).at,
                  as_bytes(dump_total(dump, "dirty_bytes")).at);
     chart_begin(&chart, "Free runs of pages by size", NAMES_BELOW);
@@ -444,11 +445,14 @@ static void add_objects(const struct series *series)
 static void add_site(const struct series *series, const struct json_value *site)
 {
     const struct dump *dump = series->fullest;
+    const struct json_value *all = json_member(&dump->json, site, "frames");
     struct bytes frames = {0};
     bytes_printf(series->out, "<tr><td>%s</td><td>%s</td><td class=\"frames\">",
                  as_bytes(json_count(&dump->json, site, "bytes")).at,
                  as_number(json_count(&dump->json, site, "blocks")).at);
-    EACH_VALUE(&dump->json, frame, json_member(&dump->json, site, "frames"))
+    if (json_first(&dump->json, all) == NULL)
+        bytes_add_text(series->out, UNKNOWN_SITE);
+    EACH_VALUE(&dump->json, frame, all)
     {
         bytes_clear(&frames);
         add_frame(&frames, dump, frame);

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define DEFAULT_PAGE "poolalloc.html"
+
 static const char text[] =
     "usage: poolalloc report [-o PAGE] FILE...\n"
     "\n"
@@ -22,7 +24,7 @@ static const char text[] =
     "Of dumps of several processes, or runs, those of the last one with more than one\n"
     "dump make the page.\n"
     "\n"
-    "  -o, --output PAGE     where to; - is stdout; poolalloc.html if not said\n"
+    "  -o, --output PAGE     where to; - is stdout; " DEFAULT_PAGE " if not said\n"
     "  -h, --help            this\n";
 
 /* Those of a process are together then, in the order of their numbers. */
@@ -107,12 +109,14 @@ int command_report(int argc, char **argv)
         {"output", required_argument, NULL, 'o'},
         {NULL, 0, NULL, 0},
     };
-    const char *file = "poolalloc.html";
+    const char *file = DEFAULT_PAGE;
+    bool is_told = false;
     struct bytes page = {0};
     for (int c; (c = getopt_long(argc, argv, "ho:", all, NULL)) != -1;) {
         if (c != 'o')
             usage(text, c == 'h' ? 0 : STATUS_USAGE);
         file = optarg;
+        is_told = true;
     }
     if (optind == argc)
         usage(text, STATUS_USAGE);
@@ -126,6 +130,10 @@ int command_report(int argc, char **argv)
     struct series series = choose_series(dumps, n);
     page_write(&page, series.dumps, series.n);
     write_page(&page, file);
+    bytes_clear(&page);
+    if (!is_told)
+        bytes_add_text(&page, "the page is " DEFAULT_PAGE "\n");
+    bytes_show(&page);
     bytes_free(&page);
     for (size_t i = 0; i < n; i++)
         dump_free(&dumps[i]);

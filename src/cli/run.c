@@ -22,11 +22,12 @@ static const char text[] =
     "  -f, --force           run the program even if it can't\n"
     "  -l, --library FILE    preload this one\n"
     "  -q, --quiet           no dump where there are no options\n"
-    "  -s, --stat            write dumps for `poolalloc stat PID`, on signal 62\n"
+    "  -s, --stat            write dumps for `poolalloc stat PID`, on signal 62, to\n"
+    "                        /tmp/poolalloc.NAME.PID.json, which stays\n"
     "  -h, --help            this\n"
     "\n"
-    "Status: the program's; 125 if it can't work, 126 if the program can't be run,\n"
-    "127 if there is none of this name.\n";
+    "Status: the program's; 2 after a mistake in OPTION or KEY=VALUE, 125 if it can't\n"
+    "work, 126 if the program can't be run, 127 if there is none of this name.\n";
 
 /* Where `stat` finds them; %p is the process. A realtime signal that next to nobody uses, while many
  * servers begin anew on USR2. */
@@ -86,6 +87,40 @@ static void read_options(struct run *run, int argc, char **argv)
     }
 }
 
+/* One line of what the library says; true if it is about a mistake. */
+static bool say_mistake(const char *line)
+{
+    static const char prefix[] = "poolalloc: POOLALLOC_CONF: ";
+    static const char ignored[] = ", ignored: ";
+    if (strncmp(line, prefix, sizeof prefix - 1) != 0)
+        return false;
+    line += sizeof prefix - 1;
+    const char *item = strstr(line, ignored);
+    if (item != NULL)
+        note("%.*s: %s", (int)(item - line), line, item + sizeof ignored - 1);
+    else
+        note("%s", line);
+    return true;
+}
+
+/* The library warns of mistakes in its options and goes on: so it does with those of POOLALLOC_CONF,
+ * which may be for many programs. Those that are given here end the command. */
+static void check_conf(const struct run *run, const char *library)
+{
+    struct bytes words = {0};
+    bool is_wrong = false;
+    library_ask(library, run->library != NULL, bytes_text(&run->conf), &words);
+    for (char *next, *line = words.at; line != NULL && *line != '\0'; line = next) {
+        next = strchr(line, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        is_wrong = say_mistake(line) || is_wrong;
+    }
+    bytes_free(&words);
+    if (is_wrong)
+        exit(STATUS_USAGE);
+}
+
 /* The library's options, up to the program. */
 static char **read_conf(struct run *run, char **argv)
 {
@@ -103,7 +138,7 @@ static void say_fine(const char *file)
 {
     struct bytes words = {0};
     bytes_add_shown(&words, file);
-    bytes_add_text(&words, ": nothing to be seen stands against it\n");
+    bytes_add_text(&words, ": can run under the library, as far as its file tells\n");
     bytes_show(&words);
     bytes_free(&words);
 }
@@ -137,6 +172,10 @@ int command_run(int argc, char **argv)
     if (*program == NULL)
         usage(text, STATUS_USAGE);
     library_find(run.library, &library);
+    if (run.library != NULL && !program_has_library(library.at))
+        fail(STATUS_REFUSED, "%s: is not the library poolalloc", run.library);
+    if (run.conf.n > 0)
+        check_conf(&run, library.at);
     if (!program_find(*program, &file))
         fail(errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_RUN, "%s: %s", *program,
              strerror(errno));

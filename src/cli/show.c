@@ -51,7 +51,7 @@ static struct plan plan_rows(const struct dump *dump, int rows)
         plan.objects = at_most(n_objects, left > 12 ? (size_t)left / 3 : 3);
         left -= heading + (int)plan.objects + (plan.objects < n_objects);
     }
-    left -= heading + 2;
+    left -= heading + 2 + !plan.is_small;
     plan.classes = left > 1 ? (size_t)left : 1;
     return plan;
 }
@@ -268,6 +268,15 @@ static void add_class(struct bytes *out, const struct dump *dump, const struct r
     end_line(out);
 }
 
+static void add_class_headings(struct bytes *out, const struct showing *how,
+                               const struct plan *plan)
+{
+    if (!plan->is_small)
+        add_section(out, how, plan, "classes, most memory first");
+    add_heading(out, &how->screen,
+                "   class    live blocks      bytes    at hand    in slabs  slabs  live");
+}
+
 static void add_classes(struct bytes *out, const struct dump *dump, const struct showing *how,
                         const struct plan *plan)
 {
@@ -275,8 +284,7 @@ static void add_classes(struct bytes *out, const struct dump *dump, const struct
     struct row *rows = rows_sorted(dump, dump->classes, class_memory, &n);
     size_t shown = at_most(n, plan->classes);
     if (dump->classes != NULL)
-        add_section(out, how, plan,
-                    "   class    live blocks      bytes    at hand    in slabs  slabs  live");
+        add_class_headings(out, how, plan);
     for (size_t i = 0; i < shown; i++)
         add_class(out, dump, &rows[i], how);
     add_rest(out, n, shown, "classes");
@@ -334,10 +342,11 @@ static void add_site(struct bytes *out, const struct dump *dump, const struct js
                      size_t n_frames)
 {
     size_t n = 0;
-    bytes_printf(out, "  %s in %s blocks, allocated by\n",
-                 as_bytes(json_count(&dump->json, site, "bytes")).at,
-                 as_number(json_count(&dump->json, site, "blocks")).at);
-    EACH_VALUE(&dump->json, frame, json_member(&dump->json, site, "frames"))
+    const struct json_value *frames = json_member(&dump->json, site, "frames");
+    bytes_printf(out, "  %s in %s, %s\n", as_bytes(json_count(&dump->json, site, "bytes")).at,
+                 as_count(json_count(&dump->json, site, "blocks"), "block").at,
+                 json_first(&dump->json, frames) != NULL ? "allocated by" : UNKNOWN_SITE);
+    EACH_VALUE(&dump->json, frame, frames)
     {
         if (n++ >= n_frames)
             break;
@@ -345,8 +354,6 @@ static void add_site(struct bytes *out, const struct dump *dump, const struct js
         add_frame(out, dump, frame);
         bytes_add_text(out, "\n");
     }
-    if (n == 0)
-        bytes_add_text(out, "      nobody knows whom\n");
 }
 
 /* They come with most bytes first. */

@@ -20,6 +20,9 @@ void show_dump(struct bytes *out, const struct dump *dump, const struct showing 
 void show_differences(struct bytes *out, const struct dump *a, const struct dump *b,
                       const struct showing *how);
 
+/* In place of frames, where there are none. */
+#define UNKNOWN_SITE "from where is not known"
+
 /* "main+0x12 /usr/bin/sort" */
 void add_frame(struct bytes *out, const struct dump *dump, const struct json_value *frame);
 

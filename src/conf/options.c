@@ -411,7 +411,7 @@ void options_print_help(void)
         struct text text;
         text_init(&text, line, sizeof line);
         text_add(&text, "poolalloc: ");
-        text_add_padded(&text, table[i].name, -18);
+        text_add_padded(&text, table[i].name, -23);
         text_add(&text, "= ");
         add_value(&text, &table[i]);
         text_add(&text, "  (");

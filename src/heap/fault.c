@@ -91,7 +91,9 @@ static void say_mapping(const void *p)
 
 static void say_option(void)
 {
-    if (options.check < CHECK_WRITES)
+    if (options.check < CHECK_WRITES && options.track)
+        tell("POOLALLOC_CONF=check=3 would find more");
+    else if (options.check < CHECK_WRITES)
         tell("POOLALLOC_CONF=check=3,track=on would find more, and tell who did it");
     else if (!options.track)
         tell("POOLALLOC_CONF=track=on would tell who allocated and freed it");

@@ -21,8 +21,7 @@ static void add_site(struct report *report, const struct live_site *live)
     text_add(text, "  ");
     text_add_size_wide(text, live->n_bytes, 12);
     text_add(text, " in ");
-    text_add_number(text, live->n_blocks);
-    text_add(text, live->n_blocks == 1 ? " block" : " blocks");
+    text_add_count(text, live->n_blocks, "block");
     text_add(text, site.n == 0 ? ", from where is not known\n" : ", allocated by\n");
     for (size_t i = 0; i < site.n; i++)
         add_frame(report, site.frames[i]);

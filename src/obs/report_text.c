@@ -55,8 +55,8 @@ static void add_live(struct text *text, const struct stats *stats)
     add_label(text, "live");
     text_add_size(text, stats->live_bytes);
     text_add(text, " in ");
-    text_add_number(text, stats->live_blocks);
-    text_add(text, " blocks\n");
+    text_add_count(text, stats->live_blocks, "block");
+    text_add(text, "\n");
 }
 
 /* Bytes in live blocks of a class, or in large ones: the class after the last. */
@@ -116,8 +116,8 @@ static void add_system_time(struct text *text, const struct stats *stats)
     add_label(text, "system calls");
     text_add_time(text, stats->system_call_ns);
     text_add(text, " in ");
-    text_add_number(text, stats->system_calls);
-    text_add(text, " calls\n");
+    text_add_count(text, stats->system_calls, "call");
+    text_add(text, "\n");
 }
 
 static void add_facts(struct report *report)
@@ -190,7 +190,7 @@ static void add_large(struct text *text, const struct stats *stats)
 static void add_classes(struct report *report)
 {
     add_heading(report, "   class         allocs          frees       live       bytes   slabs"
-                        "  live       at hand");
+                        "  in use     at hand");
     for (unsigned class = 0; class < N_CLASSES; class ++) {
         if (report->stats.classes[class].allocs > 0)
             add_class(out_line(&report->out), class, &report->stats.classes[class]);
@@ -230,7 +230,7 @@ static void add_share(struct report *report, const char *label, uint64_t bytes, 
     struct text *text = out_line(&report->out);
     add_label(text, label);
     text_add_size_wide(text, bytes, 12);
-    text_add_number_wide(text, of > 0 ? (uint64_t)((double)bytes * 100 / (double)of) : 0, 8);
+    text_add_number_wide(text, of > 0 ? (uint64_t)((double)bytes * 100 / (double)of + 0.5) : 0, 8);
     text_add(text, " %\n");
 }
 
@@ -242,7 +242,8 @@ static void add_ratio(struct report *report)
     text_add(text, "        ");
     if (stats->live_bytes > 0)
         text_add_decimals(
-            text, (uint64_t)((double)stats->resident_bytes * 100 / (double)stats->live_bytes), 2);
+            text, (uint64_t)((double)stats->resident_bytes * 100 / (double)stats->live_bytes + 0.5),
+            2);
     text_add(text, "\n");
 }
 

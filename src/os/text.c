@@ -84,6 +84,21 @@ void text_add_address(struct text *text, const void *p)
     text_add_span(text, first, (size_t)(digits + DIGITS_MAX - first));
 }
 
+void text_add_count(struct text *text, uint64_t n, const char *what)
+{
+    text_add_number(text, n);
+    text_add(text, " ");
+    text_add(text, what);
+    if (n != 1)
+        text_add(text, "s");
+}
+
+/* n / one in tenths, rounded; one is at most 2^60. */
+static uint64_t tenths_of(uint64_t n, uint64_t one)
+{
+    return n / one * 10 + (n % one * 10 + one / 2) / one;
+}
+
 /* n / 10 with one digit after the point. */
 static void add_tenths(struct text *text, uint64_t tenths, const char *unit)
 {
@@ -101,12 +116,12 @@ void text_add_size(struct text *text, uint64_t bytes)
         return;
     }
     size_t unit = 0;
-    uint64_t tenths = bytes / 1024 * 10 + bytes % 1024 * 10 / 1024;
-    while (tenths >= 10240 && unit + 1 < ARRAY_LEN(units)) {
-        tenths /= 1024;
+    uint64_t one = 1024;
+    while (tenths_of(bytes, one) >= 10240 && unit + 1 < ARRAY_LEN(units)) {
+        one *= 1024;
         unit++;
     }
-    add_tenths(text, tenths, units[unit]);
+    add_tenths(text, tenths_of(bytes, one), units[unit]);
 }
 
 /* What add(part, n) makes, as wide. */
@@ -134,12 +149,12 @@ void text_add_time(struct text *text, uint64_t ns)
 {
     static const char units[][4] = {"us", "ms", "s"};
     size_t unit = 0;
-    uint64_t tenths = ns / 100;
-    while (tenths >= 10000 && unit + 1 < ARRAY_LEN(units)) {
-        tenths /= 1000;
+    uint64_t one = 1000;
+    while (tenths_of(ns, one) >= 10000 && unit + 1 < ARRAY_LEN(units)) {
+        one *= 1000;
         unit++;
     }
-    add_tenths(text, tenths, units[unit]);
+    add_tenths(text, tenths_of(ns, one), units[unit]);
 }
 
 void text_add_decimals(struct text *text, uint64_t n, unsigned n_decimals)
@@ -156,7 +171,7 @@ void text_add_decimals(struct text *text, uint64_t n, unsigned n_decimals)
 
 void text_add_percent(struct text *text, uint64_t n, uint64_t of)
 {
-    text_add_number(text, of > 0 ? (uint64_t)((double)n * 100 / (double)of) : 100);
+    text_add_number(text, of > 0 ? (uint64_t)((double)n * 100 / (double)of + 0.5) : 100);
 }
 
 /* Bytes of the UTF-8 sequence at the start of a string that shows as something; 0: there is none. */

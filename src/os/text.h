@@ -25,13 +25,14 @@ void text_add_number(struct text *text, uint64_t n);
 void text_add_number_wide(struct text *text, uint64_t n, int width); /* right-aligned; <0 left */
 void text_add_padded(struct text *text, const char *string, int width);
 void text_add_address(struct text *text, const void *p);
-void text_add_size(struct text *text, uint64_t bytes); /* "12.3 MiB" */
+void text_add_count(struct text *text, uint64_t n, const char *what); /* "1 block", "2 blocks" */
+void text_add_size(struct text *text, uint64_t bytes);                /* "12.3 MiB", rounded */
 void text_add_size_wide(struct text *text, uint64_t bytes, int width);
-void text_add_time(struct text *text, uint64_t ns); /* "12.3 ms" */
+void text_add_time(struct text *text, uint64_t ns); /* "12.3 ms", rounded */
 void text_add_time_wide(struct text *text, uint64_t ns, int width);
 void text_add_decimals(struct text *text, uint64_t n, unsigned n_decimals); /* 1234, 3: "1.234" */
 
-/* n of `of` in percent, "100" for 0 of 0. */
+/* n of `of` in percent, rounded; "100" for 0 of 0. */
 void text_add_percent(struct text *text, uint64_t n, uint64_t of);
 
 /* A string of whatever bytes as JSON and Prometheus have them inside of quotes: '?' is for what is not

@@ -8,9 +8,11 @@
 #include "mem/arena.h"
 #include "objects/registry.h"
 #include "os/clock.h"
+#include "os/log.h"
 #include "os/panic.h"
 #include "os/process.h"
 #include "os/sys.h"
+#include "os/text.h"
 #include "pressure/cgroup.h"
 #include "pressure/watch.h"
 
@@ -49,6 +51,7 @@ static struct {
     _Atomic uint64_t refused_ms;       /* 0: never */
     _Atomic uint64_t cleaned_up_ms;    /* 0: never */
     _Atomic bool is_signal_sent;       /* and memory was not found to be normal since */
+    _Atomic bool is_warned;            /* of the limit, in this process */
     enum pressure_level cleaned_up_at; /* [turn] the level then */
 
     _Atomic uint64_t n_events;
@@ -439,6 +442,19 @@ static bool is_by_limit(size_t bytes)
     return arena_refuses(is_small ? SPAN_SLAB : SPAN_LARGE, is_small ? slab_bytes : bytes);
 }
 
+/* A program that does not expect NULL shows no more than that it failed. */
+static void warn_once(void)
+{
+    char size[32];
+    struct text text;
+    if (atomic_swap_acquire(&state.is_warned, true))
+        return;
+    text_init(&text, size, sizeof size - 1);
+    text_add_size(&text, atomic_get_relaxed(&known.limit_bytes));
+    *text.at = '\0';
+    log_warn("the limit of ", size, " is reached: calls get NULL");
+}
+
 /* Nothing helps. What never could is no sign that memory is short. */
 static void refuse(size_t bytes)
 {
@@ -452,6 +468,7 @@ static void refuse(size_t bytes)
     atomic_put_relaxed(&memory_limits.reserve_is_open, true);
     if (options.limit_action == LIMIT_ABORT)
         panic("out of memory: the limit is reached", NULL, 0);
+    warn_once();
     if (options.limit_action == LIMIT_SIGNAL)
         signal_once();
 }
@@ -516,6 +533,7 @@ static void forked(void)
 {
     turn_forked();
     watch_forget();
+    atomic_put_relaxed(&state.is_warned, false);
     if (atomic_get_relaxed(&state.process) != 0)
         atomic_put_relaxed(&state.process, (uint32_t)sys_getpid());
 }

@@ -37,3 +37,7 @@ if [ "$word" = fatal ] || [ "$word" = error ]; then
     [ "$(grep -c "^poolalloc: $word: " "$scratch/err")" -eq 1 ] || fail "expected one report"
     grep -q '^poolalloc:   mapping: [0-9a-f]' "$scratch/err" || fail "expected the mapping"
 fi
+# What is on is not recommended.
+case ",$options,$(grep '^poolalloc:   POOLALLOC_CONF=' "$scratch/err" || :)" in
+*,track=on,*track=on*would*) fail "expected no word of track=on" ;;
+esac

@@ -154,6 +154,12 @@ def case_preloads():
     equal(found["POOLALLOC_CONF"], "purge_ms=0,purge_ms=1,dump=x,purge_ms=2", "options")
     found = show_environment("--stat")
     holds(found["POOLALLOC_CONF"], "dump_signal=62")
+    # Mistakes are refused here, and warned of in POOLALLOC_CONF, as everywhere.
+    refused("run", "limt=2G", "true", status=2, says="poolalloc: unknown option: limt=2G\n")
+    refused("run", "limit=2G,purge_ms=x", "--", "true", status=2, says="bad value: purge_ms=x\n")
+    equal(run("run", "limit=2G", "dump=none/d", "dump_exit=off", "true").stderr, "", "what is right")
+    holds(run("run", "purge_ms=1", "true", env=environment(POOLALLOC_CONF="limt=2G")).stderr,
+          "poolalloc: POOLALLOC_CONF: unknown option, ignored: limt=2G\n")
     # What comes after -- is the program, whatever it looks like.
     write("a=b", "#!/bin/sh\necho ran\n")
     holds(run("run", "-q", "--", "./a=b").stdout, "ran")
@@ -253,7 +259,7 @@ def case_remarks():
     """Such programs run, but not all is as it seems."""
     done = run("run", "--check", PROGRAM)
     equal(done.stderr, "", "about an ordinary program")
-    equal(done.stdout, f"{PROGRAM}: nothing to be seen stands against it\n", "the same")
+    equal(done.stdout, f"{PROGRAM}: can run under the library, as far as its file tells\n", "the same")
     if compile_program("lsan", "int main(void) { return 0; }", "-fsanitize=leak"):
         holds(run("run", "--check", "./lsan").stderr, "sanitizer")
     own = ("#include <stddef.h>\nstatic char room[65536]; static size_t used;\n"
@@ -277,6 +283,8 @@ def case_finds_library():
     refused("options", command=f"{lone}/poolalloc", says="is not where it was installed")
     refused("run", "-l", "none.so", "true", says="none.so: No such file")
     run("run", "-q", "-l", LIBRARY, "true", command=f"{lone}/poolalloc")
+    for other in (PROGRAM, __file__):
+        refused("run", "-l", other, "true", says=f"{other}: is not the library poolalloc")
     os.mkdir("with blank")
     shutil.copy(LIBRARY, "with blank/libpoolalloc.so")
     refused("run", "-l", "with blank/libpoolalloc.so", "true",
@@ -345,6 +353,7 @@ def case_shows():
                  "   1,024            800  800.0 KiB   10.0 KiB   20.0 KiB     14",
                  "   large              2  128.0 KiB", "pool nodes", "  use less"):
         holds(text, part)
+    holds(text, "\n\nclasses, most memory first\n   class    live blocks ")
     must(text.index("1,024 ") < text.index("\n      16 "), "not the largest first")
     must("\033" not in text, "colours in a file")
     must(not re.search(r" $", text, re.MULTILINE), "blanks at the ends of lines")
@@ -363,6 +372,7 @@ def case_shows():
     make_dump("less.json", totals={"large_allocs": 1, "large_frees": 2})
     holds(run("stat", "less.json").stdout, "   large              0 ")
     shows_names()
+    shows_shares()
     shows_sites()
     write("broken.json", '{"schema": "poolalloc",\n "totals": {"live_bytes": 1,}}', 0o644)
     refused("stat", "broken.json", says="broken.json:2:29: is no dump: a string was expected")
@@ -386,6 +396,19 @@ def shows_names():
     holds(rows[3], "pool " + "\u00e4" * 23 + " ")
 
 
+def shows_shares():
+    """Free blocks whose pages have gone back take nothing from what is known exactly."""
+    make_dump("shares.json", totals={
+        "live_bytes": 1 << 20, "resident_bytes": 4 << 20, "slab_free_bytes": 9 << 20,
+        "at_hand_bytes": 1 << 19, "dirty_bytes": 1 << 19, "record_used_bytes": 1 << 19})
+    text = run("stat", "shares.json").stdout
+    order = [text.index(row) for row in (
+        "  live              1.0 MiB   25 %", "  at hand         512.0 KiB   12 %",
+        "  free in slabs     1.5 MiB   38 %", "  held back       512.0 KiB   12 %",
+        "  records         512.0 KiB   12 %", "  rest                  0 B    0 %")]
+    equal(order, sorted(order), "order of the shares")
+
+
 FRAME = {"address": 4198916, "object": "/usr/bin/prog", "symbol": "parse", "offset": 52}
 
 
@@ -397,6 +420,10 @@ def shows_sites():
     equal((text.count("allocated by"), text.count("parse")), (5, 20), "stacks and frames")
     holds(text, "and 4 stacks with less")
     equal(run("stat", "-a", "sites.json").stdout.count("parse"), 54, "all frames")
+    make_dump("sites.json", sites=[{"bytes": 16, "blocks": 1, "frames": []}])
+    holds(run("stat", "sites.json").stdout, "  16 B in 1 block, from where is not known\n")
+    run("report", "sites.json", "-o", "sites.html")
+    holds(read_page("sites.html")[1], "from where is not known")
     # As the library writes them.
     run("run", "track=on", "dump=t.json", "dump_format=json", PROGRAM, given="m" * 3)
     holds(run("stat", "t.json").stdout, PROGRAM)
@@ -638,6 +665,7 @@ def case_differs():
     must("large blocks" not in text and "  allocs" not in text, "what is the same is shown")
     make_dump("c.json", pid=13)
     holds(run("diff", "a.json", "c.json").stdout, "These are of different processes.")
+    holds(run("diff", "a.json", "a.json").stdout, "dump 3, at exit\nNothing has changed.\n")
     refused("diff", "a.json", "none", says="none: No such file")
 
 
@@ -713,7 +741,7 @@ def case_reports():
     reports_time()
     reports_fullest()
     reports_processes()
-    run("report", "d.9.json")
+    equal(run("report", "d.9.json").stdout, "the page is poolalloc.html\n", "where the page is")
     page, _ = read_page("poolalloc.html")
     must("Memory over time" not in page.headings, "one dump has no time")
     equal(read_page("poolalloc.html")[1], run("report", "d.9.json", "-o", "-").stdout, "stdout")
@@ -740,11 +768,13 @@ def reports_fullest():
     """The dump of the exit, when all is freed, is not what one wants to see."""
     dump = make_dump("f.1.json", number=1, why="at an interval",
                      sites=[{"bytes": 4096, "blocks": 1, "frames": [dict(FRAME, symbol="<a>")]}])
-    make_dump("f.2.json", number=2, totals=dict(dump["totals"], live_bytes=1, live_blocks=1))
+    make_dump("f.2.json", number=2, totals=dict(dump["totals"], live_bytes=1, live_blocks=1,
+                                                live_peak_bytes=7 << 20))
     run("report", "f.1.json", "f.2.json", "-o", "page.html")
     page, text = read_page("page.html")
     holds(text, "when most was live: dump 1, written at an interval")
     holds(text, "<b>1,234</b>")
+    holds(text, "<i>peak 7.0 MiB</i>")
     must("Live blocks by who allocated them" in page.headings, "no word of who allocated them")
     holds(text, "&lt;a&gt;+0x34 /usr/bin/prog<br>")
 

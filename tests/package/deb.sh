@@ -84,8 +84,19 @@ cc -I "$scratch/tree/usr/include" "$documents/examples/pool.c" -o "$scratch/pool
     fail "the example of a pool does not work"
 
 library=$(find "$scratch/tree" -name 'libpoolalloc.so.0')
+# Each function has a page, which leads to that of all of them.
+nm -D --defined-only "$library" | sed -n 's/.* \(poolalloc_[a-z_]*\)$/\1/p' >"$scratch/functions"
+[ -s "$scratch/functions" ] || fail "it has no functions"
+while read -r name; do
+    grep -qE " \./usr/share/man/man3/$name\.3(\.gz)?$" "$scratch/contents" || fail "there is no page $name"
+done <"$scratch/functions"
+if command -v man >/dev/null; then
+    man -M "$scratch/tree/usr/share/man" 3 poolalloc_dump 2>/dev/null | grep -q 'poolalloc_pool_create' ||
+        fail "the page poolalloc_dump does not lead to poolalloc"
+fi
 readelf -d "$library" | grep -q 'SONAME.*\[libpoolalloc.so.0\]' || fail "it has another SONAME"
 readelf -d "$library" "$scratch/tree/usr/bin/poolalloc" >"$scratch/dynamic"
+readelf -d "$scratch/tree/usr/bin/poolalloc" | grep -q NOW || fail "the command is not bound at start"
 if grep -E 'RPATH|RUNPATH' "$scratch/dynamic"; then
     fail "it looks for libraries in a directory of its own"
 fi

@@ -391,7 +391,7 @@ static void test_a_limit_may_be_in_percent(void **state)
 static bool help_has(const char *help, const char *name, const char *value)
 {
     char begin[OPTION_TEXT_MAX + 64];
-    (void)snprintf(begin, sizeof begin, "poolalloc: %-18s= %s  (", name, value);
+    (void)snprintf(begin, sizeof begin, "poolalloc: %-23s= %s  (", name, value);
     const char *found = strstr(help, begin);
     return found != NULL && (found == help || found[-1] == '\n');
 }

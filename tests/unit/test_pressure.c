@@ -98,6 +98,29 @@ static void test_what_does_not_fit_is_refused(void **state)
         child_passes(body_hard, (void *)&sizes[i]);
 }
 
+static void body_warning(void *argument)
+{
+    (void)argument;
+    static const char words[] = "poolalloc: the limit of 64.0 MiB is reached: calls get NULL\n";
+    void *blocks[N_MAX];
+    begin(64 * MIB);
+    fake_capture_begin(SIZE_MAX);
+    check(heap_alloc(100 * MIB) == NULL); /* it could never be had */
+    check(*fake_capture_end() == '\0');
+    for (int round = 0; round < 2; round++) {
+        fake_capture_begin(SIZE_MAX);
+        size_t n = fill(blocks, 5 * MIB);
+        check(strcmp(fake_capture_end(), round == 0 ? words : "") == 0);
+        drop(blocks, n);
+    }
+}
+
+static void test_a_refusal_is_told_once(void **state)
+{
+    (void)state;
+    child_passes(body_warning, NULL);
+}
+
 /* What is free does not stand in the way of what is asked for. */
 static void body_reuse(void *argument)
 {
@@ -917,6 +940,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_does_not_fit_is_refused),
+        cmocka_unit_test(test_a_refusal_is_told_once),
         cmocka_unit_test(test_free_memory_makes_room),
         cmocka_unit_test(test_small_blocks_have_a_reserve),
         cmocka_unit_test(test_what_grows_is_charged),

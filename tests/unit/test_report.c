@@ -145,6 +145,17 @@ static void test_figures_of_nothing(void **state)
     check(strstr(show(report_json), "\"classes\": [\n  ]") != NULL);
 }
 
+static void test_one_is_one(void **state)
+{
+    (void)state;
+    fill(1, 0);
+    check(strstr(show(report_text), " in 1 block\n") != NULL);
+    check(strstr(shown, " in 1 call\n") != NULL);
+    fill(2, 0);
+    check(strstr(show(report_text), " in 2 blocks\n") != NULL);
+    check(strstr(shown, " in 2 calls\n") != NULL);
+}
+
 /* Of equals the smaller class comes first; large blocks are a class like others. */
 static void test_the_biggest_classes(void **state)
 {
@@ -221,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_no_more_than_is_asked_for),
         cmocka_unit_test(test_figures_of_the_process),
         cmocka_unit_test(test_figures_of_nothing),
+        cmocka_unit_test(test_one_is_one),
         cmocka_unit_test(test_the_biggest_classes),
         cmocka_unit_test(test_advice),
         cmocka_unit_test(test_what_cannot_be_written_is_noticed),

@@ -135,14 +135,15 @@ static void test_sizes(void **state)
     check_size(1023, "1023 B");
     check_size(KIB, "1.0 KiB");
     check_size(KIB + 512, "1.5 KiB");
-    check_size(MIB - 1, "1023.9 KiB");
+    check_size(MIB - 1, "1.0 MiB");
+    check_size(MIB - 100, "1023.9 KiB");
     check_size(MIB, "1.0 MiB");
-    check_size(12 * MIB + 300 * KIB, "12.2 MiB");
+    check_size(12 * MIB + 300 * KIB, "12.3 MiB");
     check_size(GIB, "1.0 GiB");
     check_size(1024 * GIB, "1.0 TiB");
     check_size(MIB * GIB, "1.0 PiB");
     check_size(MIB * GIB * 1024, "1.0 EiB");
-    check_size(UINT64_MAX, "15.9 EiB");
+    check_size(UINT64_MAX, "16.0 EiB");
 }
 
 static void write_captured(size_t write_max)
@@ -164,15 +165,17 @@ static void test_times(void **state)
 {
     (void)state;
     check_time(0, "0.0 us");
-    check_time(99, "0.0 us");
-    check_time(1250, "1.2 us");
-    check_time(999999, "999.9 us");
+    check_time(49, "0.0 us");
+    check_time(99, "0.1 us");
+    check_time(1249, "1.2 us");
+    check_time(999949, "999.9 us");
+    check_time(999999, "1.0 ms");
     check_time(1000000, "1.0 ms");
-    check_time(999999999, "999.9 ms");
+    check_time(999949999, "999.9 ms");
     check_time(1000000000, "1.0 s");
     check_time(3600000000000, "3600.0 s");
     begin(sizeof buffer);
-    text_add_time_wide(&text, 1250, 8);
+    text_add_time_wide(&text, 1150, 8);
     text_add_size_wide(&text, 1536, 9);
     text_add_size_wide(&text, 1536, -9);
     text_add(&text, "|");
@@ -208,6 +211,7 @@ static void test_percents(void **state)
     (void)state;
     check_percent(0, 7, "0");
     check_percent(1, 3, "33");
+    check_percent(2, 3, "67");
     check_percent(7, 7, "100");
     check_percent(0, 0, "100");
     check_percent(UINT64_MAX, UINT64_MAX, "100");
