@@ -106,7 +106,7 @@ static uint64_t draw(enum sample_kind kind)
     return 1 + (uint64_t)(chance_distance(random_bits()) * (double)mean_now(kind));
 }
 
-static uint64_t scaled(uint64_t distance, unsigned from, unsigned to)
+static uint64_t stretched(uint64_t distance, unsigned from, unsigned to)
 {
     return to > from ? distance << (to - from) : distance >> (from - to);
 }
@@ -122,9 +122,9 @@ static void follow_thinning(struct heap *heap, unsigned class)
     uint64_t *chosen = &shelf->sample_free[SAMPLE_PROFILE];
     uint64_t n_frees = bin_frees(&heap->front.bins[class]);
     if (*until > 0)
-        *until = 1 + scaled(*until - 1, shelf->sample_shift, shift);
+        *until = 1 + stretched(*until - 1, shelf->sample_shift, shift);
     if (*chosen > n_frees)
-        *chosen = n_frees + 1 + scaled(*chosen - n_frees - 1, shelf->sample_shift, shift);
+        *chosen = n_frees + 1 + stretched(*chosen - n_frees - 1, shelf->sample_shift, shift);
     shelf->sample_shift = (uint8_t)shift;
     shelf->sample_next = 0;
 }
