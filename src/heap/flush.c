@@ -412,11 +412,21 @@ static bool purge_list_locked(struct heap *heap, struct sweep_budget *budget)
     return true;
 }
 
+/* What one kind of pass has passed over is not done for the other. */
+static void purge_restart_locked(struct heap *heap, bool is_stale_only)
+{
+    heap->purge_at = NULL;
+    heap->purge_class = 0;
+    heap->purge_is_stale = is_stale_only;
+}
+
 /* Slabs whose blocks the checked mode looks at stay as they are, and so do huge pages. */
 bool heap_purge_slabs_locked(struct heap *heap, struct sweep_budget *budget)
 {
     if (UNLIKELY(options.check || options.huge == HUGE_ON))
         return true;
+    if (heap->purge_is_stale != budget->only_stale)
+        purge_restart_locked(heap, budget->only_stale);
     for (;;) {
         if (!purge_list_locked(heap, budget))
             return false;
@@ -432,9 +442,13 @@ bool heap_purge_slabs_locked(struct heap *heap, struct sweep_budget *budget)
 static void purge_slabs(struct heap *heap)
 {
     enum { LOOKS_AT_A_TIME = 256, SLABS_AT_A_TIME = 32 };
+    bool has_begun = false;
     for (bool done = false; !done;) {
         struct sweep_budget budget = {.n_looks = LOOKS_AT_A_TIME, .n_slabs = SLABS_AT_A_TIME};
         lock_take(&heap->lock);
+        if (!has_begun)
+            purge_restart_locked(heap, false);
+        has_begun = true;
         done = heap_purge_slabs_locked(heap, &budget);
         bool is_wanted = lock_is_wanted(&heap->lock);
         lock_release(&heap->lock);

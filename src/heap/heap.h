@@ -81,7 +81,6 @@ struct shelf {
     uint64_t
         sample_free[N_SAMPLE_KINDS]; /* the free into the bin that is chosen next: its number */
     uint64_t sample_next;            /* the least of these; 0: they are to be looked at */
-    uint8_t sample_shift;            /* by how much both are thinned, for the profile */
 
     /* Counters of the owner's: any thread may read them. */
     _Atomic uint64_t n_refills;      /* calls that found the bin empty */
@@ -121,12 +120,14 @@ struct heap {
     struct heap *next_parked;   /* [lock: threads] in the list it waits in */
     uint32_t n_looks;           /* [owner] at bins, since ever */
     _Atomic uint64_t reading;   /* of obs/stats.c that holds the lock; changes under it */
+    bool has_new_slab;          /* [owner] since its last sweep */
     unsigned cap_hand;          /* [owner] the class whose cap may shrink next */
     _Atomic uint32_t active;    /* idle_epoch when the owner was last in a slow path */
     uint32_t shrunk;            /* [owner] heap_shrink_epoch when its caches were shrunk last */
     _Atomic bool has_mail_left; /* in a magazine: the sweep of it goes on. Changes under the lock */
     struct span *purge_at;      /* [lock] where heap_purge_slabs_locked goes on; NULL: with */
     uint32_t purge_class;       /* [lock] this class */
+    bool purge_is_stale;        /* [lock] that was for stale slabs alone */
     uint32_t swept;    /* [lock] 1 + `active` when all that was set aside went home; or 0 */
     size_t caps_bytes; /* [owner] sum of the caps of all classes in use */
     struct shelf shelves[N_CLASSES];

@@ -162,8 +162,8 @@ static bool sweep_heap(struct heap *heap, struct sweep_budget *budget)
     uint32_t state = heap != NULL ? atomic_get_relaxed(&heap->state) : HEAP_ORPHAN;
     if (state == HEAP_ORPHAN)
         return false;
-    if (state == HEAP_PARKED)
-        return is_quiet(heap) && sweep_parked(heap, budget);
+    if (state == HEAP_PARKED && is_quiet(heap))
+        return sweep_parked(heap, budget);
     return is_quiet(heap) ? sweep_quiet(heap, budget) : sweep_busy(heap, budget);
 }
 
@@ -177,6 +177,7 @@ static bool sweep_threads(struct sweep_budget *budget)
         any |= sweep_heap(heap, budget);
         n_found += heap != NULL && heap_is_idle(heap);
     }
+    (void)atomic_add_relaxed(&hand, 1); /* it is not always the same that has the first looks */
     atomic_put_relaxed(&n_idle, n_found);
     return any;
 }

@@ -8,7 +8,6 @@
 #include "heap/sites.h"
 #include "mem/large.h"
 #include "mem/meta.h"
-#include "os/clock.h"
 #include "os/log.h"
 #include "os/process.h"
 #include "os/stack.h"
@@ -29,7 +28,6 @@ struct record {
     uintptr_t address;
     size_t bytes;
     uint32_t site;
-    uint32_t weight;
 };
 
 static struct {
@@ -41,49 +39,6 @@ static struct {
     _Atomic uint64_t random;
 } sampler = {.lock = LOCK_INIT(LOCK_SAMPLE)};
 
-/* ---- thinning ----
- *
- * The profile's mean distance is doubled as often as it takes for samples to cost no more than their share
- * of the time, and halved again when they cost far less. Each then stands for as many as were not taken.
- * Who asks for more than the default by much shall have it.
- */
-enum {
-    TIME_SHARE = 64,
-    WINDOW_NS = 50 * 1000 * 1000,
-    SHIFT_MAX = 16,
-    THINNED_FROM_BYTES = 128 * 1024
-};
-
-_Atomic uint32_t sample_shift;
-
-static struct {
-    uint64_t began_ns; /* [lock] the window */
-    uint64_t spent_ns; /* [lock] in it, by all threads */
-} thinning;
-
-static void window_begin_locked(uint64_t now_ns, uint32_t shift)
-{
-    atomic_put_relaxed(&sample_shift, shift);
-    thinning.began_ns = now_ns;
-    thinning.spent_ns = 0;
-}
-
-/* A sample has been taken in that time. */
-static void thin_locked(uint64_t from_ns, uint64_t now_ns)
-{
-    if (sampler.mean[SAMPLE_PROFILE] < THINNED_FROM_BYTES)
-        return;
-    uint32_t shift = atomic_get_relaxed(&sample_shift);
-    uint64_t n_windows = (now_ns - thinning.began_ns) / WINDOW_NS;
-    thinning.spent_ns += now_ns - from_ns;
-    if (thinning.spent_ns > WINDOW_NS / TIME_SHARE * (n_windows + 1))
-        window_begin_locked(now_ns, shift < SHIFT_MAX ? shift + 1 : shift);
-    else if (n_windows > 0 && thinning.spent_ns < WINDOW_NS / TIME_SHARE * n_windows / 4)
-        window_begin_locked(now_ns, shift > n_windows ? shift - (uint32_t)n_windows : 0);
-    else if (n_windows > 0)
-        window_begin_locked(now_ns, shift);
-}
-
 /* ---- choosing ---- */
 
 static uint64_t random_bits(void)
@@ -91,42 +46,9 @@ static uint64_t random_bits(void)
     return mix_bits(atomic_add_relaxed(&sampler.random, UINT64_C(0x9e3779b97f4a7c15)));
 }
 
-static unsigned shift_of(enum sample_kind kind)
-{
-    return kind == SAMPLE_PROFILE ? atomic_get_relaxed(&sample_shift) : 0;
-}
-
-static uint64_t mean_now(enum sample_kind kind)
-{
-    return sampler.mean[kind] << shift_of(kind);
-}
-
 static uint64_t draw(enum sample_kind kind)
 {
-    return 1 + (uint64_t)(chance_distance(random_bits()) * (double)mean_now(kind));
-}
-
-static uint64_t stretched(uint64_t distance, unsigned from, unsigned to)
-{
-    return to > from ? distance << (to - from) : distance >> (from - to);
-}
-
-/* What is left of a drawn distance is as if it had just been drawn: so it can be scaled. */
-static void follow_thinning(struct heap *heap, unsigned class)
-{
-    struct shelf *shelf = &heap->shelves[class];
-    unsigned shift = shift_of(SAMPLE_PROFILE);
-    if (LIKELY(shelf->sample_shift == shift))
-        return;
-    uint64_t *until = &shelf->sample_until[SAMPLE_PROFILE];
-    uint64_t *chosen = &shelf->sample_free[SAMPLE_PROFILE];
-    uint64_t n_frees = bin_frees(&heap->front.bins[class]);
-    if (*until > 0)
-        *until = 1 + stretched(*until - 1, shelf->sample_shift, shift);
-    if (*chosen > n_frees)
-        *chosen = n_frees + 1 + stretched(*chosen - n_frees - 1, shelf->sample_shift, shift);
-    shelf->sample_shift = (uint8_t)shift;
-    shelf->sample_next = 0;
+    return 1 + (uint64_t)(chance_distance(random_bits()) * (double)sampler.mean[kind]);
 }
 
 static uint64_t cost_of(enum sample_kind kind, unsigned class)
@@ -174,7 +96,6 @@ static bool is_sampled(enum sample_kind kind)
 /* Of a refill's chain any block. */
 void sample_entered(struct heap *heap, unsigned class, size_t n)
 {
-    follow_thinning(heap, class);
     for (enum sample_kind kind = 0; kind < N_SAMPLE_KINDS; kind++) {
         uint64_t at = 0;
         uint64_t chosen = is_sampled(kind) ? 0 : n;
@@ -207,7 +128,6 @@ static void sample_freed_for(struct heap *heap, unsigned class, enum sample_kind
 
 void sample_freed(struct heap *heap, unsigned class)
 {
-    follow_thinning(heap, class);
     for (enum sample_kind kind = 0; kind < N_SAMPLE_KINDS; kind++) {
         if (is_sampled(kind))
             sample_freed_for(heap, class, kind);
@@ -217,7 +137,6 @@ void sample_freed(struct heap *heap, unsigned class)
 
 void sample_plan(struct heap *heap, unsigned class)
 {
-    follow_thinning(heap, class);
     uint64_t n_frees = bin_frees(&heap->front.bins[class]);
     uint64_t next = UINT64_MAX;
     for (enum sample_kind kind = 0; kind < N_SAMPLE_KINDS; kind++) {
@@ -233,7 +152,6 @@ void sample_plan(struct heap *heap, unsigned class)
 
 unsigned sample_marks(struct heap *heap, unsigned class)
 {
-    follow_thinning(heap, class);
     unsigned marks = 0;
     for (enum sample_kind kind = 0; kind < N_SAMPLE_KINDS; kind++) {
         uint64_t at = 0;
@@ -246,18 +164,7 @@ unsigned sample_marks(struct heap *heap, unsigned class)
 
 static double chance_of(size_t bytes)
 {
-    return chance_within((double)bytes / (double)mean_now(SAMPLE_PROFILE));
-}
-
-/* How many of the sample it stands for that would have been chosen without thinning. */
-static uint32_t weight_of(size_t bytes)
-{
-    if (LIKELY(shift_of(SAMPLE_PROFILE) == 0))
-        return 1;
-    double weight =
-        chance_within((double)bytes / (double)sampler.mean[SAMPLE_PROFILE]) / chance_of(bytes);
-    uint32_t whole = (uint32_t)weight;
-    return whole + chance_happens(weight - whole, random_bits());
+    return chance_within((double)bytes / (double)sampler.mean[SAMPLE_PROFILE]);
 }
 
 /* What slow paths return points in here, as far from the start as the marks say. */
@@ -290,7 +197,7 @@ static void records_make_locked(void)
 }
 
 /* Where there is no memory for a record the block is not of the sample. */
-static void add_locked(const void *p, size_t bytes, uint32_t site, uint32_t weight)
+static void add_locked(const void *p, size_t bytes, uint32_t site)
 {
     if (sampler.unused == NULL)
         records_make_locked();
@@ -299,13 +206,13 @@ static void add_locked(const void *p, size_t bytes, uint32_t site, uint32_t weig
         return;
     sampler.unused = record->next;
     struct record **bucket = bucket_of(p);
-    *record = (struct record){*bucket, (uintptr_t)p, bytes, site, weight};
+    *record = (struct record){*bucket, (uintptr_t)p, bytes, site};
     *bucket = record;
     struct sample_counts *counts = &sampler.counts[site];
-    atomic_add_relaxed(&counts->live_blocks, weight);
-    atomic_add_relaxed(&counts->live_bytes, weight * bytes);
-    atomic_add_relaxed(&counts->bytes, weight * bytes);
-    (void)atomic_add_release(&counts->blocks, weight); /* who sees it sees the site's stack */
+    atomic_add_relaxed(&counts->live_blocks, 1);
+    atomic_add_relaxed(&counts->live_bytes, bytes);
+    atomic_add_relaxed(&counts->bytes, bytes);
+    (void)atomic_add_release(&counts->blocks, 1); /* who sees it sees the site's stack */
 }
 
 /* Readers scale what they find at a site by its average size, so sizes that differ much are different
@@ -323,14 +230,11 @@ static uint32_t site_of(size_t bytes)
 /* Not inside: it may take the loader's lock. */
 NOINLINE static void add(const void *p, size_t bytes)
 {
-    uint64_t from_ns = os_clock_ns();
-    uint32_t weight = weight_of(bytes);
     uint32_t site = site_of(bytes);
     if (!heap_enter())
         return;
     lock_take(&sampler.lock);
-    add_locked(p, bytes, site, weight);
-    thin_locked(from_ns, os_clock_ns());
+    add_locked(p, bytes, site);
     lock_release(&sampler.lock);
     heap_leave();
 }
@@ -349,8 +253,8 @@ void sample_forget(const void *p)
         record->next = sampler.unused;
         sampler.unused = record;
         struct sample_counts *counts = &sampler.counts[record->site];
-        atomic_sub_relaxed(&counts->live_blocks, record->weight);
-        atomic_sub_relaxed(&counts->live_bytes, record->weight * record->bytes);
+        atomic_sub_relaxed(&counts->live_blocks, 1);
+        atomic_sub_relaxed(&counts->live_bytes, record->bytes);
     }
     lock_release(&sampler.lock);
 }

@@ -16,10 +16,6 @@
  * call that gets it may ask for less than the class has; then it is sampled with the smaller
  * probability that it asks for. So figures can be scaled by readers who know the size and the interval.
  *
- * While samples for the profile take more than a part of the time (one in 64), the interval is doubled, and
- * each counts for as many as there would have been: what readers find is of the interval that the option
- * says still, with a larger error.
- *
  * A call that is sampled for the profile gets pages of its own instead of a block, where its free is
  * noticed: on the slow path, as any large block's. What is known of live ones is in a table by
  * address.
@@ -47,15 +43,10 @@ void sample_freed(struct heap *heap, unsigned class);
 /* Draws which of the frees to come are chosen, if that is not known. [owner] */
 void sample_plan(struct heap *heap, unsigned class);
 
-/* The profile's interval is doubled so often at the moment. Changes under a lock. */
-extern _Atomic uint32_t sample_shift;
-
-/* What was planned is here, or is not as it should be. */
+/* The next of them that is chosen has come, or is not known. */
 ALWAYS_INLINE bool sample_is_due(const struct heap *heap, unsigned class)
 {
-    const struct shelf *shelf = &heap->shelves[class];
-    return bin_frees(&heap->front.bins[class]) >= shelf->sample_next ||
-           shelf->sample_shift != atomic_get_relaxed(&sample_shift);
+    return bin_frees(&heap->front.bins[class]) >= heap->shelves[class].sample_next;
 }
 
 /* Frees from now on that are not chosen, before one that is. [owner] */

@@ -2,7 +2,6 @@
 /* Each test is a process of its own: what is sampled is decided once. */
 #include "heap/sample.h"
 
-#include "base/chance.h"
 #include "conf/options.h"
 #include "fake_sys.h"
 #include "heap/alloc.h"
@@ -45,16 +44,6 @@ static void check_rate(uint64_t n, double expected)
 {
     double off = (double)n - expected;
     check(off * off <= 36 * expected + 36);
-}
-
-/* Time goes by from one look at the clock to the next, and when a test says so. */
-static uint64_t clock_ns = 1000 * 1000 * 1000;
-static uint64_t look_ns;
-
-uint64_t __wrap_os_clock_ns(void);
-uint64_t __wrap_os_clock_ns(void)
-{
-    return clock_ns += look_ns;
 }
 
 static void nothing_is_sampled(void *argument)
@@ -433,81 +422,6 @@ static void test_guarded_block_freed_twice(void **state)
     child_dies(free_twice, NULL, SIGABRT, SIGABRT);
 }
 
-/* ---- thinning ---- */
-
-enum { INTERVAL = 256 * 1024, SAMPLE_NS = 5000 };
-
-/* Calls that take so long each; how many samples were taken meanwhile, by what that took, or a few more, for
- * system calls are timed as well. */
-static uint64_t pairs_in_time(size_t bytes, int n, uint64_t call_ns)
-{
-    uint64_t before = clock_ns;
-    look_ns = SAMPLE_NS;
-    for (int i = 0; i < n; i++) {
-        heap_free(heap_alloc(bytes));
-        clock_ns += call_ns;
-    }
-    look_ns = 0;
-    return (clock_ns - before - (uint64_t)n * call_ns) / (2 * SAMPLE_NS);
-}
-
-/* Fewer are taken than one in the interval, in a small part of the time, and they stand for all. */
-static void thin(void *argument)
-{
-    enum { N = 2000000, CALL_NS = 200 };
-    size_t bytes = *(const size_t *)argument;
-    profile_every(INTERVAL);
-    (void)pairs_in_time(bytes, N / 10, CALL_NS);
-    struct counts before = sum_counts();
-    uint64_t n_taken = pairs_in_time(bytes, N, CALL_NS);
-    struct counts after = sum_counts();
-    check(n_taken * 2 * SAMPLE_NS * 20 < (uint64_t)N * CALL_NS);
-    double expected = (double)N * chance_within((double)bytes / INTERVAL);
-    double n = (double)(after.blocks - before.blocks);
-    check(n_taken > 50 && (double)n_taken < expected / 4);
-    double off = (n - expected) / expected;
-    check(off * off * (double)n_taken <= 36); /* six standard deviations of so many */
-    check_equal(after.bytes, after.blocks * bytes);
-    check_equal(after.live_blocks, 0);
-    check_equal(after.live_bytes, 0);
-}
-
-/* When calls are few again, none is left out. */
-static void thicken(void *argument)
-{
-    enum { N = 200000, SLOW_NS = 1000 * 1000 };
-    size_t bytes = *(const size_t *)argument;
-    profile_every(INTERVAL);
-    (void)pairs_in_time(bytes, N, 20);
-    (void)pairs_in_time(bytes, N, SLOW_NS);
-    uint64_t before = sum_counts().blocks;
-    uint64_t n_taken = pairs_in_time(bytes, N, SLOW_NS);
-    check(n_taken - (sum_counts().blocks - before) < 50);
-    check_rate(n_taken, (double)N * chance_within((double)bytes / INTERVAL));
-}
-
-/* Who asks for all gets all. */
-static void as_asked(void *argument)
-{
-    enum { N = 100000 };
-    size_t bytes = *(const size_t *)argument;
-    profile_every(10000);
-    uint64_t n_taken = pairs_in_time(bytes, N, 20);
-    check(n_taken - sum_counts().blocks < 50);
-    check_rate(n_taken, (double)N * chance_within((double)bytes / 10000));
-}
-
-static void test_samples_that_take_long_are_thinned(void **state)
-{
-    size_t sizes[] = {2000, 20000, 200000};
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
-        child_passes(thin, &sizes[i]);
-    child_passes(thicken, &sizes[0]);
-    child_passes(thicken, &sizes[2]);
-    child_passes(as_asked, &sizes[0]);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -517,7 +431,6 @@ int main(void)
         cmocka_unit_test(test_ways),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_sampled_blocks),
-        cmocka_unit_test(test_samples_that_take_long_are_thinned),
         cmocka_unit_test(test_marks_go_along),
         cmocka_unit_test(test_looks_and_shrinks_at_once),
         cmocka_unit_test(test_guarded_blocks),
