@@ -370,15 +370,15 @@ static void test_slabs_that_are_drawn_from_keep_their_pages(void **state)
     child_passes(body_young, NULL);
 }
 
-/* More slabs than a sweep gives back pages of: the next comes soon. */
-static void body_backlog(void *argument)
+enum { N_ALL = 40000, N_ALL_PAGES = N_ALL / 4 };
+
+/* Of more slabs than one sweep looks at. */
+static void keep_one_in_64(uint32_t purge_ms)
 {
-    enum { N_ALL = 40000 };
     static void *all[N_ALL];
-    (void)argument;
     fake_clock_set(10000);
     options.guest_calls = 0;
-    options.purge_ms = 0;
+    options.purge_ms = purge_ms;
     attach();
     for (size_t i = 0; i < N_ALL; i++)
         all[i] = heap_alloc(BYTES);
@@ -387,6 +387,51 @@ static void body_backlog(void *argument)
             heap_free(all[i]);
     }
     heap_empty_bin(my_heap(), class_of(BYTES));
+}
+
+/* What is asked for now begins anew, wherever the sweep of what is stale stands. */
+static void body_trim(void *argument)
+{
+    (void)argument;
+    keep_one_in_64(1000);
+    fake_clock_add(HEAP_SWEEP_MS);
+    sweep_once();
+    check_equal(purged_pages(my_heap()), 0);
+    flush_all();
+    check(purged_pages(my_heap()) > N_ALL_PAGES / 5 * 4);
+    heap_check(my_heap());
+}
+
+static void test_a_trim_passes_nothing_over(void **state)
+{
+    (void)state;
+    child_passes(body_trim, NULL);
+}
+
+/* It makes new slabs, and frees nothing. */
+static void body_only_takes(void *argument)
+{
+    (void)argument;
+    keep_one_in_64(100);
+    for (int i = 0; i < 10000; i++) {
+        fake_clock_add(1);
+        check(heap_alloc(8 * (size_t)BYTES) != NULL);
+    }
+    check(purged_pages(my_heap()) > N_ALL_PAGES / 5 * 4);
+    heap_check(my_heap());
+}
+
+static void test_who_only_takes_gives_pages_back(void **state)
+{
+    (void)state;
+    child_passes(body_only_takes, NULL);
+}
+
+/* More slabs than a sweep gives back pages of: the next comes soon. */
+static void body_backlog(void *argument)
+{
+    (void)argument;
+    keep_one_in_64(0);
     fake_clock_add(HEAP_SWEEP_MS);
     sweep_once();
     check(heap_sweep_wait_ms() < HEAP_SWEEP_MS);
@@ -578,6 +623,8 @@ int main(void)
         cmocka_unit_test(test_pages_go_back_that_a_busy_thread_does_not_use),
         cmocka_unit_test(test_slabs_that_are_drawn_from_keep_their_pages),
         cmocka_unit_test(test_much_to_give_back_is_given_back_bit_by_bit),
+        cmocka_unit_test(test_a_trim_passes_nothing_over),
+        cmocka_unit_test(test_who_only_takes_gives_pages_back),
         cmocka_unit_test(test_much_mail_goes_home_even_if_its_owner_is_busy),
         cmocka_unit_test(test_mail_is_taken_in_bit_by_bit),
         cmocka_unit_test(test_bins_of_hosts_go_home),
