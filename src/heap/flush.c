@@ -400,13 +400,13 @@ static bool is_stale(const struct span *slab)
 }
 
 /* From purge_at on. False: the budget is used up. */
-static bool purge_list_locked(struct heap *heap, struct sweep_budget *budget)
+static bool purge_list_locked(struct heap *heap, bool only_stale, struct sweep_budget *budget)
 {
     for (; heap->purge_at != NULL; heap->purge_at = heap->purge_at->slab.next) {
         if (budget->n_looks == 0 || budget->n_slabs == 0)
             return false;
         budget->n_looks--;
-        if (is_stale(heap->purge_at) || !budget->only_stale)
+        if (!only_stale || is_stale(heap->purge_at))
             budget->n_slabs -= slab_purge(heap->purge_at) > 0;
     }
     return true;
@@ -421,14 +421,14 @@ static void purge_restart_locked(struct heap *heap, bool is_stale_only)
 }
 
 /* Slabs whose blocks the checked mode looks at stay as they are, and so do huge pages. */
-bool heap_purge_slabs_locked(struct heap *heap, struct sweep_budget *budget)
+bool heap_purge_slabs_locked(struct heap *heap, bool only_stale, struct sweep_budget *budget)
 {
     if (UNLIKELY(options.check || options.huge == HUGE_ON))
         return true;
-    if (heap->purge_is_stale != budget->only_stale)
-        purge_restart_locked(heap, budget->only_stale);
+    if (heap->purge_is_stale != only_stale)
+        purge_restart_locked(heap, only_stale);
     for (;;) {
-        if (!purge_list_locked(heap, budget))
+        if (!purge_list_locked(heap, only_stale, budget))
             return false;
         if (heap->purge_class == N_CLASSES)
             break;
@@ -442,14 +442,13 @@ bool heap_purge_slabs_locked(struct heap *heap, struct sweep_budget *budget)
 static void purge_slabs(struct heap *heap)
 {
     enum { LOOKS_AT_A_TIME = 256, SLABS_AT_A_TIME = 32 };
-    bool has_begun = false;
+    lock_take(&heap->lock);
+    purge_restart_locked(heap, false);
+    lock_release(&heap->lock);
     for (bool done = false; !done;) {
         struct sweep_budget budget = {.n_looks = LOOKS_AT_A_TIME, .n_slabs = SLABS_AT_A_TIME};
         lock_take(&heap->lock);
-        if (!has_begun)
-            purge_restart_locked(heap, false);
-        has_begun = true;
-        done = heap_purge_slabs_locked(heap, &budget);
+        done = heap_purge_slabs_locked(heap, false, &budget);
         bool is_wanted = lock_is_wanted(&heap->lock);
         lock_release(&heap->lock);
         if (is_wanted && !done)

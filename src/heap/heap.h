@@ -120,7 +120,6 @@ struct heap {
     struct heap *next_parked;   /* [lock: threads] in the list it waits in */
     uint32_t n_looks;           /* [owner] at bins, since ever */
     _Atomic uint64_t reading;   /* of obs/stats.c that holds the lock; changes under it */
-    bool has_new_slab;          /* [owner] since its last sweep */
     unsigned cap_hand;          /* [owner] the class whose cap may shrink next */
     _Atomic uint32_t active;    /* idle_epoch when the owner was last in a slow path */
     uint32_t shrunk;            /* [owner] heap_shrink_epoch when its caches were shrunk last */
@@ -381,7 +380,6 @@ struct sweep_budget {
     uint32_t n_looks;  /* at slabs, for pages that can go to the kernel */
     uint32_t n_slabs;  /* of which some went */
     uint32_t n_blocks; /* of mail */
-    bool only_stale;   /* no pages of slabs that may be drawn from again soon */
 };
 
 /* As much of it as the budget allows for; the rest is in the magazine then: true. */
@@ -404,9 +402,10 @@ void heap_flush_shared_locked(struct heap *heap);
 /* Makes bin_count() true again, after a fast path was cut short. */
 void heap_count_bins(struct heap *heap);
 
-/* Of slabs that have free blocks the pages in which there is nothing else go to the kernel; the next call
- * goes on where this one ends. True: it has been through all. [lock] */
-bool heap_purge_slabs_locked(struct heap *heap, struct sweep_budget *budget);
+/* Of slabs that have free blocks, or only of those that have not been drawn from for purge_ms, the pages in
+ * which there is nothing else go to the kernel; the next call of the same kind goes on where this one ends.
+ * True: it has been through all. [lock] */
+bool heap_purge_slabs_locked(struct heap *heap, bool only_stale, struct sweep_budget *budget);
 
 /* Bins get caps anew when they are used next. [owner] */
 void heap_close_shelves(struct heap *heap);

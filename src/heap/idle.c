@@ -68,7 +68,7 @@ static bool sweep_quiet_locked(struct heap *heap, struct sweep_budget *budget)
     if (heap->swept == active + 1 && !has_mail(heap))
         return false;
     heap_flush_shared_locked(heap);
-    if (heap_purge_slabs_locked(heap, budget)) /* or the rest the next time */
+    if (heap_purge_slabs_locked(heap, false, budget)) /* or the rest the next time */
         heap->swept = active + 1;
     return true;
 }
@@ -139,9 +139,7 @@ static void sweep_mail_locked(struct heap *heap, struct sweep_budget *budget)
 static bool sweep_stale_locked(struct heap *heap, struct sweep_budget *budget)
 {
     uint32_t n_before = budget->n_slabs;
-    budget->only_stale = true;
-    (void)heap_purge_slabs_locked(heap, budget);
-    budget->only_stale = false;
+    (void)heap_purge_slabs_locked(heap, true, budget);
     return budget->n_slabs < n_before;
 }
 
@@ -217,7 +215,7 @@ bool heap_sweep_due(void)
         !atomic_try_acq_rel(&swept_ms, &last, now))
         return false;
     epoch_look(now);
-    struct sweep_budget budget = {SWEEP_LOOKS, SWEEP_SLABS, SWEEP_BLOCKS, false};
+    struct sweep_budget budget = {SWEEP_LOOKS, SWEEP_SLABS, SWEEP_BLOCKS};
     bool any = sweep_threads(&budget);
     any |= sweep_groups(&budget);
     atomic_put_relaxed(&wait_ms, budget.n_slabs > 0 ? HEAP_SWEEP_MS : SWEEP_ON_MS);

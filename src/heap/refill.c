@@ -93,7 +93,6 @@ static struct span *slab_made(struct heap *heap, unsigned class)
     struct span *slab = slab_new(class);
     if (slab == NULL)
         return NULL;
-    heap->has_new_slab = true;
     if (atomic_get_relaxed(&heap->shelves[class].n_slabs) >= POPULATE_MIN_SLABS)
         slab_populate(slab);
     shelf_add_slab(&heap->shelves[class]);
@@ -213,21 +212,14 @@ static bool refill(struct heap *heap, unsigned class)
     return done;
 }
 
-/* Without the heap's lock: it is swept as well. */
-static void sweep_after_growing(struct heap *heap)
-{
-    heap->has_new_slab = false;
-    (void)heap_sweep_due();
-}
-
 bool heap_refill(struct heap *heap, unsigned class)
 {
     ASSERT(heap->front.bins[class].head == BLOCK_END);
     if (UNLIKELY(heap->shelves[class].cap == 0))
         heap_open_shelf(heap, class);
     if (LIKELY(refill(heap, class))) {
-        if (UNLIKELY(heap->has_new_slab))
-            sweep_after_growing(heap);
+        if (UNLIKELY(span_was_taken))
+            (void)heap_sweep_due(); /* not sooner: with its lock held this heap would be left out */
         return true;
     }
     /* Out of memory: what other classes have set aside may make up a slab. */

@@ -80,8 +80,9 @@ void os_streams_lock(void);
 void os_streams_unlock(void);
 void os_streams_lock_reset(void);
 
-/* The same as os_next_definition for a function, without the loader's lock, and of libraries that were there at the start.
- * It must not be one that is chosen when it is bound (an ifunc). */
+/* The same as os_next_definition for a function of any library that was loaded after ours. Allocates nothing; waits
+ * for a thread that is changing the loader's list. It must not be one that is chosen when it is bound (an
+ * ifunc). */
 void *os_next_function(const char *name);
 
 /* A function that the kernel has put into the process (the vDSO), or NULL. */
