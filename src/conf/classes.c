@@ -6,7 +6,7 @@
 #include "conf/classes.h"
 
 /* clang-format off */
-READ_BY_ALL const uint16_t class_bytes_table[N_CLASSES] = {
+READ_BY_ALL const uint32_t class_bytes_table[N_CLASSES] = {
     16, 32, 48, 64, 80, 96, 112, 128,
     144, 160, 176, 192, 208, 224, 240, 256,
     288, 320, 352, 384, 416, 448, 480, 512,
@@ -16,8 +16,12 @@ READ_BY_ALL const uint16_t class_bytes_table[N_CLASSES] = {
     4608, 5120, 5632, 6144, 6656, 7168, 7680, 8192,
     9216, 10240, 11264, 12288, 13312, 14336, 15360, 16384,
     18432, 20480, 22528, 24576, 26624, 28672, 30720, 32768,
+    36864, 40960, 45056, 49152, 53248, 57344, 61440, 65536,
+    73728, 81920, 90112, 98304, 106496, 114688, 122880, 131072,
+    147456, 163840, 180224, 196608, 212992, 229376, 245760, 262144,
 };
 
+#define M        (1 << 16)
 #define R(bytes) (uint32_t)((UINT64_C(0x100000000) + (bytes) - 1) / (bytes))
 READ_BY_ALL const uint32_t class_reciprocal_table[N_CLASSES] = {
     R(16), R(32), R(48), R(64), R(80), R(96),
@@ -32,6 +36,9 @@ READ_BY_ALL const uint32_t class_reciprocal_table[N_CLASSES] = {
     R(7680), R(8192), R(9216), R(10240), R(11264), R(12288),
     R(13312), R(14336), R(15360), R(16384), R(18432), R(20480),
     R(22528), R(24576), R(26624), R(28672), R(30720), R(32768),
+    M, M, M, M, M, M, M, M,
+    M, M, M, M, M, M, M, M,
+    M, M, M, M, M, M, M, M,
 };
 
 #define S(class) ((class) * CLASS_SCALE)

@@ -243,19 +243,20 @@ void *heap_calloc(size_t n, size_t each)
     return heap_alloc_zeroed(bytes);
 }
 
-/* Slabs are aligned to 64 KiB, so blocks of a class are aligned to what divides its size. That of the
- * next multiple is such a one: classes are spaced by powers of two. */
+/* Small blocks' slabs are aligned to 64 KiB, so they are aligned to what divides their class's size. That
+ * of the next multiple is such a one: classes are spaced by powers of two. Medium ones begin with a page.
+ */
 static size_t bytes_for_align(size_t align, size_t bytes)
 {
-    return round_up(max_size(bytes, align), align);
+    size_t need = max_size(bytes, align);
+    return need <= SMALL_MAX_BYTES ? round_up(need, align) : need;
 }
 
 size_t heap_choose_aligned(size_t align, size_t bytes, unsigned *class)
 {
-    size_t need = max_size(bytes, align);
-    if (need > CLASS_MAX_BYTES)
-        return bytes > 0 ? bytes : need;
-    *class = class_of(bytes_for_align(align, need));
+    if (!heap_has_class(align, bytes))
+        return bytes > 0 ? bytes : align;
+    *class = class_of(bytes_for_align(align, bytes));
     return 0;
 }
 
@@ -299,8 +300,9 @@ void *heap_alloc_aligned(size_t align, size_t bytes)
 {
     if (align <= BLOCK_ALIGN)
         return heap_alloc(bytes);
-    bool has_class = max_size(align, bytes) <= CLASS_MAX_BYTES;
-    void *p = has_class ? heap_alloc_of_class(bytes_for_align(align, bytes)) : NULL;
+    void *p = NULL;
+    if (heap_has_class(align, bytes))
+        p = heap_alloc_of_class(bytes_for_align(align, bytes));
     return LIKELY(p != NULL) ? p : alloc_aligned_from_outside(align, bytes);
 }
 
@@ -392,7 +394,8 @@ static void *alloc_to_grow(struct heap *group, size_t bytes)
     if (!heap_enter())
         return NULL;
     size_t with_slack = bytes + bytes / 8;
-    void *p = group != NULL ? heap_group_alloc(group, with_slack) : large_alloc(with_slack, 1);
+    void *p =
+        group != NULL ? heap_group_alloc_to_grow(group, with_slack) : large_alloc(with_slack, 1);
     heap_finish();
     if (UNLIKELY(sample_is_on) && p != NULL && group == NULL)
         sample_large(p, bytes);
@@ -405,7 +408,7 @@ static void *realloc_by_copy(struct heap *group, void *p, size_t old_bytes, size
     int saved_errno = errno;
     if (bytes <= old_bytes)
         to = alloc_if_there_is(group, bytes);
-    else if (bytes > CLASS_MAX_BYTES && bytes < PTRDIFF_MAX / 2)
+    else if (bytes > SMALL_MAX_BYTES && bytes < PTRDIFF_MAX / 2)
         to = alloc_to_grow(group, bytes);
     if (to == NULL && bytes <= old_bytes) {
         errno = saved_errno; /* it fits where it is */
@@ -420,9 +423,11 @@ static void *realloc_by_copy(struct heap *group, void *p, size_t old_bytes, size
     return to;
 }
 
+/* A medium block's pages would stay. */
 static bool is_good_fit(size_t bytes, size_t usable)
 {
-    return bytes <= usable && bytes >= usable / 2;
+    size_t waste_max = usable <= SMALL_MAX_BYTES ? usable / 2 : usable / 4;
+    return bytes <= usable && usable - bytes <= waste_max;
 }
 
 static void *realloc_small(struct block *block, struct place place, size_t bytes)
@@ -467,7 +472,7 @@ static struct heap *group_of(const struct span *span)
 
 static void *realloc_large(struct heap *group, struct span *span, size_t bytes)
 {
-    if (span == NULL || bytes <= CLASS_MAX_BYTES)
+    if (span == NULL || bytes <= SMALL_MAX_BYTES)
         return NULL;
     if (group != NULL)
         return heap_group_realloc_large(group, span, bytes);

@@ -9,7 +9,7 @@
  *       emergency_alloc                  in a signal handler, inside already        emergency.c
  *       heap_attach                      gets a heap; or heap_visit, as a guest     thread.c
  *       heap_refill                      magazine, inbox, slab, other's slab, new   refill.c
- *       large_alloc                      over 32 KiB                                mem/large.c
+ *       large_alloc                      over 256 KiB                               mem/large.c
  *
  *   heap_free(p)
  *     map word: mine? class, offset -> a block's start? -> seal and push, count     24 instructions
@@ -131,7 +131,7 @@ ALWAYS_INLINE void *heap_alloc(size_t bytes)
 ALWAYS_INLINE bool heap_free_fast(void *p)
 {
     struct front *front = atomic_get_relaxed(&front_mine);
-    uint64_t x = atomic_get_relaxed(&front->words[(uint32_t)(uintptr_t)p >> UNIT_SHIFT]);
+    uint64_t x = atomic_get_relaxed(&front->words[map_grain((uintptr_t)p)]);
     x ^= (uintptr_t)p;
     SETTLE(x);
     x ^= front->tag;

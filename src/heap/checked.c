@@ -265,7 +265,7 @@ static void *take(const struct request *request)
     struct subject subject;
     if (request->room > PTRDIFF_MAX)
         return NULL;
-    if (need <= CLASS_MAX_BYTES) {
+    if (need <= SMALL_MAX_BYTES) {
         subject = take_small(request, need);
         if (subject.p != NULL)
             prepare_small(&subject, request);
@@ -585,8 +585,8 @@ static bool fits(const struct subject *subject, size_t bytes)
     if (bytes > PTRDIFF_MAX)
         return false;
     if (subject->class_bytes != 0)
-        return need <= CLASS_MAX_BYTES && class_bytes(class_of(need)) == subject->class_bytes;
-    return bytes > CLASS_MAX_BYTES && bytes >= subject->room / 2 && need <= subject->room;
+        return need <= SMALL_MAX_BYTES && class_bytes(class_of(need)) == subject->class_bytes;
+    return bytes > SMALL_MAX_BYTES && bytes >= subject->room / 2 && need <= subject->room;
 }
 
 /* In its place. False: somebody has freed it meanwhile. */
@@ -614,7 +614,7 @@ static bool is_lost(const struct subject *subject)
 static void *move(const struct subject *subject, size_t old_bytes, size_t bytes, uint32_t site)
 {
     static const struct freeing moved = {FAMILY_UNKNOWN, SIZE_MAX, 1}; /* it has been looked at */
-    bool may_grow_on = bytes > CLASS_MAX_BYTES && bytes > old_bytes && bytes < PTRDIFF_MAX / 2;
+    bool may_grow_on = bytes > SMALL_MAX_BYTES && bytes > old_bytes && bytes < PTRDIFF_MAX / 2;
     const struct request request = {
         .bytes = bytes,
         .room = may_grow_on ? bytes + bytes / 8 : bytes,

@@ -98,13 +98,14 @@ static bool is_alone(void)
 /* For the slabs that there are. */
 static bool make_ledgers_in(struct leaf *leaf)
 {
-    for (size_t i = 0; i < LEAF_UNITS; i++) {
+    for (size_t i = 0; i < LEAF_GRAINS; i++) {
         uint64_t word = atomic_get_relaxed(&leaf->slab_words[i]);
-        if (word == 0)
+        uintptr_t leaf_base = (uintptr_t)(word & ((UINT64_C(1) << MAP_OWNER_SHIFT) - 1));
+        leaf_base = round_down(leaf_base, (size_t)1 << LEAF_SHIFT);
+        uintptr_t base = map_base_of(word, leaf_base, i);
+        if (word == 0 || map_grain(base) != i)
             continue;
-        uintptr_t base = (uintptr_t)(word & ((UINT64_C(1) << MAP_OWNER_SHIFT) - 1));
-        base = round_down(base, (size_t)1 << LEAF_SHIFT) | i << UNIT_SHIFT;
-        const struct span *slab = map_slab_span(base);
+        const struct span *slab = *map_span_entry(base);
         if (!ledger_make(base, slab->class, slab->slab.n_carved))
             return false;
     }

@@ -15,7 +15,18 @@
 #include "os/clock.h"
 #include "os/panic.h"
 
-enum { DRAIN_BLOCKS_MIN = 8, DRAIN_BLOCKS_MAX = 32, LOOKS_PER_REVIEW = 64, CAPS_SHIFT_SHORT = 3 };
+enum {
+    DRAIN_BLOCKS_MIN = 8,
+    DRAIN_BLOCKS_MAX = 32,
+    LOOKS_PER_REVIEW = 64,
+    REVIEW_MS = 20,
+    CAPS_SHIFT_SHORT = 3
+};
+
+enum {
+    MEDIUM_FIRST_BYTES = 256 * 1024, /* in magazines of medium classes, to begin with, */
+    MEDIUM_SHARE = 2,                /* and at most: this part of what all caps may sum up to */
+};
 
 static struct span **list_of(struct heap *heap, const struct span *slab)
 {
@@ -51,7 +62,7 @@ static void slab_retire(struct heap *heap, struct span *slab)
     if (slab->slab.list != SLAB_ALONE)
         heap_list_remove(heap, slab);
     shelf_drop_slab(&heap->shelves[slab->class]);
-    map_clear_slab(slab->base);
+    map_clear_slab(slab->base, slab->class);
     slab_delete(slab);
 }
 
@@ -65,8 +76,13 @@ static struct place home_of(const struct block *block, unsigned class)
 
 static void slab_settle(struct heap *heap, struct span *slab)
 {
-    if (slab == heap->shelves[slab->class].slab)
-        return;
+    struct shelf *shelf = &heap->shelves[slab->class];
+    if (slab == shelf->slab) {
+        if (class_is_small(slab->class))
+            return;
+        shelf->slab =
+            NULL; /* it is empty: a medium block is set aside in magazines, nowhere else */
+    }
     if (slab_is_empty(slab)) {
         slab_retire(heap, slab);
     } else if (slab->slab.list == SLAB_FULL) {
@@ -94,7 +110,7 @@ void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head
             block_corrupted(last, class_bytes(class)); /* freed twice: the chain is cut short */
         struct place home = home_of(chain.head, class);
         if (LIKELY(home.owner == heap->number)) {
-            struct span *slab = map_slab_span((uintptr_t)chain.head);
+            struct span *slab = map_slab_span(class, (uintptr_t)chain.head);
             last = slab_put_run(slab, &chain);
             slab_settle(heap, slab);
         } else {
@@ -121,7 +137,7 @@ static void magazine_send_home_locked(struct heap *heap, unsigned class)
     struct shelf *shelf = &heap->shelves[class];
     heap_send_home_locked(heap, class, shelf->magazine, shelf->n_magazine);
     shelf->magazine = BLOCK_END;
-    shelf->n_magazine = 0;
+    shelf_count_magazine(heap, class, -(int64_t)shelf->n_magazine);
 }
 
 static void bin_send_home_locked(struct heap *heap, unsigned class)
@@ -231,7 +247,7 @@ static void bin_overflow(struct heap *heap, unsigned class, size_t n)
         current_slab_release_locked(heap, class);
     } else {
         shelf->magazine = bin->head;
-        shelf->n_magazine = (uint32_t)n;
+        shelf_count_magazine(heap, class, (int64_t)n);
         heap->swept = 0;
     }
     lock_release(&heap->lock);
@@ -240,6 +256,125 @@ static void bin_overflow(struct heap *heap, unsigned class, size_t n)
     if (shelf->refilled_from_slab)
         cap_grow(heap, class);
 }
+
+/* ---- medium blocks ----
+ *
+ * They are set aside in magazines, not in bins: while their owner does nothing others can give them back.
+ * The magazines of all medium classes share one budget.
+ */
+
+/* The first n of the magazine. */
+static void magazine_shorten_locked(struct heap *heap, unsigned class, uint32_t n)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    struct block *head = shelf->magazine;
+    for (uint32_t i = 0; i < n; i++)
+        shelf->magazine = block_next_checked(shelf->magazine, class_bytes(class));
+    shelf_count_magazine(heap, class, -(int64_t)n);
+    heap_send_home_locked(heap, class, head, n);
+}
+
+/* One was taken from the arena since the last that was too many went back: with more room for them both would
+ * have been saved. */
+static size_t medium_max(struct heap *heap)
+{
+    size_t most = caps_max() / MEDIUM_SHARE;
+    size_t max = max_size(heap->medium_max, MEDIUM_FIRST_BYTES);
+    if (heap->medium_bytes > max && heap->medium_missed) {
+        heap->medium_missed = false;
+        heap->medium_max = max < most ? 2 * max : max;
+    }
+    return min_size(max_size(heap->medium_max, max), most);
+}
+
+static unsigned longest_medium_magazine(const struct heap *heap)
+{
+    unsigned longest = N_SMALL_CLASSES;
+    for (unsigned class = longest + 1; class < N_CLASSES; class ++) {
+        if (heap->shelves[class].n_magazine > heap->shelves[longest].n_magazine)
+            longest = class;
+    }
+    return longest;
+}
+
+static void medium_evict_locked(struct heap *heap)
+{
+    size_t max = medium_max(heap);
+    while (heap->medium_bytes > max)
+        magazine_shorten_locked(heap, longest_medium_magazine(heap), 1);
+}
+
+/* The block keeps its marks. */
+static void relink(struct block *block, struct block *next)
+{
+    unsigned marks = block_marks_take(block);
+    block_link(block, next, block_secret);
+    block_mark(block, marks);
+}
+
+struct block *heap_medium_take_locked(struct heap *heap, unsigned class)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    struct block *block = shelf->magazine;
+    shelf->magazine = block_next_checked(block, class_bytes(class));
+    shelf_count_magazine(heap, class, -1);
+    relink(block, BLOCK_END);
+    map_slab_span(class, (uintptr_t)block)->slab.is_set_aside = false;
+    return block;
+}
+
+static void medium_set_aside_locked(struct heap *heap, unsigned class, struct block *block)
+{
+    struct shelf *shelf = &heap->shelves[class];
+    bool is_mine = home_of(block, class).owner == heap->number; /* no heap takes them over */
+    struct span *slab = is_mine ? map_slab_span(class, (uintptr_t)block) : NULL;
+    if (UNLIKELY(slab == NULL || slab->slab.is_set_aside))
+        panic("double free", block, class_bytes(class));
+    slab->slab.is_set_aside = true;
+    relink(block, shelf->magazine);
+    shelf->magazine = block;
+    shelf_count_magazine(heap, class, 1);
+    heap->swept = 0;
+}
+
+/* All but the first n that are in the bin go into the magazine. */
+static void medium_keep_locked(struct heap *heap, unsigned class, size_t n)
+{
+    struct bin *bin = &heap->front.bins[class];
+    size_t n_more = bin_count(heap, class) - n;
+    struct block *last = NULL;
+    struct block *block = bin->head;
+    for (; n > 0; n--) {
+        last = block;
+        block = block_next_checked(block, class_bytes(class));
+    }
+    if (last != NULL)
+        relink(last, BLOCK_END);
+    else
+        bin->head = BLOCK_END;
+    heap->shelves[class].balance -= (int64_t)n_more;
+    for (; n_more > 0; n_more--) {
+        struct block *next = block_next_checked(block, class_bytes(class));
+        medium_set_aside_locked(heap, class, block);
+        block = next;
+    }
+    medium_evict_locked(heap);
+}
+
+void heap_medium_keep_one_locked(struct heap *heap, unsigned class)
+{
+    if (bin_count(heap, class) > 1)
+        medium_keep_locked(heap, class, 1);
+}
+
+static void medium_overflow(struct heap *heap, unsigned class)
+{
+    lock_take(&heap->lock);
+    medium_keep_locked(heap, class, 0);
+    lock_release(&heap->lock);
+}
+
+/* ---- looks ---- */
 
 /* Blocks in the bin before it overflows. While draining few enough to be in the processor's cache
  * still, and too few to hold on to many of the slabs. */
@@ -258,10 +393,19 @@ static size_t bin_limit(const struct shelf *shelf)
  * threads than when the caps grew. */
 static void review(struct heap *heap, unsigned class)
 {
+    heap->reviewed_ms = (uint32_t)os_clock_ms();
     arena_purge_due();
     (void)heap_sweep_due();
     if (heap->caps_bytes > caps_max())
         (void)caps_shrink(heap, class);
+}
+
+/* A program may live on a few medium blocks, each of which costs a look. */
+static bool is_to_be_reviewed(struct heap *heap, unsigned class)
+{
+    if (class_is_small(class))
+        return ++heap->n_looks % LOOKS_PER_REVIEW == 0;
+    return (uint32_t)os_clock_ms() - heap->reviewed_ms >= REVIEW_MS;
 }
 
 void heap_look_at_bin(struct heap *heap, unsigned class)
@@ -274,11 +418,14 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
         return;
     }
     shelf->is_hot = true;
-    if (UNLIKELY(++heap->n_looks % LOOKS_PER_REVIEW == 0))
+    if (UNLIKELY(is_to_be_reviewed(heap, class)))
         review(heap, class);
     size_t n = bin_count(heap, class);
     if (n >= bin_limit(shelf)) {
-        bin_overflow(heap, class, n);
+        if (class_is_small(class))
+            bin_overflow(heap, class, n);
+        else
+            medium_overflow(heap, class);
         n = 0;
     }
     /* At least half of the limit until the next look: a bin that stays near it is not looked
@@ -296,24 +443,13 @@ void heap_take_in_mail_locked(struct heap *heap, unsigned class)
     heap_send_home_locked(heap, class, left.head, left.n);
 }
 
-/* The first n of the magazine. */
-static void magazine_shorten_locked(struct heap *heap, unsigned class, uint32_t n)
-{
-    struct shelf *shelf = &heap->shelves[class];
-    struct block *head = shelf->magazine;
-    for (uint32_t i = 0; i < n; i++)
-        shelf->magazine = block_next_checked(shelf->magazine, class_bytes(class));
-    shelf->n_magazine -= n;
-    heap_send_home_locked(heap, class, head, n);
-}
-
 bool heap_take_in_some_locked(struct heap *heap, unsigned class, struct sweep_budget *budget)
 {
     struct shelf *shelf = &heap->shelves[class];
     if (shelf->n_magazine == 0) {
         struct chain left = inbox_take(&heap->inboxes[class], class_bytes(class));
         shelf->magazine = left.head;
-        shelf->n_magazine = (uint32_t)left.n;
+        shelf_count_magazine(heap, class, (int64_t)left.n);
         heap->swept = 0;
     }
     uint32_t n = (uint32_t)min_size(shelf->n_magazine, budget->n_blocks);
@@ -371,6 +507,7 @@ void heap_shrink_all(void)
 static void caps_begin_again(struct heap *heap)
 {
     heap->caps_bytes = 0;
+    heap->medium_max = 0;
     for (unsigned class = 0; class < N_CLASSES; class ++) {
         if (heap->shelves[class].cap > 0)
             heap_open_shelf(heap, class);

@@ -102,6 +102,11 @@ void *heap_group_alloc(struct heap *heap, size_t bytes)
     return alloc_small(heap, class_of(bytes), bytes);
 }
 
+void *heap_group_alloc_to_grow(struct heap *heap, size_t bytes)
+{
+    return alloc_large(heap, bytes, 1, large_alloc);
+}
+
 void *heap_group_alloc_zeroed(struct heap *heap, size_t bytes)
 {
     if (bytes > CLASS_MAX_BYTES)
@@ -146,10 +151,10 @@ void *heap_group_realloc_large(struct heap *heap, struct span *span, size_t byte
 
 static size_t slab_memory(const struct heap *heap)
 {
-    size_t n = 0;
+    size_t bytes = 0;
     for (unsigned class = 0; class < N_CLASSES; class ++)
-        n += atomic_get_relaxed(&heap->shelves[class].n_slabs);
-    return n * UNIT_BYTES;
+        bytes += atomic_get_relaxed(&heap->shelves[class].n_slabs) * class_slab_bytes(class);
+    return bytes;
 }
 
 size_t heap_group_memory(const struct heap *heap)

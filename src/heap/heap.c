@@ -15,9 +15,9 @@
 #define EMPTY_FRONT                                                                                \
     {                                                                                              \
         .words = map_first_leaf.slab_words, .tag = MAP_TAG_BIT,                                    \
-        .bins = {EMPTY_BINS24, EMPTY_BINS24, EMPTY_BINS24},                                        \
+        .bins = {EMPTY_BINS24, EMPTY_BINS24, EMPTY_BINS24, EMPTY_BINS24},                          \
     }
-_Static_assert(N_CLASSES == 72, "EMPTY_FRONT lists its bins");
+_Static_assert(N_CLASSES == 96, "EMPTY_FRONT lists its bins");
 
 const struct front front_empty = EMPTY_FRONT;
 const struct front front_inside = EMPTY_FRONT;
@@ -81,7 +81,7 @@ static void check_slab(const struct heap *heap, unsigned class, const struct spa
 {
     struct place place = map_place(slab->base);
     HOLDS(place.is_slab && place.owner == heap->number && place.class == class);
-    HOLDS(slab->class == class && map_slab_span(slab->base) == slab);
+    HOLDS(slab->class == class && map_slab_span(class, slab->base) == slab);
     slab_check(slab);
 }
 

@@ -119,6 +119,7 @@ struct heap {
     _Atomic uint32_t state;     /* enum heap_state */
     struct heap *next_parked;   /* [lock: threads] in the list it waits in */
     uint32_t n_looks;           /* [owner] at bins, since ever */
+    uint32_t reviewed_ms;       /* [owner] when one of them was the last that looked at more */
     _Atomic uint64_t reading;   /* of obs/stats.c that holds the lock; changes under it */
     unsigned cap_hand;          /* [owner] the class whose cap may shrink next */
     _Atomic uint32_t active;    /* idle_epoch when the owner was last in a slow path */
@@ -127,8 +128,11 @@ struct heap {
     struct span *purge_at;      /* [lock] where heap_purge_slabs_locked goes on; NULL: with */
     uint32_t purge_class;       /* [lock] this class */
     bool purge_is_stale;        /* [lock] that was for stale slabs alone */
-    uint32_t swept;    /* [lock] 1 + `active` when all that was set aside went home; or 0 */
-    size_t caps_bytes; /* [owner] sum of the caps of all classes in use */
+    uint32_t swept;      /* [lock] 1 + `active` when all that was set aside went home; or 0 */
+    size_t caps_bytes;   /* [owner] sum of the caps of all small classes in use */
+    size_t medium_bytes; /* [lock] of the blocks in magazines of medium classes */
+    size_t medium_max;   /* [owner] that these may be, or 0: as many as in the beginning */
+    bool medium_missed;  /* [owner] none was there when one was wanted */
     struct shelf shelves[N_CLASSES];
     struct outbox outboxes[N_OUTBOXES];
     size_t outbox_bytes;           /* [owner] in all of them */
@@ -190,6 +194,14 @@ ALWAYS_INLINE void shelf_add_slab(struct shelf *shelf)
 ALWAYS_INLINE void shelf_drop_slab(struct shelf *shelf)
 {
     atomic_put_relaxed(&shelf->n_slabs, atomic_get_relaxed(&shelf->n_slabs) - 1);
+}
+
+/* So many more blocks in the magazine, or fewer. [lock] */
+ALWAYS_INLINE void shelf_count_magazine(struct heap *heap, unsigned class, int64_t n)
+{
+    heap->shelves[class].n_magazine += (uint32_t)n;
+    if (!class_is_small(class))
+        heap->medium_bytes += (size_t)n * class_bytes(class);
 }
 
 ALWAYS_INLINE uint64_t bin_frees(const struct bin *bin)
@@ -324,6 +336,12 @@ void heap_check(struct heap *heap);
 /* A block of this class out of a heap that the caller has to itself. NULL: there is no memory. */
 void *heap_alloc_from(struct heap *heap, unsigned class, size_t bytes);
 
+/* Or it would be a large block. */
+ALWAYS_INLINE bool heap_has_class(size_t align, size_t bytes)
+{
+    return max_size(bytes, align) <= (align <= PAGE_BYTES ? CLASS_MAX_BYTES : SMALL_MAX_BYTES);
+}
+
 /* Whose blocks suit: the class, and 0; or the bytes of a large block to be asked for. */
 size_t heap_choose_aligned(size_t align, size_t bytes, unsigned *class);
 
@@ -351,6 +369,12 @@ void heap_look_at_bin(struct heap *heap, unsigned class);
 
 /* Every free block of bins, magazines and inboxes goes home; empty slabs go to the arena. */
 void heap_flush(struct heap *heap);
+
+/* One block out of the magazine of a medium class, which has some. [lock] */
+struct block *heap_medium_take_locked(struct heap *heap, unsigned class);
+
+/* Of a medium class no more than one block stays in the bin. [lock] */
+void heap_medium_keep_one_locked(struct heap *heap, unsigned class);
 
 /* The whole bin goes home. */
 void heap_empty_bin(struct heap *heap, unsigned class);
@@ -527,6 +551,9 @@ size_t heap_group_end(struct heap *heap);
 /* NULL: no memory, or it would be more than the maximum. */
 void *heap_group_alloc(struct heap *heap, size_t bytes);
 void *heap_group_alloc_zeroed(struct heap *heap, size_t bytes);
+
+/* Room to grow on in its place. */
+void *heap_group_alloc_to_grow(struct heap *heap, size_t bytes);
 void *heap_group_alloc_aligned(struct heap *heap, size_t align, size_t bytes);
 
 /* Its maximum allows for so many bytes more. */

@@ -31,26 +31,26 @@ static void count(uint64_t word)
 }
 
 /* Its heap's lock keeps a slab what it is; whoever's it was before we had the lock. */
-static void count_slab(struct leaf *leaf, size_t unit)
+static void count_slab(struct leaf *leaf, size_t grain)
 {
-    uint64_t word = atomic_get_acquire(&leaf->slab_words[unit]);
+    uint64_t word = atomic_get_acquire(&leaf->slab_words[grain]);
+    size_t offset = map_base_of(word, 0, grain);
     uint32_t owner = (uint32_t)(word >> MAP_OWNER_SHIFT) & (HEAPS_MAX - 1);
     struct heap *heap = word != 0 ? heap_by_number(owner) : NULL;
-    if (heap == NULL || !lock_take_soon(&heap->lock))
+    if (heap == NULL || map_grain(offset) != grain || !lock_take_soon(&heap->lock))
         return;
-    struct entry *entries = atomic_get_acquire(&leaf->ledgers[unit]);
-    if (entries != NULL && atomic_get_acquire(&leaf->slab_words[unit]) == word) {
-        size_t n = leaf->spans[unit * UNIT_PAGES]->slab.n_blocks;
+    struct entry *entries = atomic_get_acquire(&leaf->ledgers[grain]);
+    if (entries != NULL && atomic_get_acquire(&leaf->slab_words[grain]) == word) {
+        size_t n = leaf->spans[offset >> PAGE_SHIFT]->slab.n_blocks;
         for (size_t i = 0; i < n; i++)
             count(atomic_get_relaxed(&entries[i].what));
     }
     lock_release(&heap->lock);
 }
 
-/* Of the pages of a unit that is no slab. */
-static void count_large(uintptr_t unit)
+static void count_large(uintptr_t grain)
 {
-    for (uintptr_t p = unit; p < unit + UNIT_BYTES; p += PAGE_BYTES) {
+    for (uintptr_t p = grain; p < grain + ((uintptr_t)1 << GRAIN_SHIFT); p += PAGE_BYTES) {
         struct large_view view;
         if (arena_large_word((const void *)p, lock_take_soon, &view))
             count(view.what);
@@ -59,11 +59,10 @@ static void count_large(uintptr_t unit)
 
 static void count_leaf(struct leaf *leaf, uintptr_t base)
 {
-    for (size_t unit = 0; unit < LEAF_UNITS; unit++) {
-        if (atomic_get_relaxed(&leaf->slab_words[unit]) != 0)
-            count_slab(leaf, unit);
-        else
-            count_large(base + (unit << UNIT_SHIFT));
+    for (size_t grain = 0; grain < LEAF_GRAINS; grain++) {
+        if (atomic_get_relaxed(&leaf->slab_words[grain]) != 0)
+            count_slab(leaf, grain);
+        count_large(base + (grain << GRAIN_SHIFT));
     }
 }
 

@@ -32,15 +32,16 @@ static void bin_install(struct heap *heap, unsigned class, struct block *head, s
 
 uint32_t heap_cap_first(unsigned class)
 {
-    return (uint32_t)max_size(CARVE_MAX_BYTES / class_bytes(class), 2);
+    return class_is_small(class) ? (uint32_t)max_size(CARVE_MAX_BYTES / class_bytes(class), 2) : 1;
 }
 
 void heap_open_shelf(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
     shelf->cap = heap_cap_first(class);
-    heap->caps_bytes += shelf->cap * class_bytes(class);
-    heap_set_left(heap, class, shelf->cap);
+    if (class_is_small(class))
+        heap->caps_bytes += shelf->cap * class_bytes(class);
+    heap_set_left(heap, class, class_is_small(class) ? shelf->cap : 0);
 }
 
 /* A list's slab to draw from: a full one, so that the emptier ones get the chance to become empty.
@@ -93,7 +94,8 @@ static struct span *slab_made(struct heap *heap, unsigned class)
     struct span *slab = slab_new(class);
     if (slab == NULL)
         return NULL;
-    if (atomic_get_relaxed(&heap->shelves[class].n_slabs) >= POPULATE_MIN_SLABS)
+    if (class_is_small(class) &&
+        atomic_get_relaxed(&heap->shelves[class].n_slabs) >= POPULATE_MIN_SLABS)
         slab_populate(slab);
     shelf_add_slab(&heap->shelves[class]);
     map_set_slab(slab->base, class, heap->front.tag);
@@ -169,6 +171,7 @@ static bool refill_from_slab(struct heap *heap, unsigned class)
     struct shelf *shelf = &heap->shelves[class];
     struct chain chain = {BLOCK_END, NULL, 0};
     slab_take_free(slab, &chain, shelf->cap);
+    heap->medium_missed |= !class_is_small(class);
     if (chain.n == 0) {
         slab_carve(slab, &chain, carve_count(shelf, class));
         if (UNLIKELY(options.check))
@@ -183,13 +186,22 @@ static bool refill_from_slab(struct heap *heap, unsigned class)
     return true;
 }
 
-static bool refill_locked(struct heap *heap, unsigned class)
+static void refill_from_magazine(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
-    if (shelf->n_magazine > 0) {
-        bin_install(heap, class, shelf->magazine, shelf->n_magazine);
-        shelf->magazine = BLOCK_END;
-        shelf->n_magazine = 0;
+    if (!class_is_small(class)) {
+        bin_install(heap, class, heap_medium_take_locked(heap, class), 1);
+        return;
+    }
+    bin_install(heap, class, shelf->magazine, shelf->n_magazine);
+    shelf->magazine = BLOCK_END;
+    shelf->n_magazine = 0;
+}
+
+static bool refill_locked(struct heap *heap, unsigned class)
+{
+    if (heap->shelves[class].n_magazine > 0) {
+        refill_from_magazine(heap, class);
         return true;
     }
     /* Those of the magazine had their chance when they were freed into the bin; but for mail that a
@@ -208,6 +220,8 @@ static bool refill(struct heap *heap, unsigned class)
 {
     lock_take(&heap->lock);
     bool done = refill_locked(heap, class);
+    if (!class_is_small(class))
+        heap_medium_keep_one_locked(heap, class);
     lock_release(&heap->lock);
     return done;
 }
@@ -227,11 +241,24 @@ bool heap_refill(struct heap *heap, unsigned class)
     (void)arena_purge_all();
     if (refill(heap, class))
         return true;
-    if (arena_refuses(SPAN_SLAB, UNIT_BYTES))
+    if (arena_refuses(class_is_small(class) ? SPAN_SLAB : SPAN_LARGE, class_slab_bytes(class)))
         return false;
     /* Records may be lacking, while the address space that they need is free. */
     arena_unmap_free();
     return refill(heap, class);
+}
+
+/* A medium block's slab that was used before is cleared where it has been touched. */
+static void *take_zeroed_medium(struct heap *heap, unsigned class)
+{
+    struct span *slab =
+        inbox_is_empty(&heap->inboxes[class]) ? slab_with_blocks(heap, class) : NULL;
+    if (slab == NULL || slab_has_free(slab))
+        return NULL;
+    if (!slab->slab.is_zero)
+        arena_clear(slab);
+    slab->slab.is_zero = true;
+    return slab_carve_zeroed(slab);
 }
 
 void *heap_take_zeroed(struct heap *heap, unsigned class)
@@ -240,7 +267,9 @@ void *heap_take_zeroed(struct heap *heap, unsigned class)
     void *block = NULL;
     lock_take(&heap->lock);
     struct span *slab = shelf->slab;
-    if (slab != NULL && shelf->n_magazine == 0 && !slab_has_free(slab))
+    if (shelf->n_magazine == 0 && !class_is_small(class))
+        block = take_zeroed_medium(heap, class);
+    else if (slab != NULL && shelf->n_magazine == 0 && !slab_has_free(slab))
         block = slab_carve_zeroed(slab);
     lock_release(&heap->lock);
     if (block != NULL) {

@@ -301,7 +301,7 @@ void *sample_finish(void *p, size_t bytes, size_t align, const void *caller)
         return sample_is_wanted(p) ? heap_alloc_unprofiled(align, bytes) : p;
     if (sample_is_wanted(p))
         return alloc_wanted((unsigned)((char *)p - sample_wanted_marks), bytes, align);
-    if (p != NULL && max_size(bytes, align) > CLASS_MAX_BYTES)
+    if (p != NULL && !heap_has_class(align, bytes))
         sample_large(p, bytes);
     return p;
 }

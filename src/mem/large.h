@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Large blocks: more than CLASS_MAX_BYTES, or an alignment that slabs cannot give.
+ * Large blocks: of more than CLASS_MAX_BYTES; with an alignment that slabs cannot give; and from
+ * SMALL_MAX_BYTES on what realloc has made longer and may again, groups' blocks, and all in the checked
+ * mode.
  *
  * Whole pages of the arena, best fit. Where nothing free fits, blocks from direct_bytes on, and
- * those of a MiB or more that must move to grow, get a mapping of their own, which grows by mremap. Any thread; no lock held.
+ * those of a MiB or more that must move to grow, get a mapping of their own, which grows by mremap.
+ * Any thread; no lock held.
  */
 #ifndef POOLALLOC_MEM_LARGE_H
 #define POOLALLOC_MEM_LARGE_H

@@ -9,22 +9,17 @@ _Static_assert(ENTRY_ALIGN_SHIFT + 6 == 64,
 _Static_assert(UNIT_BYTES / BLOCK_ALIGN * sizeof(struct entry) <= META_REUSE_MAX_BYTES,
                "ledgers are used again");
 
-static size_t n_blocks(unsigned class)
-{
-    return UNIT_BYTES / class_bytes(class);
-}
-
 static _Atomic(struct entry *) *ledger_of(uintptr_t base)
 {
-    return &map_leaf(base)->ledgers[(uint16_t)(base >> UNIT_SHIFT)];
+    return &map_leaf(base)->ledgers[map_grain(base)];
 }
 
 bool ledger_make(uintptr_t base, unsigned class, unsigned n_old)
 {
-    struct entry *entries = meta_take(n_blocks(class) * sizeof *entries);
+    struct entry *entries = meta_take(class_blocks_a_slab(class) * sizeof *entries);
     if (entries == NULL)
         return false;
-    for (size_t i = 0; i < n_blocks(class); i++) {
+    for (size_t i = 0; i < class_blocks_a_slab(class); i++) {
         atomic_put_relaxed(&entries[i].what, i < n_old ? ENTRY_OLD : ENTRY_FRESH);
         atomic_put_relaxed(&entries[i].who, 0);
     }
@@ -38,5 +33,5 @@ void ledger_drop(uintptr_t base, unsigned class)
     if (entries == NULL)
         return;
     atomic_put_release(ledger_of(base), NULL);
-    meta_give(entries, n_blocks(class) * sizeof *entries);
+    meta_give(entries, class_blocks_a_slab(class) * sizeof *entries);
 }

@@ -109,7 +109,7 @@ void ledger_drop(uintptr_t base, unsigned class);
 ALWAYS_INLINE struct entry *ledger_entry(uintptr_t p, struct place place)
 {
     struct leaf *leaf = map_leaf(p);
-    struct entry *entries = atomic_get_acquire(&leaf->ledgers[(uint16_t)(p >> UNIT_SHIFT)]);
+    struct entry *entries = atomic_get_acquire(&leaf->ledgers[map_grain(p - place.offset)]);
     return entries != NULL ? &entries[class_index_of_offset(place.class, place.offset)] : NULL;
 }
 

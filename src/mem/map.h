@@ -2,22 +2,26 @@
 /*
  * The address map: from any address to what we know about it.
  *
- * A root indexed by the address's 4 GiB window leads to a leaf; a leaf has, for each 64 KiB unit,
- * one word that answers free() (the slab word), and for each 4 KiB page what the arena needs.
+ * A root indexed by the address's 4 GiB window leads to a leaf; a leaf has, for each grain of 32 KiB, one
+ * word that answers free() (the slab word), and for each 4 KiB page what the arena needs.
  *
- * Slab word of the unit at `base`, a slab of `class` that heap number `owner` owns:
+ * Slab word of a grain, in which there is a slab of `class` at `base` that heap number `owner` owns:
  *
  *     base ^ class << 21 ^ tag,  tag = 1 << 63 | owner << 48
  *
  * so that for a block address p and my heap's tag, word ^ p ^ tag is below N_CLASSES << 21 if and
- * only if the unit is one of my slabs, and then is class << 21 | offset in the slab: one load, two
+ * only if the grain has one of my slabs, and then is class << 21 | offset in the slab: one load, two
  * exclusive ors and one compare answer "mine? which class? where?" for any 64-bit p at all. 0 means
- * that the unit is no slab; bit 63 keeps it from ever passing.
+ * that there is no slab; bit 63 keeps it from ever passing.
+ *
+ * A small class's slab is two whole grains. A medium block begins with any page, and no other begins in its
+ * grain, as it is longer; only that grain has its word. Of the rest of the grain the word says nothing:
+ * there the "offset" is not 0, and only 0 is the start of a medium block.
  *
  * Protocol of the slab words (relaxed in the fast path, release/acquire elsewhere):
- *   M1 the owner of a slab stores the word before it hands out any block of it      [release]
+ *   M1 the owner of a slab stores its words before it hands out any block of it      [release]
  *   M2 free(p) of a block that p's thread got from the owner sees M1, or a later M3
- *   M3 a heap that takes a slab over from a parked heap stores its own word, under the parked
+ *   M3 a heap that takes a slab over from a parked heap stores its own words, under the parked
  *      heap's lock [release]: a free that still reads the old word pushes to the parked heap's
  *      inbox, whose drain sends the block on by reading the word again
  *   M4 the owner stores 0 before it gives an empty slab back: no block of it is live, so no valid
@@ -40,11 +44,12 @@ struct span;
 enum {
     PAGE_SHIFT = 12, /* our page: the arena's grain, at most the kernel's page */
     PAGE_BYTES = 1 << PAGE_SHIFT,
-    UNIT_SHIFT = 16,
+    GRAIN_SHIFT = 15,
+    UNIT_SHIFT = 16, /* of a small class's slab */
     UNIT_BYTES = 1 << UNIT_SHIFT,
     UNIT_PAGES = UNIT_BYTES / PAGE_BYTES,
     LEAF_SHIFT = 32, /* a leaf covers 4 GiB */
-    LEAF_UNITS = 1 << (LEAF_SHIFT - UNIT_SHIFT),
+    LEAF_GRAINS = 1 << (LEAF_SHIFT - GRAIN_SHIFT),
     LEAF_PAGES = 1 << (LEAF_SHIFT - PAGE_SHIFT),
     EXTENT_SHIFT = 21, /* a huge page */
     EXTENT_UNITS = 1 << (EXTENT_SHIFT - UNIT_SHIFT),
@@ -68,7 +73,7 @@ struct extent {
 };
 
 struct leaf {
-    _Atomic uint64_t slab_words[LEAF_UNITS];
+    _Atomic uint64_t slab_words[LEAF_GRAINS];
     /* [lock: arena] The span whose first or last page this is, or was: check its base. The entry of
      * a slab's first page does not change while the slab lives, and its owner reads it without. */
     struct span *spans[LEAF_PAGES];
@@ -76,7 +81,7 @@ struct leaf {
     uint64_t touched[LEAF_PAGES / 64];
     /* What the checked mode knows of each slab's blocks (ledger.h), or NULL. Set before M1 and cleared
      * after M4, by the owner. */
-    _Atomic(struct entry *) ledgers[LEAF_UNITS];
+    _Atomic(struct entry *) ledgers[LEAF_GRAINS];
     struct extent extents[LEAF_EXTENTS];
 };
 
@@ -104,17 +109,23 @@ ALWAYS_INLINE struct leaf *map_leaf(uintptr_t address)
     return atomic_get_acquire(&map_root[address >> LEAF_SHIFT]);
 }
 
+/* Of the grain, in its leaf. */
+ALWAYS_INLINE size_t map_grain(uintptr_t address)
+{
+    return (uint32_t)address >> GRAIN_SHIFT;
+}
+
 ALWAYS_INLINE _Atomic uint64_t *map_slab_word(uintptr_t address)
 {
     struct leaf *leaf = map_leaf(address);
-    return leaf != NULL ? &leaf->slab_words[(uint16_t)(address >> UNIT_SHIFT)] : NULL;
+    return leaf != NULL ? &leaf->slab_words[map_grain(address)] : NULL;
 }
 
 /* What the map says of an address. */
 struct place {
     bool is_slab;
     uint8_t class;
-    uint16_t offset; /* in the slab */
+    uint16_t offset; /* in the slab; of a medium block 0 */
     uint32_t owner;  /* heap number */
 };
 
@@ -123,10 +134,12 @@ ALWAYS_INLINE struct place map_place(uintptr_t address)
     _Atomic uint64_t *word = map_slab_word(address);
     uint64_t found = word != NULL ? atomic_get_acquire(word) : 0;
     uint64_t x = found ^ address;
+    uint8_t class = (uint8_t)(x >> MAP_CLASS_SHIFT);
+    uint16_t offset = (uint16_t)x;
     return (struct place){
-        .is_slab = found != 0,
-        .class = (uint8_t)(x >> MAP_CLASS_SHIFT),
-        .offset = (uint16_t)x,
+        .is_slab = found != 0 && (LIKELY(class_is_small(class)) || offset == 0),
+        .class = class,
+        .offset = offset,
         .owner = (uint32_t)(x >> MAP_OWNER_SHIFT) & 0x7fff,
     };
 }
@@ -135,7 +148,7 @@ ALWAYS_INLINE struct place map_place(uintptr_t address)
 ALWAYS_INLINE bool place_is_block(struct place place)
 {
     return class_is_block_start(class_reciprocal_table[place.class], place.offset) &&
-           place.offset + class_bytes(place.class) <= UNIT_BYTES;
+           place.offset + class_bytes(place.class) <= class_slab_bytes(place.class);
 }
 
 /* For addresses in what map_cover covered, as the two below. */
@@ -145,23 +158,35 @@ ALWAYS_INLINE struct span **map_span_entry(uintptr_t address)
     return &leaf->spans[(address >> PAGE_SHIFT) % LEAF_PAGES];
 }
 
-/* The span of a slab, from any address in it; for whoever owns the slab. */
-ALWAYS_INLINE struct span *map_slab_span(uintptr_t address)
+/* The span of a slab, from any block in it; for whoever owns the slab. */
+ALWAYS_INLINE struct span *map_slab_span(unsigned class, uintptr_t block)
 {
-    return *map_span_entry(round_down(address, UNIT_BYTES));
+    return *map_span_entry(class_is_small(class) ? round_down(block, UNIT_BYTES) : block);
+}
+
+/* Where the slab begins that the word of this grain of the leaf at `leaf_base` tells of. */
+ALWAYS_INLINE uintptr_t map_base_of(uint64_t word, uintptr_t leaf_base, size_t grain)
+{
+    return leaf_base | round_down(grain << GRAIN_SHIFT, UNIT_BYTES) | (uint16_t)word;
+}
+
+/* In all grains of a slab that are its alone, or in which it begins. */
+ALWAYS_INLINE void map_put_word(uintptr_t base, unsigned class, uint64_t word)
+{
+    struct leaf *leaf = atomic_get_acquire(&map_root[base >> LEAF_SHIFT]);
+    atomic_put_release(&leaf->slab_words[map_grain(base)], word);
+    if (class_is_small(class))
+        atomic_put_release(&leaf->slab_words[map_grain(base) + 1], word);
 }
 
 ALWAYS_INLINE void map_set_slab(uintptr_t base, unsigned class, uint64_t tag)
 {
-    struct leaf *leaf = atomic_get_acquire(&map_root[base >> LEAF_SHIFT]);
-    atomic_put_release(&leaf->slab_words[(uint16_t)(base >> UNIT_SHIFT)],
-                       base ^ (uint64_t) class << MAP_CLASS_SHIFT ^ tag);
+    map_put_word(base, class, base ^ (uint64_t) class << MAP_CLASS_SHIFT ^ tag);
 }
 
-ALWAYS_INLINE void map_clear_slab(uintptr_t base)
+ALWAYS_INLINE void map_clear_slab(uintptr_t base, unsigned class)
 {
-    struct leaf *leaf = atomic_get_acquire(&map_root[base >> LEAF_SHIFT]);
-    atomic_put_release(&leaf->slab_words[(uint16_t)(base >> UNIT_SHIFT)], 0);
+    map_put_word(base, class, 0);
 }
 
 /* Touched bits of a run of pages. [lock: arena] */

@@ -39,14 +39,22 @@ static void bitmap_drop(const struct span *slab)
         meta_give(slab->slab.bitmap, bitmap_words(slab) * sizeof(uint64_t));
 }
 
+_Static_assert((int)SMALL_SLAB_BYTES == (int)UNIT_BYTES, "the offset of a block has 16 bits");
+
+static size_t align_pages(unsigned class)
+{
+    return class_is_small(class) ? UNIT_PAGES : 1;
+}
+
 struct span *slab_new(unsigned class)
 {
-    struct span *span = arena_take(SPAN_SLAB, UNIT_PAGES, UNIT_PAGES);
+    size_t n_pages = class_slab_bytes(class) >> PAGE_SHIFT;
+    struct span *span = arena_take(SPAN_SLAB, n_pages, align_pages(class));
     if (span == NULL)
         return NULL;
     span->class = (uint8_t) class;
     span->slab = (struct slab_part){
-        .n_blocks = (uint16_t)(UNIT_BYTES / class_bytes(class)),
+        .n_blocks = (uint16_t)class_blocks_a_slab(class),
         .is_zero = span->was_zero,
     };
     if (!bitmap_make(&span->slab)) {
@@ -161,6 +169,7 @@ size_t slab_purge(struct span *slab)
     size_t grain = os_page_bytes() >> PAGE_SHIFT;
     size_t n_pages = round_down(carved_pages(slab), grain);
     size_t n_discarded = 0;
+    ASSERT(class_is_small(slab->class));
     size_t n = 0; /* in a row, up to `page` */
     for (size_t page = 0; page < n_pages; page += grain) {
         size_t n_good = 0;
@@ -306,7 +315,7 @@ const struct block *slab_put_run(struct span *slab, struct chain *chain)
         offset = (uintptr_t)next - slab->base;
         chain->head = next;
         chain->n--;
-    } while (chain->n > 0 && offset < UNIT_BYTES);
+    } while (chain->n > 0 && offset < class_slab_bytes(class));
     return last;
 }
 
@@ -315,7 +324,8 @@ void slab_check(const struct span *slab)
     size_t n_free = 0;
     for (size_t i = 0; i < bitmap_words(slab); i++)
         n_free += count_bits(slab->slab.bitmap[i]);
-    bool holds = slab->kind == SPAN_SLAB && slab->base % UNIT_BYTES == 0 &&
+    size_t align = align_pages(slab->class) << PAGE_SHIFT;
+    bool holds = slab->kind == SPAN_SLAB && slab->base % align == 0 &&
                  slab->slab.n_carved <= slab->slab.n_blocks &&
                  n_free + slab->slab.n_out == slab->slab.n_carved;
     for (size_t i = 0; i < slab->slab.n_carved && holds; i++) {

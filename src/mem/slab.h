@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Slab: one 64 KiB unit cut into blocks of one class, its record and bitmap kept elsewhere.
+ * Slab: one 64 KiB unit cut into small blocks of one class, or one medium block; its record and bitmap
+ * are kept elsewhere.
  *
  * Blocks [0, n_carved) have been used; of these the ones whose bit is set are free and at home
  * here, the other n_out are live or in some bin, magazine, outbox or inbox. Blocks from n_carved on

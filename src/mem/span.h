@@ -47,7 +47,8 @@ struct slab_part {
     uint8_t is_zero;      /* pages beyond the carved blocks read as zero */
     uint8_t was_in_use;   /* it is from a heap in use, in whose bins blocks of it may be still */
     uint16_t purged; /* bits of its pages: the kernel has them back, blocks in them read as zero */
-    uint8_t epoch;   /* idle_epoch, low bits, when it came to the list it is in */
+    uint8_t is_set_aside; /* a medium block, in a magazine of its owner's */
+    uint8_t epoch;        /* idle_epoch, low bits, when it came to the list it is in */
 };
 
 /* Of a large block; zeroes when it is taken. */

@@ -18,7 +18,7 @@ static uint64_t blocks_out(const struct class_stats *s)
 uint64_t advice_slabs_to_free(const struct stats *stats, unsigned class)
 {
     const struct class_stats *s = &stats->classes[class];
-    uint64_t needed = div_round_up(blocks_out(s), stats_blocks_a_slab(class));
+    uint64_t needed = div_round_up(blocks_out(s), class_blocks_a_slab(class));
     return s->slabs > needed ? s->slabs - needed : 0;
 }
 
@@ -37,7 +37,7 @@ static bool say_partly_used(const struct stats *stats, struct text *text)
     unsigned class = worst_class(stats);
     uint64_t n = advice_slabs_to_free(stats, class);
     uint64_t n_slabs = stats->classes[class].slabs;
-    if (!is_worth_it(n * UNIT_BYTES, n_slabs * UNIT_BYTES))
+    if (!is_worth_it(n * class_slab_bytes(class), n_slabs * class_slab_bytes(class)))
         return false;
     text_add(text, "class ");
     text_add_number(text, class_bytes(class));

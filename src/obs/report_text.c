@@ -174,7 +174,7 @@ static void add_class(struct text *text, unsigned class, const struct class_stat
     text_add_number_wide(text, class_bytes(class), 8);
     add_calls_of(text, s->allocs, s->frees, s->live, s->live * class_bytes(class));
     text_add_number_wide(text, s->slabs, 8);
-    add_bar(text, s->live, s->slabs * stats_blocks_a_slab(class));
+    add_bar(text, s->live, s->slabs * class_blocks_a_slab(class));
     text_add_size_wide(text, s->at_hand * class_bytes(class), 12);
     text_add(text, "\n");
 }

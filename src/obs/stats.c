@@ -103,7 +103,7 @@ static void add_slab(struct reading *reading, struct class_stats *s, const struc
 static void add_full_slabs(struct reading *reading, unsigned class, uint64_t n)
 {
     struct class_stats *s = &reading->stats->classes[class];
-    uint64_t n_blocks = stats_blocks_a_slab(class);
+    uint64_t n_blocks = class_blocks_a_slab(class);
     s->slabs_full += n;
     s->at_hand += n * n_blocks;
     reading->slab_pages += n * div_round_up(n_blocks * class_bytes(class), PAGE_BYTES);

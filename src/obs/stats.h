@@ -53,10 +53,4 @@ ALWAYS_INLINE uint64_t stats_of_class(const struct class_stats *stats, unsigned 
     return ((const uint64_t *)(const void *)stats)[figure];
 }
 
-/* Blocks in a slab of the class. */
-ALWAYS_INLINE uint64_t stats_blocks_a_slab(unsigned class)
-{
-    return UNIT_BYTES / class_bytes(class);
-}
-
 #endif

@@ -437,7 +437,7 @@ static bool can_ever_fit(size_t bytes)
 /* A slab may have as much of records. */
 static bool is_by_limit(size_t bytes)
 {
-    bool is_small = bytes <= CLASS_MAX_BYTES;
+    bool is_small = bytes <= SMALL_MAX_BYTES;
     size_t slab_bytes = options.check ? 2 * UNIT_BYTES : UNIT_BYTES;
     return arena_refuses(is_small ? SPAN_SLAB : SPAN_LARGE, is_small ? slab_bytes : bytes);
 }

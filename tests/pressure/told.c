@@ -47,7 +47,7 @@ static void take_slower_ways(void)
 {
     if (is_idle)
         return;
-    void *p = malloc(100 * KIB);
+    void *p = malloc(MIB);
     check(p != NULL);
     free(p);
 }

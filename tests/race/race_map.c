@@ -71,7 +71,7 @@ static uint32_t owner_new(void)
 static void unit_give_back(struct unit *unit)
 {
     lock_take(&unit->lock);
-    map_clear_slab(unit->base);
+    map_clear_slab(unit->base, unit->class);
     unit->in_use = false;
     lock_release(&unit->lock);
 }
@@ -92,7 +92,7 @@ static void live_free(const struct live *live)
 
 static void hand_out(struct unit *unit, struct live *live, uint32_t owner, struct random *dice)
 {
-    live->offset = (uint16_t)random_below(dice, UNIT_BYTES);
+    live->offset = class_is_small(unit->class) ? (uint16_t)random_below(dice, UNIT_BYTES) : 0;
     live->address = unit->base + live->offset;
     live->class = unit->class;
     live->owner = owner;

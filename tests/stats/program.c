@@ -5,7 +5,7 @@
  *     stats_program CASE [FILE]
  *
  * A line "BYTES ALLOCS FREES" on stdout for each size says how often blocks of it were taken and
- * freed; libc has no use for blocks of these sizes. Bytes above 32 KiB are large blocks.
+ * freed; libc has no use for blocks of these sizes. Bytes above 256 KiB are large blocks.
  */
 #include "poolalloc.h"
 
@@ -28,7 +28,7 @@
 enum { N_THREADS = 8, N_BLOCKS = 600, N_DUMPS = 1000, N_READINGS = 3000, N_CHILDREN = 4 };
 
 /* On the fast paths, on the slow ones, and large. */
-static const size_t sizes[] = {2700, 3400, 10000, 20000, 100000};
+static const size_t sizes[] = {2700, 3400, 10000, 20000, 100000, 300000};
 enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
 
 static void must(bool holds, const char *what)

@@ -4,8 +4,6 @@
 
 #include "unit.h"
 
-enum { SLAB_BYTES = 65536 };
-
 /* 16 to 128 in steps of 16, then eight to a doubling: written down anew, in another way. */
 static void test_sizes_are_those_of_the_definition(void **state)
 {
@@ -58,8 +56,10 @@ static void test_index_of_every_offset(void **state)
 {
     (void)state;
     for (unsigned class = 0; class < N_CLASSES; class ++) {
-        for (uint32_t offset = 0; offset < SLAB_BYTES; offset++)
-            check_equal(class_index_of_offset(class, offset), offset / class_bytes(class));
+        for (uint32_t offset = 0; offset < SMALL_SLAB_BYTES; offset++) {
+            size_t index = class_is_small(class) ? offset / class_bytes(class) : 0;
+            check_equal(class_index_of_offset(class, offset), index);
+        }
     }
 }
 
@@ -67,10 +67,22 @@ static void test_block_starts_are_multiples_and_nothing_else(void **state)
 {
     (void)state;
     for (unsigned class = 0; class < N_CLASSES; class ++) {
-        for (uint32_t offset = 0; offset < SLAB_BYTES; offset++) {
+        for (uint32_t offset = 0; offset < SMALL_SLAB_BYTES; offset++) {
             bool is_start = class_is_block_start(class_reciprocal_table[class], offset);
-            check_equal(is_start, offset % class_bytes(class) == 0);
+            size_t rest = class_is_small(class) ? offset % class_bytes(class) : offset;
+            check_equal(is_start, rest == 0);
         }
+    }
+}
+
+static void test_small_blocks_share_slabs_and_medium_ones_have_their_own(void **state)
+{
+    (void)state;
+    for (unsigned class = 0; class < N_CLASSES; class ++) {
+        size_t bytes = class_bytes(class);
+        check_equal(class_is_small(class), bytes <= SMALL_MAX_BYTES);
+        check_equal(class_slab_bytes(class), class_is_small(class) ? 64 * 1024 : bytes);
+        check_equal(class_blocks_a_slab(class), class_slab_bytes(class) / bytes);
     }
 }
 
@@ -83,6 +95,7 @@ int main(void)
         cmocka_unit_test(test_at_most_an_eighth_is_slack),
         cmocka_unit_test(test_index_of_every_offset),
         cmocka_unit_test(test_block_starts_are_multiples_and_nothing_else),
+        cmocka_unit_test(test_small_blocks_share_slabs_and_medium_ones_have_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

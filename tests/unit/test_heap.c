@@ -9,6 +9,7 @@
 #include "mem/arena.h"
 #include "mem/slab.h"
 #include "model.h"
+#include "os/pages.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -463,7 +464,7 @@ static void check_caps(size_t limit)
 {
     size_t sum = 0;
     size_t first = 0; /* what each class gets without asking */
-    for (unsigned class = 0; class < N_CLASSES; class ++) {
+    for (unsigned class = 0; class < N_SMALL_CLASSES; class ++) {
         sum += cap_bytes(class);
         if (cap_bytes(class) != 0)
             first += max_size(PAGE_BYTES / class_bytes(class), 2) * class_bytes(class);
@@ -500,21 +501,161 @@ static void test_caps_are_bounded_by_the_options(void **state)
         child_passes(body_caps_bounded, limits[i]);
 }
 
+/* ---- medium blocks ---- */
+
+static void *free_all(void *argument)
+{
+    char **all = argument;
+    for (size_t i = 0; all[i] != NULL; i++)
+        heap_free(all[i]);
+    return NULL;
+}
+
+static void body_medium(void *argument)
+{
+    enum { N = 5 };
+    unsigned class = *(unsigned *)argument;
+    size_t bytes = class_bytes(class);
+    char *all[N + 1] = {NULL};
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < N; i++) {
+            all[i] = round < 2 ? heap_alloc(bytes) : heap_calloc(1, bytes);
+            check((uintptr_t)all[i] % PAGE_BYTES == 0);
+            check(round < 2 || is_zero(all[i], bytes));
+            check(map_place((uintptr_t)all[i]).is_slab);
+            pattern_fill(all[i], bytes, i);
+        }
+        for (size_t i = 0; i < N; i++)
+            check(pattern_holds(all[i], bytes, i));
+        if (round == 1)
+            thread_run(free_all, all);
+        else
+            (void)free_all(all);
+        heap_check(my_heap());
+        heap_flush(my_heap());
+        check_equal(arena_bytes_in_use(), 0);
+    }
+}
+
+static void test_medium_blocks(void **state)
+{
+    (void)state;
+    for (unsigned class = N_SMALL_CLASSES; class < N_CLASSES; class ++)
+        child_passes(body_medium, &class);
+}
+
+/* What the kernel gave is not touched; what was used is cleared, not what lies beyond it. */
+static void body_medium_zeroed(void *argument)
+{
+    (void)argument;
+    enum { BYTES = 200 * KIB, USED = 10 * PAGE_BYTES };
+    char *p = heap_calloc(BYTES, 1);
+    memset(p, 1, USED);
+    check_equal(os_pages_count_present(p, BYTES) * os_page_bytes(), USED);
+    heap_free(p);
+    heap_flush(my_heap());
+    check(arena_purge_all());
+    p = heap_calloc(BYTES, 1);
+    check(is_zero(p, USED));
+    check_equal(os_pages_count_present(p + USED, BYTES - USED), 0);
+    heap_free(p);
+}
+
+static void test_medium_blocks_are_cleared_where_they_were_used(void **state)
+{
+    (void)state;
+    child_passes(body_medium_zeroed, NULL);
+}
+
+static void body_medium_aligned(void *argument)
+{
+    (void)argument;
+    for (size_t align = 32; align <= 4 * UNIT_BYTES; align *= 2) {
+        for (size_t bytes = 1; bytes <= 2 * CLASS_MAX_BYTES; bytes = bytes * 3 + 1) {
+            char *p = heap_alloc_aligned(align, bytes);
+            check(p != NULL && (uintptr_t)p % align == 0 && heap_usable_size(p) >= bytes);
+            pattern_fill(p, bytes, align);
+            check(pattern_holds(p, bytes, align));
+            heap_free(p);
+        }
+    }
+    heap_check(my_heap());
+}
+
+static void test_aligned_blocks_of_all_kinds(void **state)
+{
+    (void)state;
+    child_passes(body_medium_aligned, NULL);
+}
+
+static size_t medium_bytes_kept(void)
+{
+    size_t bytes = 0;
+    for (unsigned class = N_SMALL_CLASSES; class < N_CLASSES; class ++)
+        bytes += my_heap()->shelves[class].n_magazine * class_bytes(class);
+    check_equal(my_heap()->medium_bytes, bytes);
+    return bytes;
+}
+
+/* In magazines, so that others can give them back; little to begin with, more if it is missed. */
+static void body_medium_kept(void *argument)
+{
+    (void)argument;
+    enum { BYTES = 100 * 1000, N = 64, FIRST_BYTES = 256 * KIB };
+    unsigned class = class_of(BYTES);
+    char *p = heap_alloc(BYTES);
+    heap_free(p);
+    check_equal(bin_count(my_heap(), class), 0);
+    check_equal(my_heap()->shelves[class].n_magazine, 1);
+    check(heap_alloc(BYTES) == p);
+    heap_free(p);
+    alloc_blocks(N, BYTES);
+    for (size_t i = 0; i < N; i++)
+        heap_free(blocks[i]);
+    check(medium_bytes_kept() > FIRST_BYTES && medium_bytes_kept() <= 2 * FIRST_BYTES);
+    check(arena_bytes_in_use() <= medium_bytes_kept());
+    for (int round = 0; round < 20; round++) {
+        for (size_t i = 0; i < N; i++)
+            blocks[i] = heap_alloc(BYTES + (i % 8) * 20 * 1000);
+        for (size_t i = 0; i < N; i++)
+            heap_free(blocks[i]);
+        check(medium_bytes_kept() <= options.cache_thread_bytes / 2);
+    }
+    check(medium_bytes_kept() > options.cache_thread_bytes / 4);
+    heap_flush(my_heap());
+    check_equal(medium_bytes_kept(), 0);
+    check_equal(arena_bytes_in_use(), 0);
+    options.cache_thread_bytes = 64 * KIB;
+    alloc_blocks(N, BYTES);
+    for (size_t i = 0; i < N; i++)
+        heap_free(blocks[i]);
+    check_equal(medium_bytes_kept(), 0);
+    heap_check(my_heap());
+}
+
+static void test_few_medium_blocks_are_kept(void **state)
+{
+    (void)state;
+    child_passes(body_medium_kept, NULL);
+}
+
 /* ---- realloc ---- */
 
 static void body_realloc(void *argument)
 {
     (void)argument;
-    for (size_t from = 1; from <= 200000; from = from * 3 + 1) {
-        for (size_t to = 1; to <= 200000; to = to * 2 + 1) {
+    for (size_t from = 1; from <= 1000000; from = from * 3 + 1) {
+        for (size_t to = 1; to <= 1000000; to = to * 2 + 1) {
             char *p = heap_alloc(from);
             size_t usable = heap_usable_size(p);
             pattern_fill(p, usable, 1);
             char *q = heap_realloc(p, to);
             check(q != NULL && heap_usable_size(q) >= to);
             check(pattern_holds(q, min_size(usable, to), 1));
-            if (to <= usable && to >= usable / 2)
+            size_t least = usable <= SMALL_MAX_BYTES ? usable / 2 : usable - usable / 4;
+            if (to <= usable && to >= least)
                 check(q == p);
+            check(heap_usable_size(q) <= 2 * max_size(to, 64));
             heap_free(q);
         }
     }
@@ -554,11 +695,16 @@ static void test_pointers_that_are_no_blocks(void **state)
     static int not_ours[4];
     char line[128];
     char *small = heap_alloc(100);
-    char *large = heap_alloc(100000);
+    char *medium = heap_alloc(100000);
+    char *large = heap_alloc(300000);
     expect(line, sizeof line, free_fault, small + 16, "112");
     child_aborts(free_it, small + 16, line);
     expect(line, sizeof line, free_fault, small + 1, "112");
     child_aborts(free_it, small + 1, line);
+    expect(line, sizeof line, free_fault, medium + 4096, "none");
+    child_aborts(free_it, medium + 4096, line);
+    expect(line, sizeof line, free_fault, medium + UNIT_BYTES, "none");
+    child_aborts(free_it, medium + UNIT_BYTES, line);
     expect(line, sizeof line, free_fault, large + 4096, "none");
     child_aborts(free_it, large + 4096, line);
     expect(line, sizeof line, free_fault, large + 16, "none");
@@ -573,6 +719,7 @@ static void test_pointers_that_are_no_blocks(void **state)
     options.foreign = FOREIGN_FORWARD;
     child_passes(free_it, NULL);
     child_passes(free_it, small);
+    child_passes(free_it, medium);
     child_passes(free_it, large);
 }
 
@@ -625,7 +772,7 @@ static void test_realloc_to_zero_may_be_fatal(void **state)
     (void)state;
     char line[128];
     char *small = heap_alloc(100);
-    char *large = heap_alloc(100000);
+    char *large = heap_alloc(300000);
     expect(line, sizeof line, "realloc to 0 bytes", small, "112");
     child_aborts(realloc_it_to_zero, small, line);
     expect(line, sizeof line, "realloc to 0 bytes", large, "none");
@@ -680,6 +827,10 @@ int main(void)
         cmocka_unit_test(test_a_thread_whose_calls_are_all_hits_gives_old_memory_back),
         cmocka_unit_test(test_caps_grow_with_demand),
         cmocka_unit_test(test_caps_are_bounded_by_the_options),
+        cmocka_unit_test(test_medium_blocks),
+        cmocka_unit_test(test_medium_blocks_are_cleared_where_they_were_used),
+        cmocka_unit_test(test_aligned_blocks_of_all_kinds),
+        cmocka_unit_test(test_few_medium_blocks_are_kept),
         cmocka_unit_test(test_realloc_keeps_the_contents),
         cmocka_unit_test(test_realloc_to_zero),
         cmocka_unit_test(test_the_walker_traps),

@@ -196,7 +196,7 @@ static void test_calls_fail_now_and_then(void **state)
 static void body_large_first(void *argument)
 {
     fake_auxv_page_bytes(*(size_t *)argument);
-    char *p = heap_alloc(100000);
+    char *p = heap_alloc(300000);
     check(p != NULL);
     check_equal(os_page_bytes(), *(size_t *)argument);
     check_equal(heap_usable_size(p) % os_page_bytes(), 0);

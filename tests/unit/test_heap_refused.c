@@ -6,8 +6,8 @@
  * gives again.
  *
  * N runs to the number of calls that the workload makes when all works, by default in growing
- * steps; with REFUSE_ALL=1 in the environment the workload is ten times longer, and N takes every
- * value up to 2,000.
+ * steps; with REFUSE_ALL=1 in the environment the workload is ten times longer, or ends once it has
+ * gone on for the usual length after the refused call, and N takes every value up to 2,000.
  */
 #include "base/bits.h"
 #include "conf/options.h"
@@ -99,16 +99,23 @@ static void direct_blocks(void)
     }
 }
 
-static void work(uint64_t seed)
+static bool was_refused(const struct refusal *refusal)
+{
+    return refusal != NULL && fake_count(kinds[refusal->kind].call) >= refusal->nth;
+}
+
+static void work(uint64_t seed, const struct refusal *refusal)
 {
     struct random dice = {seed};
     size_t n_steps = is_thorough() ? 10 * N_STEPS : N_STEPS;
-    for (size_t i = 0; i < n_steps; i++) {
+    size_t since_refused = 0;
+    for (size_t i = 0; i < n_steps && since_refused < N_STEPS; i++) {
         step(&dice, i);
         if (i % 1000 == 0) {
             many_of_a_class();
             direct_blocks();
         }
+        since_refused += was_refused(refusal);
     }
     heap_check(my_heap());
     arena_check();
@@ -173,7 +180,7 @@ static void body_refused(void *argument)
     else
         heap_free(first);
     attach();
-    work(1);
+    work(1, refusal);
     thread_run(work_in_thread, NULL);
     check_that_all_is_well();
 }
@@ -186,7 +193,7 @@ static void body_count(void *argument)
     (void)argument;
     begin();
     attach();
-    work(1);
+    work(1, NULL);
     thread_run(work_in_thread, NULL);
     for (size_t kind = 0; kind < ARRAY_LEN(kinds); kind++)
         calls_made[kind] = fake_count(kinds[kind].call);

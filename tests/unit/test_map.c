@@ -38,7 +38,7 @@ static int clear_bases(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(bases); i++)
-        map_clear_slab(bases[i]);
+        map_clear_slab(bases[i], 0);
     fake_fail_none();
     return 0;
 }
@@ -48,11 +48,60 @@ static void check_place(uintptr_t base, unsigned class, uint32_t owner)
     static const uint32_t offsets[] = {0, 1, 16, 4096, 32768, UNIT_BYTES - 16, UNIT_BYTES - 1};
     for (size_t i = 0; i < ARRAY_LEN(offsets); i++) {
         struct place place = map_place(base + offsets[i]);
-        check(place.is_slab);
+        check_equal(place.is_slab, class_is_small(class) || offsets[i] == 0);
+        if (!place.is_slab)
+            continue;
         check_equal(place.class, class);
         check_equal(place.owner, owner);
         check_equal(place.offset, offsets[i]);
     }
+}
+
+static bool is_known(uintptr_t p)
+{
+    return map_place(p).is_slab && place_is_block(map_place(p));
+}
+
+/* All other addresses are none of its, and the next one may begin in the next grain. */
+static void test_medium_blocks_begin_with_any_page(void **state)
+{
+    (void)state;
+    enum { GRAIN_PAGES = UNIT_PAGES / 2 };
+    uintptr_t leaf_base = round_down(bases[1], LEAF_BYTES);
+    for (unsigned class = N_SMALL_CLASSES; class < N_CLASSES; class ++) {
+        for (size_t page = 0; page < GRAIN_PAGES; page++) {
+            uintptr_t base = bases[1] + page * PAGE_BYTES;
+            uintptr_t next = bases[1] + (GRAIN_PAGES + page) * PAGE_BYTES;
+            map_set_slab(base, class, map_tag(9));
+            map_set_slab(next, class, map_tag(10));
+            size_t grain = map_grain(base);
+            check_equal(map_base_of(atomic_get_relaxed(map_slab_word(base)), leaf_base, grain),
+                        base);
+            grain = map_grain(next);
+            check_equal(map_base_of(atomic_get_relaxed(map_slab_word(next)), leaf_base, grain),
+                        next);
+            for (uintptr_t p = bases[1]; p < bases[1] + UNIT_BYTES; p += BLOCK_ALIGN)
+                check_equal(is_known(p), p == base || p == next);
+            map_clear_slab(base, class);
+            check(!is_known(base) && is_known(next));
+            map_clear_slab(next, class);
+        }
+    }
+}
+
+static void test_a_small_class_s_slab_has_all_of_its_unit(void **state)
+{
+    (void)state;
+    uintptr_t leaf_base = round_down(bases[1], LEAF_BYTES);
+    map_set_slab(bases[1], 3, map_tag(9));
+    for (uintptr_t p = bases[1]; p < bases[1] + UNIT_BYTES; p += BLOCK_ALIGN) {
+        check(map_place(p).is_slab && map_place(p).offset == p - bases[1]);
+        uint64_t word = atomic_get_relaxed(map_slab_word(p));
+        check_equal(map_base_of(word, leaf_base, map_grain(p)), bases[1]);
+    }
+    map_clear_slab(bases[1], 3);
+    for (uintptr_t p = bases[1]; p < bases[1] + UNIT_BYTES; p += BLOCK_ALIGN)
+        check(!map_place(p).is_slab);
 }
 
 static void test_places_come_back(void **state)
@@ -61,6 +110,7 @@ static void test_places_come_back(void **state)
     for (size_t i = 0; i < ARRAY_LEN(bases); i++) {
         for (size_t j = 0; j < ARRAY_LEN(owners); j++) {
             for (unsigned class = 0; class < N_CLASSES; class ++) {
+                map_clear_slab(bases[i], 0);
                 map_set_slab(bases[i], class, map_tag(owners[j]));
                 check_place(bases[i], class, owners[j]);
             }
@@ -76,7 +126,7 @@ static void test_a_word_is_its_unit_s_alone(void **state)
     for (size_t i = 0; i < ARRAY_LEN(bases); i++)
         check_place(bases[i], (unsigned)i, 100 + (uint32_t)i);
     for (size_t i = 0; i < ARRAY_LEN(bases); i++) {
-        map_clear_slab(bases[i]);
+        map_clear_slab(bases[i], 0);
         check(!map_place(bases[i]).is_slab);
         for (size_t j = i + 1; j < ARRAY_LEN(bases); j++)
             check_place(bases[j], (unsigned)j, 100 + (uint32_t)j);
@@ -120,7 +170,7 @@ static void test_foreign_addresses(void **state)
 /* What the fast path of free() relies on: see the head of map.h. */
 static bool is_mine(const struct leaf *leaf, uintptr_t p, uint64_t tag, uint64_t *class_and_offset)
 {
-    uint64_t word = atomic_get_relaxed(&leaf->slab_words[(uint32_t)p >> UNIT_SHIFT]);
+    uint64_t word = atomic_get_relaxed(&leaf->slab_words[map_grain(p)]);
     *class_and_offset = word ^ p ^ tag;
     return *class_and_offset < (uint64_t)N_CLASSES << MAP_CLASS_SHIFT;
 }
@@ -185,7 +235,8 @@ static void test_span_entries(void **state)
     check(*map_span_entry(border - 1) == one);
     check(*map_span_entry(border + PAGE_BYTES - 1) == other);
     check(*map_span_entry(border + PAGE_BYTES) == NULL);
-    check(map_slab_span(border + UNIT_BYTES - 1) == other);
+    check(map_slab_span(0, border + UNIT_BYTES - 1) == other);
+    check(map_slab_span(N_SMALL_CLASSES, border) == other);
     *map_span_entry(border - PAGE_BYTES) = NULL;
     *map_span_entry(border) = NULL;
 }
@@ -340,6 +391,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         map_test(test_places_come_back),
+        map_test(test_medium_blocks_begin_with_any_page),
+        map_test(test_a_small_class_s_slab_has_all_of_its_unit),
         map_test(test_a_word_is_its_unit_s_alone),
         map_test(test_neighbours_of_a_slab_are_none),
         map_test(test_foreign_addresses),

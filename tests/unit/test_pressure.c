@@ -93,7 +93,7 @@ static void body_hard(void *argument)
 static void test_what_does_not_fit_is_refused(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {200 * KIB, MIB, 5 * MIB, 20 * MIB};
+    static const size_t sizes[] = {192 * KIB, MIB, 5 * MIB, 20 * MIB};
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
         child_passes(body_hard, (void *)&sizes[i]);
 }

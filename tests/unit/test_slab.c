@@ -72,7 +72,7 @@ static void body_life(void *argument)
     struct span *slab = slab_new(class);
     check(slab_is_empty(slab) && slab_has_fresh(slab) && !slab_has_free(slab));
     check_equal(slab->class, class);
-    check_equal(slab->base % UNIT_BYTES, 0);
+    check_equal(slab->base % (class_is_small(class) ? UNIT_BYTES : PAGE_BYTES), 0);
     struct chain chain = no_blocks;
     slab_take_free(slab, &chain, 10);
     check_equal(chain.n, 0);
@@ -80,7 +80,8 @@ static void body_life(void *argument)
     check_equal(chain.n, 1);
     slab_carve(slab, &chain, SIZE_MAX);
     size_t n = list_chain(&chain, bytes, blocks);
-    check_equal(n, UNIT_BYTES / bytes);
+    check_equal(n, class_blocks_a_slab(class));
+    check_equal(span_bytes(slab), class_slab_bytes(class));
     for (size_t i = 0; i < n; i++)
         check_equal((uintptr_t)blocks[i], slab->base + i * bytes);
     check(!slab_has_fresh(slab) && !slab_has_free(slab));

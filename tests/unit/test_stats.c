@@ -71,11 +71,11 @@ static void body_arena(void *argument)
 {
     (void)argument;
     struct stats stats;
-    char *large = heap_alloc(100000);
+    char *large = heap_alloc(300000);
     char *direct = heap_alloc(40 * MIB);
     stats_read(&stats);
     check_equal(stats.direct_bytes, 40 * MIB);
-    check_equal(stats.large_live_bytes, 40 * MIB + round_up(100000, PAGE_BYTES));
+    check_equal(stats.large_live_bytes, 40 * MIB + round_up(300000, PAGE_BYTES));
     check_equal(stats.large_allocs, 2);
     check_equal(stats.large_frees, 0);
     heap_free(large);
