@@ -46,6 +46,13 @@ enum {
 
 enum sample_kind { SAMPLE_PROFILE, SAMPLE_GUARD, N_SAMPLE_KINDS };
 
+/* How far choices for the profile are thinned: sample.c. */
+struct pace {
+    _Atomic uint32_t epoch; /* idle_epoch when it was looked at last */
+    _Atomic uint16_t level; /* one in 4^level is left */
+    bool is_busy;           /* a sample has been taken since */
+};
+
 enum heap_state { HEAP_LIVE, HEAP_PARKED, HEAP_ORPHAN, HEAP_GROUP };
 
 /* What malloc and free of one class touch: half a cache line. [owner]
@@ -77,10 +84,11 @@ struct shelf {
     bool is_draining;         /* [owner] blocks go home as they are freed: flush.c */
 
     /* sample.c. [owner] */
+    struct pace sample_pace;
+    uint64_t sample_next; /* the least of sample_free; 0: they are to be looked at */
     uint64_t sample_until[N_SAMPLE_KINDS]; /* distance to the next choice; 0: not drawn yet */
     uint64_t
         sample_free[N_SAMPLE_KINDS]; /* the free into the bin that is chosen next: its number */
-    uint64_t sample_next;            /* the least of these; 0: they are to be looked at */
 
     /* Counters of the owner's: any thread may read them. */
     _Atomic uint64_t n_refills;      /* calls that found the bin empty */
@@ -136,6 +144,7 @@ struct heap {
     struct group group;            /* of a group's heap */
     struct held *held;             /* [owner] what is in quarantine: held.h */
     uint64_t random;               /* [owner] of held_random() */
+    uint64_t sampled_until_ns;     /* [owner] the time that samples so far may have: sample.c */
 
     ALIGNED(CACHE_LINE_BYTES) struct inbox inboxes[N_CLASSES]; /* [atomic] */
 };

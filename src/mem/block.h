@@ -34,7 +34,13 @@ struct chain {
     size_t n;
 };
 
-enum { MARK_PROFILE = 2, MARK_GUARD = 4, MARKS = MARK_PROFILE | MARK_GUARD };
+/* A mark for the profile is a number of three bits. */
+enum {
+    MARK_PROFILE_ONE = 2,
+    MARK_PROFILE = 14,
+    MARK_GUARD = 16,
+    MARKS = MARK_PROFILE | MARK_GUARD
+};
 
 extern const struct block block_end; /* zeroes */
 #define BLOCK_END ((struct block *)&block_end)
