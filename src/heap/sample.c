@@ -459,18 +459,26 @@ void sample_large(const void *p, size_t bytes)
     add(p, bytes, level);
 }
 
-void *sample_finish(void *p, size_t bytes, size_t align, const void *caller)
+/* As sample_finish, for a call that is sampled, may be, or is the first. */
+NOINLINE static void *finish(void *p, size_t bytes, size_t align, const void *caller)
 {
     bool is_wanted = sample_is_wanted(p);
     os_stack_init();
-    if (!is_wanted && (p == NULL || max_size(bytes, align) <= CLASS_MAX_BYTES))
-        return p;
     if (UNLIKELY(os_stack_is_unwinder(caller)))
         return is_wanted ? heap_alloc_unprofiled(align, bytes) : p;
     if (is_wanted)
         return alloc_wanted((unsigned)((char *)p - sample_wanted_marks), bytes, align);
-    sample_large(p, bytes);
+    if (p != NULL && max_size(bytes, align) > CLASS_MAX_BYTES)
+        sample_large(p, bytes);
     return p;
+}
+
+void *sample_finish(void *p, size_t bytes, size_t align, const void *caller)
+{
+    if (LIKELY(max_size(bytes, align) <= CLASS_MAX_BYTES && !sample_is_wanted(p)) &&
+        LIKELY(os_stack_is_begun()))
+        return p;
+    return finish(p, bytes, align, caller);
 }
 
 /* ---- start ---- */
