@@ -19,6 +19,7 @@
 enum {
     N_BUCKETS = 4096,
     RECORDS_BYTES = META_REUSE_MAX_BYTES,
+    N_LARGE_SIZES = 4 * 64,
     ONE_CALL = 4096, /* by number: so much of a distance a call is */
 };
 
@@ -40,24 +41,24 @@ static struct {
     struct sample_counts *counts;  /* [const] by site */
     uint64_t mean[N_SAMPLE_KINDS]; /* [const] distance from one choice to the next; 0: none */
     _Atomic uint64_t random;
-    _Atomic uint64_t cost_ns;        /* of a sample for the profile, of late */
-    struct pace large;               /* changes under the lock; of all large blocks */
-    uint64_t large_sampled_until_ns; /* [lock] */
+    _Atomic uint64_t cost_ns;         /* of a sample for the profile, of late */
+    struct pace large[N_LARGE_SIZES]; /* change under the lock */
+    uint64_t large_until_ns;          /* [lock] pace_next */
 } sampler = {.lock = LOCK_INIT(LOCK_SAMPLE), .cost_ns = 4000};
 
 /* ---- thinning ----
  *
- * Of each bin, and of all large blocks, one in 4^level is chosen of those that would have been; a mark says
- * which level it was made at, and what is recorded counts for as many. So it does not matter when the level
- * changes, as long as that tells nothing of the blocks that are marked then: it follows from the samples
- * that were taken before. It changes for bins that samples come from themselves, so that a few busy ones do
- * not spoil the figures of all.
+ * Of each bin, and of large blocks of like size, one in 4^level is chosen of those that would have been; a
+ * mark says which level it was made at, and what is recorded counts for as many. So it does not matter when
+ * the level changes, as long as that tells nothing of the blocks that are marked then: it follows from the
+ * samples that were taken before. It changes where samples come from, so that a few busy bins do not spoil
+ * the figures of all.
  */
 enum {
     LEVEL_SHIFT = 2,
-    LEVEL_MAX = MARK_PROFILE / MARK_PROFILE_ONE - 1,
-    RENEW_FREES = 4096,              /* at a thinned bin, until the level is looked at again */
-    TIME_SHARE = 128,                /* of a thread's time one part is for samples, */
+    LEVEL_MAX = 4,      /* one sample is told as 128 MiB, with the default interval, and no more */
+    RENEW_FREES = 4096, /* at a thinned bin, until the level is looked at again */
+    TIME_SHARE = 128,   /* of a thread's time one part is for samples, */
     CREDIT_NS = 16 * 1000 * 1000,    /* or so much at once, if there were few before */
     THINNED_FROM_BYTES = 128 * 1024, /* who asks for more than the default by much shall have it */
 };
@@ -88,10 +89,12 @@ static unsigned pace_next(struct pace *pace, uint64_t *until_ns, unsigned level)
     uint64_t end_ns = began_ns + atomic_get_relaxed(&sampler.cost_ns) * TIME_SHARE;
     bool is_rare = !pace->is_busy;
     pace->is_busy = true;
-    *until_ns = min_size(end_ns, now_ns + CREDIT_NS);
+    /* Where nothing more can be left out the others do not pay for it. */
+    uint64_t last_ns = now_ns + (level == LEVEL_MAX ? CREDIT_NS / 2 : CREDIT_NS);
+    *until_ns = max_size(began_ns, min_size(end_ns, last_ns));
     if (level != pace_level(pace) || sampler.mean[SAMPLE_PROFILE] < THINNED_FROM_BYTES)
         return pace_level(pace);
-    if (end_ns > now_ns + CREDIT_NS)
+    if (end_ns > last_ns)
         return level_over(level, is_rare);
     return level_below(level, began_ns == now_ns);
 }
@@ -424,38 +427,46 @@ COLD static void *alloc_wanted(unsigned marks, size_t bytes, size_t align)
     return p;
 }
 
-static void large_sampled(unsigned level)
+/* Four to a doubling. */
+static struct pace *large_pace(size_t bytes)
+{
+    unsigned exponent = log2_floor(bytes | 4);
+    return &sampler.large[exponent * 4 + ((bytes >> (exponent - 2)) & 3)];
+}
+
+static void large_sampled(struct pace *pace, unsigned level)
 {
     if (!heap_enter())
         return;
     lock_take(&sampler.lock);
-    level = pace_next(&sampler.large, &sampler.large_sampled_until_ns, level);
-    atomic_put_relaxed(&sampler.large.level, (uint16_t)level);
+    level = pace_next(pace, &sampler.large_until_ns, level);
+    atomic_put_relaxed(&pace->level, (uint16_t)level);
     lock_release(&sampler.lock);
     heap_leave();
 }
 
-COLD static void large_renew(void)
+COLD static void large_renew(struct pace *pace)
 {
     if (!heap_enter())
         return;
     lock_take(&sampler.lock);
-    if (pace_is_old(&sampler.large))
-        atomic_put_relaxed(&sampler.large.level, (uint16_t)pace_renewed(&sampler.large));
+    if (pace_is_old(pace))
+        atomic_put_relaxed(&pace->level, (uint16_t)pace_renewed(pace));
     lock_release(&sampler.lock);
     heap_leave();
 }
 
 void sample_large(const void *p, size_t bytes)
 {
+    struct pace *pace = large_pace(bytes);
     if (sampler.mean[SAMPLE_PROFILE] == 0)
         return;
-    if (UNLIKELY(pace_is_old(&sampler.large)))
-        large_renew();
-    unsigned level = pace_level(&sampler.large);
+    if (UNLIKELY(pace_is_old(pace)))
+        large_renew(pace);
+    unsigned level = pace_level(pace);
     if (!chance_happens(chance_of(bytes, level), random_bits()))
         return;
-    large_sampled(level);
+    large_sampled(pace, level);
     add(p, bytes, level);
 }
 
