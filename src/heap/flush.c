@@ -269,7 +269,7 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
     struct bin *bin = &heap->front.bins[class];
     struct shelf *shelf = &heap->shelves[class];
     size_t left_max = SIZE_MAX;
-    SETTLE(shelf);
+    SETTLE(shelf); /* or it is computed again for each use */
     if (UNLIKELY(sample_is_on))
         left_max = sample_look(heap, bin, shelf);
     if (UNLIKELY(shelf->cap == 0)) {

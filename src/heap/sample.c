@@ -31,7 +31,7 @@ struct record {
     uintptr_t address;
     size_t bytes;
     uint32_t site;
-    uint32_t weight; /* so many, of which the others were thinned out */
+    uint32_t weight; /* it counts for so many: the others were not chosen */
 };
 
 static struct {
@@ -48,20 +48,22 @@ static struct {
 
 /* ---- thinning ----
  *
- * Of each bin, and of large blocks of like size, one in 4^level is chosen of those that would have been; a
+ * Of each bin, and of large blocks of like size, one in 8^level is chosen of those that would have been; a
  * mark says which level it was made at, and what is recorded counts for as many. So it does not matter when
  * the level changes, as long as that tells nothing of the blocks that are marked then: it follows from the
  * samples that were taken before. It changes where samples come from, so that a few busy bins do not spoil
- * the figures of all.
+ * the figures of all. Large blocks of all threads are thinned together.
  */
 enum {
-    LEVEL_SHIFT = 2,
-    LEVEL_MAX = 4,      /* one sample is told as 128 MiB, with the default interval, and no more */
+    LEVEL_SHIFT = 3,
+    LEVEL_MAX = 3,      /* one sample is told as 256 MiB, with the default interval, and no more */
     RENEW_FREES = 4096, /* at a thinned bin, until the level is looked at again */
-    TIME_SHARE = 128,   /* of a thread's time one part is for samples, */
+    TIME_SHARE = 200,   /* of a thread's time one part is for samples, */
     CREDIT_NS = 16 * 1000 * 1000,    /* or so much at once, if there were few before */
     THINNED_FROM_BYTES = 128 * 1024, /* who asks for more than the default by much shall have it */
 };
+
+_Static_assert(LEVEL_MAX < MARK_PROFILE / MARK_PROFILE_ONE, "marks have room for all levels");
 
 static void note_cost(uint64_t from_ns)
 {
@@ -289,13 +291,15 @@ static double chance_of(size_t bytes, unsigned level)
 /* How many it stands for. Those whose size is beyond the interval of the level are not thinned. */
 static uint32_t weight_of(size_t bytes, unsigned level)
 {
+    if (level == 0)
+        return 1;
     double weight = chance_of(bytes, 0) / chance_of(bytes, level);
     uint32_t whole = (uint32_t)weight;
     return whole + chance_happens(weight - whole, random_bits());
 }
 
 /* The call that asks for so much gets a block that is marked. */
-static bool is_profiled(struct heap *heap, unsigned class, unsigned level, size_t bytes)
+static bool call_is_profiled(struct heap *heap, unsigned class, unsigned level, size_t bytes)
 {
     double chance = chance_of(bytes, level) / chance_of(class_bytes(class), level);
     if (!chance_happens(chance, random_bits()))
@@ -309,7 +313,7 @@ char sample_wanted_marks[MARKS + 1];
 
 void *sample_wanted(struct heap *heap, unsigned class, unsigned marks, size_t bytes)
 {
-    if ((marks & MARK_PROFILE) != 0 && !is_profiled(heap, class, level_of(marks), bytes))
+    if ((marks & MARK_PROFILE) != 0 && !call_is_profiled(heap, class, level_of(marks), bytes))
         marks &= ~(unsigned)MARK_PROFILE;
     return marks != 0 ? &sample_wanted_marks[marks] : NULL;
 }

@@ -16,12 +16,17 @@
  * call that gets it may ask for less than the class has; then it is sampled with the smaller
  * probability that it asks for. So figures can be scaled by readers who know the size and the interval.
  *
+ * While samples for the profile take more than their share of a thread's time, fewer blocks are chosen in the
+ * bins that they come from. The mark of each says how many fewer, for it may be long until the block is
+ * taken; what is recorded then counts for as many, until it is freed. So what readers find is of the interval
+ * that the option says, in the mean.
+ *
  * A call that is sampled for the profile gets pages of its own instead of a block, where its free is
  * noticed: on the slow path, as any large block's. What is known of live ones is in a table by
  * address.
  *
  * [owner] of a heap marks and unmarks its bin's blocks. The table has a lock.
- * Tests: tests/unit/test_sample.c.
+ * Tests: tests/unit/test_sample.c, test_sample_thinned.c.
  */
 #ifndef POOLALLOC_HEAP_SAMPLE_H
 #define POOLALLOC_HEAP_SAMPLE_H
@@ -48,7 +53,7 @@ void sample_init(void);
 /* n blocks have come into the bin of this class since it was last told. [owner] */
 void sample_entered(struct heap *heap, unsigned class, size_t n);
 
-/* One that is due, or may be: the bin's head. [owner] */
+/* A block was freed that is chosen, or may be: the bin's head. [owner] */
 void sample_freed(struct heap *heap, unsigned class);
 
 /* Draws which of the frees to come are chosen, if that is not known. [owner] */

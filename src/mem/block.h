@@ -34,7 +34,7 @@ struct chain {
     size_t n;
 };
 
-/* A mark for the profile is a number of three bits. */
+/* That for the profile is a number of three bits: 1 and the level it was made at (heap/sample.c). */
 enum {
     MARK_PROFILE_ONE = 2,
     MARK_PROFILE = 14,
