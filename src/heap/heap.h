@@ -49,7 +49,7 @@ enum sample_kind { SAMPLE_PROFILE, SAMPLE_GUARD, N_SAMPLE_KINDS };
 /* How far choices for the profile are thinned: sample.c. */
 struct pace {
     _Atomic uint32_t epoch; /* idle_epoch when it was looked at last */
-    _Atomic uint16_t level; /* one in 8^level is left */
+    _Atomic uint16_t level; /* 0: not */
     bool is_busy;           /* a sample has been taken since */
 };
 

@@ -48,22 +48,24 @@ static struct {
 
 /* ---- thinning ----
  *
- * Of each bin, and of large blocks of like size, one in 8^level is chosen of those that would have been; a
- * mark says which level it was made at, and what is recorded counts for as many. So it does not matter when
+ * Of each bin, and of large blocks of like size, one in 16 or in 512 is chosen of those that would have been; a
+ * mark says which level of this it was made at, and what is recorded counts for as many. So it does not matter when
  * the level changes, as long as that tells nothing of the blocks that are marked then: it follows from the
  * samples that were taken before. It changes where samples come from, so that a few busy bins do not spoil
  * the figures of all. Large blocks of all threads are thinned together.
  */
 enum {
-    LEVEL_SHIFT = 3,
-    LEVEL_MAX = 3,      /* one sample is told as 256 MiB, with the default interval, and no more */
-    RENEW_FREES = 4096, /* at a thinned bin, until the level is looked at again */
-    TIME_SHARE = 200,   /* of a thread's time one part is for samples, */
+    LEVEL_MAX = 2,
+    RENEW_FREES = 4096,              /* at a thinned bin, until the level is looked at again */
+    TIME_SHARE = 200,                /* of a thread's time one part is for samples, */
     CREDIT_NS = 16 * 1000 * 1000,    /* or so much at once, if there were few before */
     THINNED_FROM_BYTES = 128 * 1024, /* who asks for more than the default by much shall have it */
 };
 
 _Static_assert(LEVEL_MAX < MARK_PROFILE / MARK_PROFILE_ONE, "marks have room for all levels");
+
+/* The last: one sample is told as 256 MiB, with the default interval, and no more. */
+static const uint8_t level_shifts[LEVEL_MAX + 1] = {0, 4, 9};
 
 static void note_cost(uint64_t from_ns)
 {
@@ -145,8 +147,7 @@ static uint64_t random_bits(void)
 
 static uint64_t mean_at(enum sample_kind kind, unsigned level)
 {
-    return kind == SAMPLE_PROFILE ? sampler.mean[kind] << (LEVEL_SHIFT * level)
-                                  : sampler.mean[kind];
+    return kind == SAMPLE_PROFILE ? sampler.mean[kind] << level_shifts[level] : sampler.mean[kind];
 }
 
 static uint64_t draw(const struct shelf *shelf, enum sample_kind kind)
@@ -434,7 +435,7 @@ COLD static void *alloc_wanted(unsigned marks, size_t bytes, size_t align)
 /* Four to a doubling. */
 static struct pace *large_pace(size_t bytes)
 {
-    unsigned exponent = log2_floor(bytes | 4);
+    size_t exponent = log2_floor(bytes | 4);
     return &sampler.large[exponent * 4 + ((bytes >> (exponent - 2)) & 3)];
 }
 
@@ -526,7 +527,7 @@ void sample_init(void)
     }
     (void)sites_init(); /* without memory for them all sites are unknown */
     atomic_put_relaxed(&sampler.random, os_random_bits());
-    sampler.buckets = is_profiled ? table_make(N_BUCKETS * sizeof *sampler.buckets) : NULL;
+    sampler.buckets = is_profiled ? table_make(N_BUCKETS * sizeof(void *)) : NULL;
     sampler.counts = is_profiled ? table_make((SITES_MAX + 1) * sizeof *sampler.counts) : NULL;
     if (sampler.buckets != NULL && sampler.counts != NULL)
         sampler.mean[SAMPLE_PROFILE] = mean_bytes();
