@@ -34,7 +34,7 @@ COLD static void *alloc_marked(struct heap *heap, unsigned class, size_t bytes)
     struct block *block = heap->front.bins[class].head;
     if (!block_is_free(block))
         block_corrupted(block, class_bytes(class));
-    void *wanted = sample_wanted(block_marks_take(block), class, bytes);
+    void *wanted = sample_wanted(heap, class, block_marks_take(block), bytes);
     if (wanted != NULL)
         block_mark(block,
                    sample_marks(heap, class)); /* it stays for the next call, and its chance */
@@ -156,7 +156,7 @@ NOINLINE void *alloc_slow(size_t bytes)
  * for in its place. */
 COLD static void *sample_zeroed(struct heap *heap, void *block, unsigned class, size_t bytes)
 {
-    void *wanted = sample_wanted(sample_marks(heap, class), class, bytes);
+    void *wanted = sample_wanted(heap, class, sample_marks(heap, class), bytes);
     if (wanted == NULL)
         return block;
     heap_free_into_bin(heap, block, class);

@@ -180,7 +180,7 @@ static size_t caps_max(void)
 
 void heap_set_left(struct heap *heap, unsigned class, size_t left)
 {
-    if (UNLIKELY(sample_is_on) && !heap_is_group(heap))
+    if (UNLIKELY(sample_is_on))
         left = min_size(left, sample_frees_between(heap, class));
     bin_set_left(&heap->front.bins[class], left);
 }
@@ -410,9 +410,12 @@ static bool is_to_be_reviewed(struct heap *heap, unsigned class)
 
 void heap_look_at_bin(struct heap *heap, unsigned class)
 {
+    struct bin *bin = &heap->front.bins[class];
     struct shelf *shelf = &heap->shelves[class];
-    if (UNLIKELY(sample_is_on) && sample_is_due(heap, class) && !heap_is_group(heap))
-        sample_freed(heap, class);
+    size_t left_max = SIZE_MAX;
+    SETTLE(shelf); /* or it is computed again for each use */
+    if (UNLIKELY(sample_is_on))
+        left_max = sample_look(heap, bin, shelf);
     if (UNLIKELY(shelf->cap == 0)) {
         heap_open_shelf(heap, class);
         return;
@@ -432,7 +435,8 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
      * at on every free. */
     size_t limit = bin_limit(shelf);
     size_t room = limit > n ? limit - n : 0;
-    heap_set_left(heap, class, max_size(room, limit / 2 + 1) - 1);
+    size_t left = max_size(room, limit / 2 + 1) - 1;
+    bin_set_left(bin, min_size(left, left_max));
 }
 
 /* ---- all of it ---- */

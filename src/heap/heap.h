@@ -46,6 +46,13 @@ enum {
 
 enum sample_kind { SAMPLE_PROFILE, SAMPLE_GUARD, N_SAMPLE_KINDS };
 
+/* How far choices for the profile are thinned: sample.c. */
+struct pace {
+    _Atomic uint32_t epoch; /* idle_epoch when it was looked at last */
+    _Atomic uint16_t level; /* 0: not */
+    bool is_busy;           /* a sample has been taken since */
+};
+
 enum heap_state { HEAP_LIVE, HEAP_PARKED, HEAP_ORPHAN, HEAP_GROUP };
 
 /* What malloc and free of one class touch: half a cache line. [owner]
@@ -62,25 +69,26 @@ struct bin {
 
 _Static_assert(sizeof(struct bin) == CLASS_SCALE, "the fast paths index bins by a scaled class");
 
-/* What the slow paths of one class touch. */
+/* What the slow paths of one class touch. A look at the bin, upon a free, touches the first line alone. */
 struct shelf {
-    struct block *magazine;   /* [lock] BLOCK_END when there is none */
-    struct span *slab;        /* [lock] the current one, in no list */
-    struct span *partial;     /* [lock] other slabs that have free blocks */
-    struct span *full;        /* [lock] those that have none */
-    uint32_t n_magazine;      /* [lock] */
-    _Atomic uint32_t n_slabs; /* changes under the lock */
-    uint32_t cap;             /* [owner] blocks in the bin before it overflows */
-    int64_t balance;          /* [owner] blocks in the bin - (frees - allocs) */
-    bool refilled_from_slab;  /* [owner] since the last overflow: the cap was too small */
-    bool is_hot;              /* [owner] looked at since the hand of caps_shrink came by */
-    bool is_draining;         /* [owner] blocks go home as they are freed: flush.c */
+    ALIGNED(CACHE_LINE_BYTES) uint32_t cap; /* [owner] blocks in the bin before it overflows */
+    uint32_t n_magazine;                    /* [lock] */
+    _Atomic uint32_t n_slabs;               /* changes under the lock */
+    bool refilled_from_slab; /* [owner] since the last overflow: the cap was too small */
+    bool is_hot;             /* [owner] looked at since the hand of caps_shrink came by */
+    bool is_draining;        /* [owner] blocks go home as they are freed: flush.c */
+    int64_t balance;         /* [owner] blocks in the bin - (frees - allocs) */
+    uint64_t sample_next;    /* [owner] the least of sample_free; 0: they are to be looked at */
+    struct pace sample_pace; /* [owner] */
+    struct block *magazine;  /* [lock] BLOCK_END when there is none */
+    struct span *slab;       /* [lock] the current one, in no list */
+    struct span *partial;    /* [lock] other slabs that have free blocks */
+    struct span *full;       /* [lock] those that have none */
 
     /* sample.c. [owner] */
     uint64_t sample_until[N_SAMPLE_KINDS]; /* distance to the next choice; 0: not drawn yet */
     uint64_t
         sample_free[N_SAMPLE_KINDS]; /* the free into the bin that is chosen next: its number */
-    uint64_t sample_next;            /* the least of these; 0: they are to be looked at */
 
     /* Counters of the owner's: any thread may read them. */
     _Atomic uint64_t n_refills;      /* calls that found the bin empty */
@@ -140,6 +148,7 @@ struct heap {
     struct group group;            /* of a group's heap */
     struct held *held;             /* [owner] what is in quarantine: held.h */
     uint64_t random;               /* [owner] of held_random() */
+    uint64_t sampled_until_ns;     /* [owner] the time that samples so far may have: sample.c */
 
     ALIGNED(CACHE_LINE_BYTES) struct inbox inboxes[N_CLASSES]; /* [atomic] */
 };

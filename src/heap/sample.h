@@ -16,17 +16,33 @@
  * call that gets it may ask for less than the class has; then it is sampled with the smaller
  * probability that it asks for. So figures can be scaled by readers who know the size and the interval.
  *
+ * While samples for the profile take more than their share of a thread's time, fewer blocks are chosen in the
+ * bins that they come from. The mark of each says how many fewer, for it may be long until the block is
+ * taken; what is recorded then counts for as many, until it is freed. So what readers find is of the interval
+ * that the option says, in the mean.
+ *
  * A call that is sampled for the profile gets pages of its own instead of a block, where its free is
  * noticed: on the slow path, as any large block's. What is known of live ones is in a table by
  * address.
  *
  * [owner] of a heap marks and unmarks its bin's blocks. The table has a lock.
- * Tests: tests/unit/test_sample.c.
+ * Tests: tests/unit/test_sample.c, test_sample_thinned.c.
  */
 #ifndef POOLALLOC_HEAP_SAMPLE_H
 #define POOLALLOC_HEAP_SAMPLE_H
 
 #include "heap/heap.h"
+
+ALWAYS_INLINE unsigned pace_level(const struct pace *pace)
+{
+    return atomic_get_relaxed(&pace->level);
+}
+
+/* Another epoch has begun. */
+ALWAYS_INLINE bool pace_is_old(const struct pace *pace)
+{
+    return atomic_get_relaxed(&pace->epoch) != atomic_get_relaxed(&idle_epoch);
+}
 
 /* Anything is sampled. [const] after the constructor */
 extern bool sample_is_on;
@@ -37,24 +53,28 @@ void sample_init(void);
 /* n blocks have come into the bin of this class since it was last told. [owner] */
 void sample_entered(struct heap *heap, unsigned class, size_t n);
 
-/* The bin is looked at, upon a free. [owner] */
+/* A block was freed that is chosen, or may be: the bin's head. [owner] */
 void sample_freed(struct heap *heap, unsigned class);
 
 /* Draws which of the frees to come are chosen, if that is not known. [owner] */
 void sample_plan(struct heap *heap, unsigned class);
 
-/* The next of them that is chosen has come, or is not known. */
-ALWAYS_INLINE bool sample_is_due(const struct heap *heap, unsigned class)
-{
-    return bin_frees(&heap->front.bins[class]) >= heap->shelves[class].sample_next;
-}
-
 /* Frees from now on that are not chosen, before one that is. [owner] */
 ALWAYS_INLINE uint64_t sample_frees_between(struct heap *heap, unsigned class)
 {
-    if (UNLIKELY(sample_is_due(heap, class)))
+    uint64_t n_frees = bin_frees(&heap->front.bins[class]);
+    if (UNLIKELY(n_frees >= heap->shelves[class].sample_next))
         sample_plan(heap, class);
-    return heap->shelves[class].sample_next - bin_frees(&heap->front.bins[class]) - 1;
+    return heap->shelves[class].sample_next - n_frees - 1;
+}
+
+/* The same when the bin is looked at, upon a free. [owner] */
+ALWAYS_INLINE uint64_t sample_look(struct heap *heap, const struct bin *bin, struct shelf *shelf)
+{
+    uint64_t n_frees = bin_frees(bin);
+    if (UNLIKELY(n_frees >= shelf->sample_next))
+        sample_freed(heap, (unsigned)(shelf - heap->shelves));
+    return shelf->sample_next - n_frees - 1;
 }
 
 /* Marks for a block that no bin has: it goes to the program at once. [owner] */
@@ -62,7 +82,7 @@ unsigned sample_marks(struct heap *heap, unsigned class);
 
 /* What a slow path returns instead of a block, to be seen to by sample_finish when the thread is not
  * inside any more. NULL: with these marks the call is not to be sampled after all. */
-void *sample_wanted(unsigned marks, unsigned class, size_t bytes);
+void *sample_wanted(struct heap *heap, unsigned class, unsigned marks, size_t bytes);
 
 extern char sample_wanted_marks[MARKS + 1];
 

@@ -34,7 +34,9 @@ struct chain {
     size_t n;
 };
 
-enum { MARK_PROFILE = 2, MARK_GUARD = 4, MARKS = MARK_PROFILE | MARK_GUARD };
+/* That for the profile is a number: 1 and the level it was made at (heap/sample.c). Marks are of the bits that
+ * addresses do not have, or a link to a neighbour would be as good as one that is marked. */
+enum { MARK_PROFILE_ONE = 2, MARK_PROFILE = 6, MARK_GUARD = 8, MARKS = MARK_PROFILE | MARK_GUARD };
 
 extern const struct block block_end; /* zeroes */
 #define BLOCK_END ((struct block *)&block_end)

@@ -26,7 +26,7 @@ static struct {
 static __typeof__(backtrace) *walk;
 
 enum state { NOT_READY, BEING_MADE, READY, HAS_NONE };
-static _Atomic uint32_t state;
+_Atomic uint32_t os_stack_state;
 
 /* The unwinder may call malloc, with a lock of its own held. */
 static THREAD_LOCAL bool is_unwinding;
@@ -79,7 +79,7 @@ static int find_unwinder(struct dl_phdr_info *object, size_t bytes, void *argume
 
 bool os_stack_is_unwinder(const void *address)
 {
-    return atomic_get_acquire(&state) == READY &&
+    return atomic_get_acquire(&os_stack_state) == READY &&
            (uintptr_t)address - unwinder.begin < unwinder.end - unwinder.begin;
 }
 
@@ -114,8 +114,8 @@ static bool make_ready(void)
 static void init(void)
 {
     uint32_t seen = NOT_READY;
-    if (atomic_try_acq_rel(&state, &seen, BEING_MADE))
-        atomic_put_release(&state, make_ready() ? READY : HAS_NONE);
+    if (atomic_try_acq_rel(&os_stack_state, &seen, BEING_MADE))
+        atomic_put_release(&os_stack_state, make_ready() ? READY : HAS_NONE);
 }
 
 /* Signals wait meanwhile. */
@@ -125,7 +125,7 @@ static size_t init_or_unwind(void **addresses, int max)
     size_t n = 0;
     int saved_errno = errno;
     bool is_blocked = sys_signals_block(UINT64_MAX, &before) == 0;
-    if (atomic_get_acquire(&state) == READY)
+    if (atomic_get_acquire(&os_stack_state) == READY)
         n = unwind(addresses, max);
     else
         init();
@@ -142,7 +142,7 @@ bool os_stack_is_there(void)
 
 void os_stack_init(void)
 {
-    if (UNLIKELY(atomic_get_relaxed(&state) == NOT_READY) && environ != NULL)
+    if (UNLIKELY(atomic_get_relaxed(&os_stack_state) == NOT_READY) && environ != NULL)
         (void)init_or_unwind(NULL, 0);
 }
 
@@ -154,9 +154,9 @@ static bool is_own(const void *address)
 size_t os_stack_take(uintptr_t *frames, size_t max)
 {
     void *addresses[OWN_FRAMES_MAX + STACK_FRAMES_MAX];
-    if (UNLIKELY(atomic_get_acquire(&state) == NOT_READY))
+    if (UNLIKELY(atomic_get_acquire(&os_stack_state) == NOT_READY))
         os_stack_init();
-    if (atomic_get_acquire(&state) != READY || is_unwinding)
+    if (atomic_get_acquire(&os_stack_state) != READY || is_unwinding)
         return 0;
     size_t n = init_or_unwind(addresses, OWN_FRAMES_MAX + (int)min_size(max, STACK_FRAMES_MAX));
     size_t first = 0;

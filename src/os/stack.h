@@ -6,7 +6,7 @@
 #ifndef POOLALLOC_OS_STACK_H
 #define POOLALLOC_OS_STACK_H
 
-#include "base/compiler.h"
+#include "base/atomic.h"
 
 #include <stdbool.h>
 
@@ -16,6 +16,13 @@ enum { STACK_FRAMES_MAX = 16 };
  * held; else the first os_stack_take does it. Before libc's own constructor has run nothing is done:
  * to load a library then would leave the program without its environment. */
 void os_stack_init(void);
+
+extern _Atomic uint32_t os_stack_state; /* 0 until then */
+
+ALWAYS_INLINE bool os_stack_is_begun(void)
+{
+    return atomic_get_relaxed(&os_stack_state) != 0;
+}
 
 /* libc has an unwinder; in static programs it has none. */
 bool os_stack_is_there(void);
