@@ -491,8 +491,7 @@ NOINLINE static void *finish(void *p, size_t bytes, size_t align, const void *ca
 
 void *sample_finish(void *p, size_t bytes, size_t align, const void *caller)
 {
-    if (LIKELY(max_size(bytes, align) <= CLASS_MAX_BYTES && !sample_is_wanted(p)) &&
-        LIKELY(os_stack_is_begun()))
+    if (LIKELY(heap_has_class(align, bytes) && !sample_is_wanted(p)) && LIKELY(os_stack_is_begun()))
         return p;
     return finish(p, bytes, align, caller);
 }
