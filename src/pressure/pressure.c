@@ -293,7 +293,7 @@ static size_t wanted_bytes(void)
     return end > 0 && used > end ? used - end : 0;
 }
 
-/* One that comes too soon after the one before is made only if things have got worse since. */
+/* One that comes too soon after the one before is made only if things are worse than they were then. */
 static bool is_clean_up_due(uint64_t now, enum pressure_level level)
 {
     return level > PRESSURE_NORMAL &&
@@ -353,10 +353,8 @@ static void level_change(enum pressure_level level)
 {
     atomic_put_relaxed(&state.level, level);
     heap_caches_set_short(level > PRESSURE_NORMAL);
-    if (level == PRESSURE_NORMAL) {
+    if (level == PRESSURE_NORMAL)
         atomic_put_relaxed(&state.is_signal_sent, false);
-        state.cleaned_up_at = PRESSURE_NORMAL;
-    }
 }
 
 static void react(uint64_t now)
@@ -392,7 +390,7 @@ static void look_in_turn(void)
 {
     uint64_t now = now_ms();
     atomic_put_relaxed(&memory_limits.is_look_due, false);
-    atomic_put_relaxed(&memory_limits.looked_ms, (uint32_t)now);
+    atomic_put_relaxed(&memory_limits.looked_ms, (uint32_t)(now - 1)); /* by the arena's clock */
     atomic_put_relaxed(&memory_limits.look_every_ms, POLL_MS);
     if (known.read_ms == 0 || now - known.read_ms >= READ_MS || is_to_be_read_again())
         read_all(now);

@@ -482,6 +482,56 @@ static void test_clean_ups_are_so_far_apart(void **state)
     child_passes(body_intervals, NULL);
 }
 
+/* Memory is short now and then, and is not in between. */
+static void body_flapping(void *argument)
+{
+    (void)argument;
+    begin(100 * MIB);
+    for (int i = 0; i < 40; i++) {
+        void *p = heap_alloc(85 * MIB);
+        check(now_is().level == PRESSURE_ELEVATED);
+        heap_free(p);
+        check(now_is().level == PRESSURE_NORMAL);
+        fake_clock_add(100);
+    }
+    check_equal(now_is().n_clean_ups, 1);
+    void *p = heap_alloc(97 * MIB);
+    check_equal(now_is().n_clean_ups, 2); /* that was never so bad */
+    heap_free(p);
+    fake_clock_add(4900);
+    p = heap_alloc(97 * MIB);
+    check_equal(now_is().n_clean_ups, 2);
+    fake_clock_add(100);
+    check_equal(now_is().n_clean_ups, 3);
+    heap_free(p);
+}
+
+static void test_who_is_short_now_and_then_cleans_up_no_more_often(void **state)
+{
+    (void)state;
+    child_passes(body_flapping, NULL);
+}
+
+static void body_ticks(void *argument)
+{
+    (void)argument;
+    begin(100 * MIB);
+    (void)now_is();
+    for (int ms = 0; ms < 100; ms++) {
+        arena_purge_due();
+        check(!atomic_get_relaxed(&memory_limits.is_look_due));
+        fake_clock_add(1);
+    }
+    arena_purge_due();
+    check(atomic_get_relaxed(&memory_limits.is_look_due));
+}
+
+static void test_looks_are_so_far_apart(void **state)
+{
+    (void)state;
+    child_passes(body_ticks, NULL);
+}
+
 /* Free memory stays with us below the threshold, and goes above it. */
 static void body_soft(void *argument)
 {
@@ -954,6 +1004,8 @@ int main(void)
         cmocka_unit_test(test_a_subscriber_in_need_is_not_called_again),
         cmocka_unit_test(test_levels_rise_and_fall_with_some_play),
         cmocka_unit_test(test_clean_ups_are_so_far_apart),
+        cmocka_unit_test(test_who_is_short_now_and_then_cleans_up_no_more_often),
+        cmocka_unit_test(test_looks_are_so_far_apart),
         cmocka_unit_test(test_above_the_threshold_nothing_is_held_back),
         cmocka_unit_test(test_the_kernel_is_heard),
         cmocka_unit_test(test_the_machine_has_a_limit),
