@@ -453,11 +453,12 @@ static void warn_once(void)
     log_warn("the limit of ", size, " is reached: calls get NULL");
 }
 
-/* Nothing helps. What never could is no sign that memory is short. */
+/* Nothing helps. What never could is no sign that memory is short; of a subscriber's own call the
+ * program hears nothing, for he is making room. */
 static void refuse(size_t bytes)
 {
     (void)atomic_add_relaxed(&state.n_refused, 1);
-    if (!can_ever_fit(bytes))
+    if (!can_ever_fit(bytes) || turn_is_mine())
         return;
     atomic_put_relaxed(&state.refused_ms, now_ms());
     atomic_put_relaxed(&memory_limits.is_look_due, true);
@@ -491,13 +492,20 @@ static bool tell_and_collect(size_t bytes, unsigned n)
     return wanted < charged_bytes() || n_given != atomic_get_relaxed(&memory_limits.n_given);
 }
 
+/* For a subscriber's own call. False: that does not help. */
+static bool reserve_open_for(size_t bytes)
+{
+    if (is_by_limit(bytes))
+        atomic_put_relaxed(&memory_limits.reserve_is_open, true);
+    return !is_by_limit(bytes);
+}
+
 /* Subscribers are told, and what they free is collected. Who had to wait for another thread that did so
- * looks first whether that was enough. False: nothing came of it, or this thread is telling them
- * already. */
+ * looks first whether that was enough. False: nothing came of it. */
 static bool ask_subscribers(size_t bytes, unsigned n)
 {
     if (turn_is_mine())
-        return false;
+        return reserve_open_for(bytes);
     bool is_at_once = turn_take();
     if (!is_at_once && !turn_take_within(REFUSALS_AWAIT_MS))
         return true;

@@ -418,6 +418,51 @@ static void test_a_subscriber_in_need_is_not_called_again(void **state)
     child_passes(body_re_entry, NULL);
 }
 
+static void *inner[64];
+
+/* It needs memory to give memory back, and at last more than there is. */
+static void needs_some(int level, size_t wanted, void *context)
+{
+    (void)wanted;
+    (void)context;
+    if (level != PRESSURE_CRITICAL || n_kept == 0)
+        return;
+    for (size_t i = 0; i < 8; i++)
+        check((inner[i] = heap_alloc(3000 + 1000 * i)) != NULL);
+    check(heap_alloc(4 * LARGE) == NULL);
+    heap_free(kept[--n_kept]);
+    drop(inner, 8);
+}
+
+static void body_inner_need(void *argument)
+{
+    static const char words[] = "poolalloc: the limit of 64.0 MiB is reached: calls get NULL\n";
+    options.limit_action = *(const uint64_t *)argument;
+    begin(64 * MIB);
+    while ((kept[n_kept] = heap_alloc(LARGE)) != NULL && now_is().charged_bytes < 61 * MIB)
+        n_kept++;
+    void *p = heap_alloc(63 * MIB - (size_t)now_is().charged_bytes - 16 * KIB);
+    check(p != NULL && subscriber_add(needs_some, NULL));
+    fake_capture_begin(SIZE_MAX);
+    void *small[64];
+    for (size_t i = 0; i < ARRAY_LEN(small); i++)
+        check((small[i] = heap_alloc(30000)) != NULL);
+    check(*fake_capture_end() == '\0' && fake_signals() == 0);
+    check(now_is().level != PRESSURE_NORMAL && now_is().n_told > 0);
+    n_kept = 0;
+    fake_capture_begin(SIZE_MAX);
+    if (options.limit_action == LIMIT_REFUSE)
+        check(heap_alloc(20 * MIB) == NULL && strcmp(fake_capture_end(), words) == 0);
+}
+
+static void test_a_subscriber_may_use_the_reserve(void **state)
+{
+    (void)state;
+    static const uint64_t actions[] = {LIMIT_REFUSE, LIMIT_ABORT, LIMIT_SIGNAL};
+    for (size_t i = 0; i < ARRAY_LEN(actions); i++)
+        child_passes(body_inner_need, (void *)&actions[i]);
+}
+
 /* ---- levels ---- */
 
 static void body_levels(void *argument)
@@ -1002,6 +1047,7 @@ int main(void)
         cmocka_unit_test(test_a_limit_may_be_for_looking_only),
         cmocka_unit_test(test_subscribers_make_room),
         cmocka_unit_test(test_a_subscriber_in_need_is_not_called_again),
+        cmocka_unit_test(test_a_subscriber_may_use_the_reserve),
         cmocka_unit_test(test_levels_rise_and_fall_with_some_play),
         cmocka_unit_test(test_clean_ups_are_so_far_apart),
         cmocka_unit_test(test_who_is_short_now_and_then_cleans_up_no_more_often),
