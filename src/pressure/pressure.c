@@ -285,12 +285,13 @@ static void tell(enum pressure_level level, size_t wanted_bytes)
     (void)atomic_add_relaxed(&state.n_told, subscribers_tell(level, wanted_bytes));
 }
 
-/* What would have to go for memory not to be short. */
-static size_t wanted_bytes(void)
+/* What would have to go for memory not to be short; where it is others who say that it is, some part. */
+static size_t wanted_bytes(enum pressure_level level)
 {
     uint64_t end = marks_of(atomic_get_relaxed(&known.limit_bytes)).elevated_end;
     uint64_t used = used_bytes();
-    return end > 0 && used > end ? used - end : 0;
+    uint64_t over = end > 0 && used > end ? used - end : 0;
+    return level > PRESSURE_NORMAL ? max_size(over, charged_bytes() / ASK_SHARE) : 0;
 }
 
 /* One that comes too soon after the one before is made only if things are worse than they were then. */
@@ -367,7 +368,7 @@ static void react(uint64_t now)
     if (is_due)
         clean_up(now, level);
     if (level != before || is_due)
-        tell(level, wanted_bytes());
+        tell(level, wanted_bytes(level));
     if (level != before && pressure_observer != NULL)
         pressure_observer();
 }

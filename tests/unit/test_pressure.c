@@ -606,6 +606,20 @@ static void test_above_the_threshold_nothing_is_held_back(void **state)
     child_passes(body_soft, NULL);
 }
 
+static struct {
+    int level;
+    size_t wanted;
+    struct pressure pressure;
+} last_word;
+
+static void keep_words(int level, size_t wanted, void *context)
+{
+    (void)context;
+    last_word.level = level;
+    last_word.wanted = wanted;
+    pressure_read(&last_word.pressure);
+}
+
 static void body_heard(void *argument)
 {
     (void)argument;
@@ -616,6 +630,7 @@ static void body_heard(void *argument)
     time_goes_by();
     struct pressure pressure = now_is();
     check(pressure.level == PRESSURE_NORMAL && pressure.n_events == 0);
+    check(heap_alloc(32 * MIB) != NULL && subscriber_add(keep_words, NULL));
     void *p = heap_alloc(20 * MIB);
     memset(p, 1, 20 * MIB);
     heap_free(p);
@@ -627,8 +642,10 @@ static void body_heard(void *argument)
     check(pressure.level == PRESSURE_ELEVATED);
     check(pressure.n_clean_ups == 1 && pressure.given_back_bytes > 0);
     check(!arena_is_dirty());
+    check(last_word.level == PRESSURE_ELEVATED && last_word.wanted >= MIB);
     time_goes_by();
     check(now_is().level == PRESSURE_NORMAL);
+    check(last_word.level == PRESSURE_NORMAL && last_word.wanted == 0);
 }
 
 static void test_the_kernel_is_heard(void **state)
