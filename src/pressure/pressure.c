@@ -201,6 +201,12 @@ static uint64_t used_bytes(void)
     return used > known.charged_bytes ? used - known.charged_bytes : 0;
 }
 
+/* For who asks meanwhile. */
+static void used_note(void)
+{
+    atomic_put_relaxed(&state.used_bytes, used_bytes());
+}
+
 /* ---- levels ---- */
 
 /* Where levels begin, and where they end on the way down. */
@@ -282,6 +288,7 @@ static void clean_up(uint64_t now, enum pressure_level level)
 
 static void tell(enum pressure_level level, size_t wanted_bytes)
 {
+    used_note();
     (void)atomic_add_relaxed(&state.n_told, subscribers_tell(level, wanted_bytes));
 }
 
@@ -369,6 +376,7 @@ static void react(uint64_t now)
         clean_up(now, level);
     if (level != before || is_due)
         tell(level, wanted_bytes(level));
+    used_note();
     if (level != before && pressure_observer != NULL)
         pressure_observer();
 }
@@ -397,7 +405,6 @@ static void look_in_turn(void)
         read_all(now);
     listen(now);
     react(now);
-    atomic_put_relaxed(&state.used_bytes, used_bytes());
     struct marks marks = marks_of(atomic_get_relaxed(&known.limit_bytes));
     soft_limit_set(now, marks);
     next_look_set(marks);

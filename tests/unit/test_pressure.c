@@ -742,6 +742,36 @@ static void test_what_is_never_touched_makes_nothing_short(void **state)
     child_passes(body_untouched, NULL);
 }
 
+static void keep_observed(void)
+{
+    pressure_read(&last_word.pressure);
+}
+
+static void body_told_of_use(void *argument)
+{
+    bool is_observer = argument != NULL;
+    if (is_observer)
+        pressure_observer = keep_observed;
+    begin(100 * MIB);
+    check(is_observer || subscriber_add(keep_words, NULL));
+    (void)now_is();
+    void *p = heap_alloc(90 * MIB);
+    check(p != NULL && now_is().level == PRESSURE_ELEVATED);
+    check(last_word.pressure.used_bytes >= 90 * MIB);
+    heap_free(p);
+    time_goes_by();
+    check(now_is().level == PRESSURE_NORMAL);
+    check(last_word.pressure.used_bytes < 90 * MIB);
+}
+
+static void test_who_is_told_sees_what_is_used(void **state)
+{
+    (void)state;
+    static bool is_observer = true;
+    child_passes(body_told_of_use, NULL);
+    child_passes(body_told_of_use, &is_observer);
+}
+
 static void body_first_look(void *argument)
 {
     (void)argument;
@@ -1074,6 +1104,7 @@ int main(void)
         cmocka_unit_test(test_the_machine_has_a_limit),
         cmocka_unit_test(test_a_limit_in_percent_follows_the_machine),
         cmocka_unit_test(test_what_is_never_touched_makes_nothing_short),
+        cmocka_unit_test(test_who_is_told_sees_what_is_used),
         cmocka_unit_test(test_small_programs_are_not_looked_at),
         cmocka_unit_test(test_the_watch_may_be_forbidden),
         cmocka_unit_test(test_the_options_limit_comes_back_at_once),
