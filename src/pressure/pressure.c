@@ -36,11 +36,12 @@ static const size_t first_look_bytes = 8 * MIB;
 static struct {
     _Atomic uint64_t limit_bytes; /* 0: unknown */
     _Atomic uint32_t source;      /* enum pressure_source */
-    uint64_t group_bytes;         /* used of the control group's, then */
+    uint64_t group_limit_bytes;   /* the control groups', or CGROUP_NO_LIMIT */
+    uint64_t group_bytes;         /* used of the control group's, then; 0: unknown */
     uint64_t measured_bytes;      /* used, when so much was charged: */
     uint64_t charged_bytes;
     uint64_t read_ms; /* when; 0: never */
-} known;
+} known = {.group_limit_bytes = CGROUP_NO_LIMIT};
 
 static struct {
     _Atomic uint32_t process; /* that watches; 0: none does */
@@ -104,14 +105,24 @@ static bool is_below(uint64_t bytes, uint64_t machine_bytes)
     return bytes != CGROUP_NO_LIMIT && (machine_bytes == 0 || bytes <= machine_bytes);
 }
 
+/* The groups' limit, as it was just read. It does not rise, let alone go, because files cannot be read any
+ * more: then it is as it was. */
+static uint64_t group_limit(uint64_t read_bytes)
+{
+    known.group_limit_bytes =
+        cgroup_is_read() ? read_bytes : min_size(read_bytes, known.group_limit_bytes);
+    return known.group_limit_bytes;
+}
+
 /* What others set: a control group, or the machine. */
 static void limit_find(void)
 {
     uint64_t machine_bytes = sys_memory_bytes();
     struct cgroup_use use = cgroup_nearest();
+    uint64_t bytes = group_limit(use.limit_bytes);
     known.group_bytes = use.used_bytes;
-    if (is_below(use.limit_bytes, machine_bytes))
-        limit_know(PRESSURE_OF_CGROUP, use.limit_bytes);
+    if (is_below(bytes, machine_bytes))
+        limit_know(PRESSURE_OF_CGROUP, bytes);
     else
         limit_know(machine_bytes > 0 ? PRESSURE_OF_MACHINE : PRESSURE_OF_NOTHING, machine_bytes);
 }
@@ -134,7 +145,7 @@ static void limit_set_option(uint64_t bytes)
 static void limit_set_percent(void)
 {
     uint64_t machine_bytes = sys_memory_bytes();
-    uint64_t bytes = cgroup_limit();
+    uint64_t bytes = group_limit(cgroup_limit());
     if (!is_below(bytes, machine_bytes))
         bytes = machine_bytes;
     if (bytes > 0 || machine_bytes > 0)
@@ -164,24 +175,6 @@ static void limit_restore(void)
         limit_enforce(LIMIT_NONE);
 }
 
-static uint64_t measure(enum pressure_source source)
-{
-    uint64_t bytes = 0;
-    if (source == PRESSURE_OF_CGROUP)
-        bytes = known.group_bytes;
-    else if (source == PRESSURE_OF_MACHINE)
-        bytes = process_resident();
-    return bytes > 0 ? bytes : charged_bytes();
-}
-
-static void read_all(uint64_t now)
-{
-    known.read_ms = now;
-    limit_read();
-    known.charged_bytes = charged_bytes();
-    known.measured_bytes = measure(atomic_get_relaxed(&known.source));
-}
-
 /* ---- how much of it is used ---- */
 
 /* How much may be charged for `bytes` of the limit to be used; 0 at least. */
@@ -199,6 +192,25 @@ static uint64_t used_bytes(void)
         return charged_bytes();
     uint64_t used = known.measured_bytes + charged_bytes();
     return used > known.charged_bytes ? used - known.charged_bytes : 0;
+}
+
+/* What cannot be measured is as much more as came on top since it was. */
+static uint64_t measure(enum pressure_source source)
+{
+    uint64_t bytes = 0;
+    if (source == PRESSURE_OF_CGROUP)
+        bytes = known.group_bytes;
+    else if (source == PRESSURE_OF_MACHINE)
+        bytes = process_resident();
+    return bytes > 0 ? bytes : used_bytes();
+}
+
+static void read_all(uint64_t now)
+{
+    known.read_ms = now;
+    limit_read();
+    known.measured_bytes = measure(atomic_get_relaxed(&known.source));
+    known.charged_bytes = charged_bytes();
 }
 
 /* For who asks meanwhile. */

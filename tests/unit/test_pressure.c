@@ -882,6 +882,44 @@ static void test_a_share_of_nothing_is_a_limit(void **state)
     child_passes(body_nothing_allowed, NULL);
 }
 
+/* Descriptors are used up, or the program has shut itself in: its group is the same. */
+static void body_shut_in(void *argument)
+{
+    bool is_watched = argument != NULL;
+    fake_memory_bytes(1000 * MIB);
+    options.limit = is_watched ? 0 : 50;
+    options.pressure = PRESSURE_ON;
+    fake_clock_set(1000000);
+    files_make();
+    file("/proc/self/cgroup", "0::/g\n");
+    file("/sys/fs/cgroup/g/memory.max", "104857600\n");
+    file("/sys/fs/cgroup/g/memory.stat", "anon 50000000\n");
+    pressure_init(NULL, NULL);
+    attach();
+    struct pressure before = now_is();
+    check_equal(before.limit_bytes, is_watched ? 100 * MIB : 50 * MIB);
+    void *p = heap_alloc(20 * MIB);
+    fake_root("/nonexistent");
+    time_goes_by();
+    struct pressure after = now_is();
+    check(after.limit_bytes == before.limit_bytes && after.source == before.source);
+    check(after.used_bytes >= before.used_bytes + 20 * MIB);
+    fake_root(folder);
+    file("/sys/fs/cgroup/g/memory.max", "max\n");
+    time_goes_by();
+    check_equal(now_is().limit_bytes, is_watched ? 1000 * MIB : 500 * MIB);
+    heap_free(p);
+    files_remove();
+}
+
+static void test_a_limit_that_cannot_be_read_again_stays(void **state)
+{
+    (void)state;
+    static bool is_watched = true;
+    child_passes(body_shut_in, NULL);
+    child_passes(body_shut_in, &is_watched);
+}
+
 /* What never fits ends no program. */
 static void body_never(void *argument)
 {
@@ -1110,6 +1148,7 @@ int main(void)
         cmocka_unit_test(test_the_options_limit_comes_back_at_once),
         cmocka_unit_test(test_records_count_but_leave_the_reserve),
         cmocka_unit_test(test_a_share_of_nothing_is_a_limit),
+        cmocka_unit_test(test_a_limit_that_cannot_be_read_again_stays),
         cmocka_unit_test(test_what_never_fits_is_no_sign_of_want),
         cmocka_unit_test(test_subscribers_are_asked_for_more_and_more),
         cmocka_unit_test(test_nobody_looks_unless_asked),
