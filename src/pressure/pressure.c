@@ -20,7 +20,8 @@
 
 enum {
     POLL_MS = 100,           /* the descriptor is asked no more often */
-    READ_MS = 1000,          /* nor limits read */
+    READ_MS = 1000,          /* nor limits read, */
+    READ_AGAIN_MS = 50,      /* or before a level rises */
     HOLD_MS = 3000,          /* what was heard counts for so long */
     REFUSALS_AWAIT_MS = 100, /* another's subscribers are waited for by who would be refused */
     TRIES = 16,
@@ -41,6 +42,7 @@ static struct {
     uint64_t measured_bytes;      /* used, when so much was charged: */
     uint64_t charged_bytes;
     uint64_t read_ms; /* when; 0: never */
+    bool is_fresh;    /* it is this look's */
 } known = {.group_limit_bytes = CGROUP_NO_LIMIT};
 
 static struct {
@@ -253,12 +255,20 @@ static enum pressure_level level_of_use(uint64_t used, enum pressure_level level
     return PRESSURE_NORMAL;
 }
 
+/* What was charged since the last reading of what is not ours may never be touched. */
+static bool may_rise(void)
+{
+    return known.is_fresh || is_ours(atomic_get_relaxed(&known.source));
+}
+
 static enum pressure_level level_now(uint64_t now)
 {
     if (is_within(&state.refused_ms, now, HOLD_MS))
         return PRESSURE_CRITICAL;
-    enum pressure_level level =
-        level_of_use(used_bytes(), (enum pressure_level)atomic_get_relaxed(&state.level));
+    enum pressure_level before = atomic_get_relaxed(&state.level);
+    enum pressure_level level = level_of_use(used_bytes(), before);
+    if (level > before && !may_rise())
+        level = before;
     if (level == PRESSURE_NORMAL && is_within(&state.heard_ms, now, HOLD_MS))
         return PRESSURE_ELEVATED;
     return level;
@@ -399,11 +409,14 @@ static bool watches_here(void)
     return process != 0 && process == (uint32_t)sys_getpid();
 }
 
-/* What was charged since the last reading may never be touched. */
-static bool is_to_be_read_again(void)
+static bool is_reading_due(uint64_t now)
 {
     enum pressure_level level = atomic_get_relaxed(&state.level);
-    return !is_ours(atomic_get_relaxed(&known.source)) && level_of_use(used_bytes(), level) > level;
+    uint64_t age_ms = now - known.read_ms;
+    if (known.read_ms == 0 || age_ms >= READ_MS)
+        return true;
+    return !is_ours(atomic_get_relaxed(&known.source)) && age_ms >= READ_AGAIN_MS &&
+           level_of_use(used_bytes(), level) > level;
 }
 
 /* With the turn. */
@@ -413,7 +426,8 @@ static void look_in_turn(void)
     atomic_put_relaxed(&memory_limits.is_look_due, false);
     atomic_put_relaxed(&memory_limits.looked_ms, (uint32_t)(now - 1)); /* by the arena's clock */
     atomic_put_relaxed(&memory_limits.look_every_ms, POLL_MS);
-    if (known.read_ms == 0 || now - known.read_ms >= READ_MS || is_to_be_read_again())
+    known.is_fresh = is_reading_due(now);
+    if (known.is_fresh)
         read_all(now);
     listen(now);
     react(now);

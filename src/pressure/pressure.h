@@ -9,8 +9,8 @@
  *   control group    what cannot be reclaimed of the group's memory, other processes' included
  *   machine          what of this process is resident
  *
- * The last two are read once a second; between readings what is charged tells how they grow, and before a
- * level rises for that they are read again.
+ * The last two are read once a second; between readings what is charged tells how they grow, but before a
+ * level rises for that they are read again, which is done every 50 ms at most.
  *
  * Levels: normal; elevated, from the threshold on, or when the kernel presses; critical, near the limit,
  * or when a call was refused. A level is left further down than it is entered, and not before what the

@@ -663,9 +663,11 @@ static void body_machine(void *argument)
     struct pressure pressure = now_is();
     check(pressure.source == PRESSURE_OF_MACHINE && pressure.limit_bytes == 100 * MIB);
     void *p = heap_alloc(90 * MIB);
+    fake_clock_add(50);
     pressure = now_is();
     check(!pressure.is_hard && pressure.level == PRESSURE_ELEVATED);
     void *q = heap_alloc(30 * MIB);
+    fake_clock_add(50);
     check(q != NULL && now_is().level == PRESSURE_CRITICAL);
     fake_memory_bytes(1000 * MIB);
     time_goes_by();
@@ -729,11 +731,42 @@ static void body_untouched(void *argument)
     check(now_is().level == PRESSURE_NORMAL);
     void *p = heap_alloc(90 * MIB);
     check(p != NULL && now_is().level == PRESSURE_NORMAL);
-    check(now_is().used_bytes < 4 * MIB);
+    fake_clock_add(50);
+    check(now_is().level == PRESSURE_NORMAL && now_is().used_bytes < 4 * MIB);
     resident_is(92 * MIB);
     time_goes_by();
     check(now_is().level == PRESSURE_ELEVATED);
     files_remove();
+}
+
+/* A reading costs more than a look. */
+static void body_reading(void *argument)
+{
+    (void)argument;
+    fake_memory_bytes(100 * MIB);
+    options.pressure = PRESSURE_ON;
+    begin(0);
+    files_make();
+    resident_is(2 * MIB);
+    (void)now_is();
+    check(heap_alloc(90 * MIB) != NULL);
+    resident_is(3 * MIB);
+    check(now_is().used_bytes >= 92 * MIB);
+    fake_clock_add(50);
+    check(now_is().used_bytes < 4 * MIB);
+    check(heap_alloc(90 * MIB) != NULL);
+    resident_is(99 * MIB);
+    fake_clock_add(49);
+    check(now_is().level == PRESSURE_NORMAL);
+    fake_clock_add(1);
+    check(now_is().level == PRESSURE_CRITICAL);
+    files_remove();
+}
+
+static void test_readings_are_so_far_apart(void **state)
+{
+    (void)state;
+    child_passes(body_reading, NULL);
 }
 
 static void test_what_is_never_touched_makes_nothing_short(void **state)
@@ -1142,6 +1175,7 @@ int main(void)
         cmocka_unit_test(test_the_machine_has_a_limit),
         cmocka_unit_test(test_a_limit_in_percent_follows_the_machine),
         cmocka_unit_test(test_what_is_never_touched_makes_nothing_short),
+        cmocka_unit_test(test_readings_are_so_far_apart),
         cmocka_unit_test(test_who_is_told_sees_what_is_used),
         cmocka_unit_test(test_small_programs_are_not_looked_at),
         cmocka_unit_test(test_the_watch_may_be_forbidden),
