@@ -33,7 +33,13 @@ enum {
 /* Below this nobody is near any limit but ours. */
 static const size_t first_look_bytes = 8 * MIB;
 
-/* What the limit is and how much of it is used, as of the last reading. [turn] but for the atomic */
+/* A limit in percent costs files to be read, so it is found when it first matters: at the first look, or
+ * when the arena is about to charge more than any limit allows. Who comes second waits. */
+enum limit_search { LIMIT_FOUND, LIMIT_UNSOUGHT, LIMIT_SOUGHT };
+static _Atomic uint32_t limit_search;
+
+/* What the limit is and how much of it is used, as of the last reading. [turn, or who searches] but for
+ * the atomic */
 static struct {
     _Atomic uint64_t limit_bytes; /* 0: unknown */
     _Atomic uint32_t source;      /* enum pressure_source */
@@ -129,6 +135,11 @@ static void limit_find(void)
         limit_know(machine_bytes > 0 ? PRESSURE_OF_MACHINE : PRESSURE_OF_NOTHING, machine_bytes);
 }
 
+static uint64_t elevated_of(uint64_t limit_bytes)
+{
+    return limit_bytes / 100 * options.pressure_percent;
+}
+
 static void limit_enforce(size_t bytes)
 {
     size_t reserve = min_size(options.limit_reserve, bytes / RESERVE_SHARE);
@@ -154,6 +165,56 @@ static void limit_set_percent(void)
         limit_set_option(max_size(bytes / 100 * options.limit, MIB));
 }
 
+/* The next look may be due earlier for it. */
+static void limit_search_end(void)
+{
+    uint64_t limit_bytes = atomic_get_relaxed(&known.limit_bytes);
+    size_t look = atomic_get_relaxed(&memory_limits.look_bytes);
+    if (limit_bytes > 0)
+        atomic_put_relaxed(&memory_limits.look_bytes, min_size(look, elevated_of(limit_bytes)));
+    if (atomic_get_relaxed(&memory_limits.hard_bytes) == LIMIT_LATER)
+        limit_enforce(LIMIT_NONE); /* of nothing that is known */
+    atomic_put_release(&limit_search, LIMIT_FOUND);
+}
+
+/* Inside, for a signal handler that takes memory would wait for us. */
+static void limit_search_once(void)
+{
+    uint32_t unsought = LIMIT_UNSOUGHT;
+    bool is_entered = heap_enter();
+    if (atomic_try_acq_rel(&limit_search, &unsought, LIMIT_SOUGHT)) {
+        limit_set_percent();
+        limit_search_end();
+    }
+    while (atomic_get_acquire(&limit_search) != LIMIT_FOUND)
+        os_sleep_ms(1);
+    if (is_entered)
+        heap_leave();
+}
+
+static void limit_put_off(void)
+{
+    atomic_put_relaxed(&limit_search, LIMIT_UNSOUGHT);
+    memory_limits.find = limit_search_once;
+    if (options.limit_action != LIMIT_WATCH)
+        atomic_put_release(&memory_limits.hard_bytes, LIMIT_LATER);
+}
+
+/* Who searched is not here. */
+static void limit_forked(void)
+{
+    uint32_t sought = LIMIT_SOUGHT;
+    (void)atomic_try_acq_rel(&limit_search, &sought, LIMIT_UNSOUGHT);
+}
+
+static void limit_read_percent(void)
+{
+    if (atomic_get_acquire(&limit_search) == LIMIT_FOUND)
+        limit_set_percent();
+    else
+        limit_search_once();
+}
+
 static void limit_read(void)
 {
     if (atomic_get_relaxed(&known.source) == PRESSURE_OF_PROGRAM)
@@ -161,7 +222,7 @@ static void limit_read(void)
     if (options.limit > PERCENT_MAX)
         limit_set_option(options.limit);
     else if (options.limit > 0)
-        limit_set_percent();
+        limit_read_percent();
     else if (may_watch())
         limit_find();
 }
@@ -233,7 +294,7 @@ struct marks {
 
 static struct marks marks_of(uint64_t limit_bytes)
 {
-    uint64_t elevated = limit_bytes / 100 * options.pressure_percent;
+    uint64_t elevated = elevated_of(limit_bytes);
     uint64_t rest = limit_bytes - elevated;
     return (struct marks){
         .elevated = elevated,
@@ -572,6 +633,7 @@ static bool refused(size_t bytes, unsigned n)
 static void forked(void)
 {
     turn_forked();
+    limit_forked();
     watch_forget();
     atomic_put_relaxed(&state.is_warned, false);
     if (atomic_get_relaxed(&state.process) != 0)
@@ -601,7 +663,7 @@ static void start(void)
     uint64_t limit_bytes = atomic_get_relaxed(&known.limit_bytes);
     size_t first = first_look_bytes;
     if (limit_bytes > 0)
-        first = min_size(first, marks_of(limit_bytes).elevated);
+        first = min_size(first, elevated_of(limit_bytes));
     atomic_put_relaxed(&memory_limits.look_bytes, first);
 }
 
@@ -614,8 +676,10 @@ void pressure_start(void)
 void pressure_init(const char *watch, const char *words)
 {
     bool is_asked = options.pressure != PRESSURE_OFF && watch_init(watch, words);
-    if (options.limit > 0)
-        limit_read(); /* before anything is allocated */
+    if (options.limit > PERCENT_MAX)
+        limit_set_option(options.limit); /* before anything is allocated */
+    else if (options.limit > 0)
+        limit_put_off();
     if (options.limit > 0 || options.pressure == PRESSURE_ON || is_asked)
         start();
 }
@@ -625,6 +689,7 @@ void pressure_init(const char *watch, const char *words)
 void pressure_set_limit(size_t bytes)
 {
     start();
+    limit_search_once(); /* lest it ends later */
     bool taken = turn_take_surely();
     if (bytes > 0) {
         limit_know(PRESSURE_OF_PROGRAM, bytes);

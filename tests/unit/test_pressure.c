@@ -915,6 +915,102 @@ static void test_a_share_of_nothing_is_a_limit(void **state)
     child_passes(body_nothing_allowed, NULL);
 }
 
+/* Nothing is read before it matters, and then before it is exceeded. */
+static void body_put_off(void *argument)
+{
+    struct pressure pressure;
+    bool is_small = argument != NULL;
+    options.limit = 50;
+    files_make();
+    pressure_init(NULL, NULL);
+    attach();
+    check(heap_alloc(100 * KIB) != NULL);
+    pressure_read(&pressure);
+    check(pressure.source == PRESSURE_OF_NOTHING && pressure.limit_bytes == 0);
+    file("/proc/self/cgroup", "0::/g\n");
+    file("/sys/fs/cgroup/g/memory.max", is_small ? "2000000\n" : "20000000\n");
+    if (is_small) {
+        size_t n = 0;
+        while (heap_alloc(1000) != NULL)
+            n++;
+        check(n > 500 && n < 1024);
+        pressure_read(&pressure);
+        check(pressure.charged_peak_bytes <= MIB);
+    } else {
+        check(heap_alloc(10 * MIB) == NULL && heap_alloc(MIB) != NULL);
+        check(heap_alloc(7 * MIB) != NULL);
+        pressure_read(&pressure);
+        check(pressure.level != PRESSURE_NORMAL); /* it was looked at once there was so much */
+    }
+    check_equal(pressure.limit_bytes, is_small ? MIB : 10000000);
+    check(pressure.is_hard && pressure.source == PRESSURE_OF_OPTION);
+    files_remove();
+}
+
+static void test_a_limit_in_percent_is_found_when_it_matters(void **state)
+{
+    (void)state;
+    static bool is_small = true;
+    child_passes(body_put_off, NULL);
+    child_passes(body_put_off, &is_small);
+}
+
+static void body_unknown_share(void *argument)
+{
+    (void)argument;
+    options.limit = 50;
+    fake_root("/nonexistent");
+    fake_memory_bytes(0);
+    pressure_init(NULL, NULL);
+    attach();
+    pressure_set_limit(4 * MIB);
+    check(heap_alloc(5 * MIB) == NULL);
+    check_equal(now_is().limit_bytes, 4 * MIB);
+    pressure_set_limit(0);
+    check(now_is().source == PRESSURE_OF_OPTION && heap_alloc(5 * MIB) != NULL);
+}
+
+static void test_the_programs_limit_counts_before_a_share_is_known(void **state)
+{
+    (void)state;
+    child_passes(body_unknown_share, NULL);
+}
+
+/* Each may be the first to need it. */
+static void *take_at_once(void *share)
+{
+    void *p = heap_alloc(10 * MIB);
+    if (p != NULL)
+        (void)atomic_add_relaxed((_Atomic size_t *)share, 1);
+    for (size_t i = 0; i < 100; i++)
+        (void)heap_alloc(2000);
+    return NULL;
+}
+
+static void body_search_at_once(void *argument)
+{
+    (void)argument;
+    enum { N_SEARCHING = 8 };
+    pthread_t threads[N_SEARCHING];
+    _Atomic size_t n_had = 0;
+    options.limit = 50;
+    fake_memory_bytes(80 * MIB);
+    fake_root("/nonexistent");
+    pressure_init(NULL, NULL);
+    for (size_t i = 0; i < N_SEARCHING; i++)
+        threads[i] = thread_start(take_at_once, &n_had);
+    for (size_t i = 0; i < N_SEARCHING; i++)
+        thread_join(threads[i]);
+    check_equal(atomic_get_relaxed(&n_had), 3);
+    check(now_is().charged_peak_bytes <= 40 * MIB);
+}
+
+static void test_threads_wait_for_who_finds_the_limit(void **state)
+{
+    (void)state;
+    child_passes(body_search_at_once, NULL);
+}
+
 /* Descriptors are used up, or the program has shut itself in: its group is the same. */
 static void body_shut_in(void *argument)
 {
@@ -1182,6 +1278,9 @@ int main(void)
         cmocka_unit_test(test_the_options_limit_comes_back_at_once),
         cmocka_unit_test(test_records_count_but_leave_the_reserve),
         cmocka_unit_test(test_a_share_of_nothing_is_a_limit),
+        cmocka_unit_test(test_a_limit_in_percent_is_found_when_it_matters),
+        cmocka_unit_test(test_the_programs_limit_counts_before_a_share_is_known),
+        cmocka_unit_test(test_threads_wait_for_who_finds_the_limit),
         cmocka_unit_test(test_a_limit_that_cannot_be_read_again_stays),
         cmocka_unit_test(test_what_never_fits_is_no_sign_of_want),
         cmocka_unit_test(test_subscribers_are_asked_for_more_and_more),
