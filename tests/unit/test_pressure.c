@@ -598,6 +598,8 @@ static void body_soft(void *argument)
     check(now_is().charged_bytes >= 80 * MIB);
     drop(blocks, 5);
     check(now_is().charged_bytes <= 84 * MIB && arena_is_dirty()); /* some of what is left */
+    drop(blocks + 5, 50);
+    check(atomic_get_relaxed(&memory_limits.charged_bytes) <= 66 * MIB);
 }
 
 static void test_above_the_threshold_nothing_is_held_back(void **state)
