@@ -13,48 +13,30 @@
 #include "os/process.h"
 #include "os/sys.h"
 #include "os/text.h"
-#include "pressure/cgroup.h"
+#include "pressure/measure.h"
 #include "pressure/watch.h"
 
 #include <errno.h>
 
 enum {
     POLL_MS = 100,           /* the descriptor is asked no more often */
-    READ_MS = 1000,          /* nor limits read, */
+    READ_MS = 1000,          /* nor is it measured, */
     READ_AGAIN_MS = 50,      /* or before a level rises */
     HOLD_MS = 3000,          /* what was heard counts for so long */
     REFUSALS_AWAIT_MS = 100, /* another's subscribers are waited for by who would be refused */
     TRIES = 16,
     ASK_SHARE = 32,  /* of what is charged: subscribers are asked for no less */
     STEP_SHARE = 32, /* of what is charged: a look at least whenever so much came on top */
-    RESERVE_SHARE = 8,
 };
 
 /* Below this nobody is near any limit but ours. */
 static const size_t first_look_bytes = 8 * MIB;
 
-/* A limit in percent costs files to be read, so it is found when it first matters: at the first look, or
- * when the arena is about to charge more than any limit allows. Who comes second waits. */
-enum limit_search { LIMIT_FOUND, LIMIT_UNSOUGHT, LIMIT_SOUGHT };
-static _Atomic uint32_t limit_search;
-
-/* What the limit is and how much of it is used, as of the last reading. [turn, or who searches] but for
- * the atomic */
-static struct {
-    _Atomic uint64_t limit_bytes; /* 0: unknown */
-    _Atomic uint32_t source;      /* enum pressure_source */
-    uint64_t group_limit_bytes;   /* the control groups', or CGROUP_NO_LIMIT */
-    uint64_t group_bytes;         /* used of the control group's, then; 0: unknown */
-    uint64_t measured_bytes;      /* used, when so much was charged: */
-    uint64_t charged_bytes;
-    uint64_t read_ms; /* when; 0: never */
-    bool is_fresh;    /* it is this look's */
-} known = {.group_limit_bytes = CGROUP_NO_LIMIT};
-
 static struct {
     _Atomic uint32_t process; /* that watches; 0: none does */
     _Atomic uint32_t level;   /* enum pressure_level */
     _Atomic uint64_t used_bytes;
+    bool is_fresh;                     /* [turn] what is used was measured in this look */
     uint64_t polled_ms;                /* [turn] */
     _Atomic uint64_t heard_ms;         /* of the kernel; 0: never */
     _Atomic uint64_t refused_ms;       /* 0: never */
@@ -89,200 +71,13 @@ static bool is_within(_Atomic uint64_t *since_ms, uint64_t now, uint64_t ms)
     return since != 0 && now - since < ms;
 }
 
-/* ---- the limit ---- */
-
-static bool is_ours(enum pressure_source source)
-{
-    return source == PRESSURE_OF_OPTION || source == PRESSURE_OF_PROGRAM;
-}
-
-static void limit_know(enum pressure_source source, uint64_t bytes)
-{
-    atomic_put_relaxed(&known.source, source);
-    atomic_put_relaxed(&known.limit_bytes, bytes);
-}
-
-/* A program with more rights than its caller opens no file that it was not made to. */
-static bool may_watch(void)
-{
-    return options.pressure != PRESSURE_OFF && !os_is_privileged();
-}
-
-static bool is_below(uint64_t bytes, uint64_t machine_bytes)
-{
-    return bytes != CGROUP_NO_LIMIT && (machine_bytes == 0 || bytes <= machine_bytes);
-}
-
-/* The groups' limit, as it was just read. It does not rise, let alone go, because files cannot be read any
- * more: then it is as it was. */
-static uint64_t group_limit(uint64_t read_bytes)
-{
-    known.group_limit_bytes =
-        cgroup_is_read() ? read_bytes : min_size(read_bytes, known.group_limit_bytes);
-    return known.group_limit_bytes;
-}
-
-/* What others set: a control group, or the machine. */
-static void limit_find(void)
-{
-    uint64_t machine_bytes = sys_memory_bytes();
-    struct cgroup_use use = cgroup_nearest();
-    uint64_t bytes = group_limit(use.limit_bytes);
-    known.group_bytes = use.used_bytes;
-    if (is_below(bytes, machine_bytes))
-        limit_know(PRESSURE_OF_CGROUP, bytes);
-    else
-        limit_know(machine_bytes > 0 ? PRESSURE_OF_MACHINE : PRESSURE_OF_NOTHING, machine_bytes);
-}
-
-static uint64_t elevated_of(uint64_t limit_bytes)
-{
-    return limit_bytes / 100 * options.pressure_percent;
-}
-
-static void limit_enforce(size_t bytes)
-{
-    size_t reserve = min_size(options.limit_reserve, bytes / RESERVE_SHARE);
-    atomic_put_relaxed(&memory_limits.reserve_bytes, reserve);
-    atomic_put_relaxed(&memory_limits.hard_bytes, bytes);
-}
-
-static void limit_set_option(uint64_t bytes)
-{
-    limit_know(PRESSURE_OF_OPTION, bytes);
-    if (options.limit_action != LIMIT_WATCH)
-        limit_enforce(bytes);
-}
-
-/* A limit in percent follows what it is a share of. A group that may have nothing has some for us. */
-static void limit_set_percent(void)
-{
-    uint64_t machine_bytes = sys_memory_bytes();
-    uint64_t bytes = group_limit(cgroup_limit());
-    if (!is_below(bytes, machine_bytes))
-        bytes = machine_bytes;
-    if (bytes > 0 || machine_bytes > 0)
-        limit_set_option(max_size(bytes / 100 * options.limit, MIB));
-}
-
-/* The next look may be due earlier for it. */
-static void limit_search_end(void)
-{
-    uint64_t limit_bytes = atomic_get_relaxed(&known.limit_bytes);
-    size_t look = atomic_get_relaxed(&memory_limits.look_bytes);
-    if (limit_bytes > 0)
-        atomic_put_relaxed(&memory_limits.look_bytes, min_size(look, elevated_of(limit_bytes)));
-    if (atomic_get_relaxed(&memory_limits.hard_bytes) == LIMIT_LATER)
-        limit_enforce(LIMIT_NONE); /* of nothing that is known */
-    atomic_put_release(&limit_search, LIMIT_FOUND);
-}
-
-/* Inside, for a signal handler that takes memory would wait for us. */
-static void limit_search_once(void)
-{
-    uint32_t unsought = LIMIT_UNSOUGHT;
-    bool is_entered = heap_enter();
-    if (atomic_try_acq_rel(&limit_search, &unsought, LIMIT_SOUGHT)) {
-        limit_set_percent();
-        limit_search_end();
-    }
-    while (atomic_get_acquire(&limit_search) != LIMIT_FOUND)
-        os_sleep_ms(1);
-    if (is_entered)
-        heap_leave();
-}
-
-static void limit_put_off(void)
-{
-    atomic_put_relaxed(&limit_search, LIMIT_UNSOUGHT);
-    memory_limits.find = limit_search_once;
-    if (options.limit_action != LIMIT_WATCH)
-        atomic_put_release(&memory_limits.hard_bytes, LIMIT_LATER);
-}
-
-/* Who searched is not here. */
-static void limit_forked(void)
-{
-    uint32_t sought = LIMIT_SOUGHT;
-    (void)atomic_try_acq_rel(&limit_search, &sought, LIMIT_UNSOUGHT);
-}
-
-static void limit_read_percent(void)
-{
-    if (atomic_get_acquire(&limit_search) == LIMIT_FOUND)
-        limit_set_percent();
-    else
-        limit_search_once();
-}
-
-static void limit_read(void)
-{
-    if (atomic_get_relaxed(&known.source) == PRESSURE_OF_PROGRAM)
-        return;
-    if (options.limit > PERCENT_MAX)
-        limit_set_option(options.limit);
-    else if (options.limit > 0)
-        limit_read_percent();
-    else if (may_watch())
-        limit_find();
-}
-
-/* The program's own is gone: the option's is in force at once. */
-static void limit_restore(void)
-{
-    limit_know(PRESSURE_OF_NOTHING, 0);
-    limit_read();
-    bool is_hard =
-        is_ours(atomic_get_relaxed(&known.source)) && options.limit_action != LIMIT_WATCH;
-    if (!is_hard)
-        limit_enforce(LIMIT_NONE);
-}
-
-/* ---- how much of it is used ---- */
-
-/* How much may be charged for `bytes` of the limit to be used; 0 at least. */
-static uint64_t charge_for(uint64_t bytes)
-{
-    if (is_ours(atomic_get_relaxed(&known.source)))
-        return bytes;
-    uint64_t charged = known.charged_bytes + bytes;
-    return charged > known.measured_bytes ? charged - known.measured_bytes : 0;
-}
-
-static uint64_t used_bytes(void)
-{
-    if (is_ours(atomic_get_relaxed(&known.source)))
-        return charged_bytes();
-    uint64_t used = known.measured_bytes + charged_bytes();
-    return used > known.charged_bytes ? used - known.charged_bytes : 0;
-}
-
-/* What cannot be measured is as much more as came on top since it was. */
-static uint64_t measure(enum pressure_source source)
-{
-    uint64_t bytes = 0;
-    if (source == PRESSURE_OF_CGROUP)
-        bytes = known.group_bytes;
-    else if (source == PRESSURE_OF_MACHINE)
-        bytes = process_resident();
-    return bytes > 0 ? bytes : used_bytes();
-}
-
-static void read_all(uint64_t now)
-{
-    known.read_ms = now;
-    limit_read();
-    known.measured_bytes = measure(atomic_get_relaxed(&known.source));
-    known.charged_bytes = charged_bytes();
-}
+/* ---- levels ---- */
 
 /* For who asks meanwhile. */
 static void used_note(void)
 {
-    atomic_put_relaxed(&state.used_bytes, used_bytes());
+    atomic_put_relaxed(&state.used_bytes, measure_used());
 }
-
-/* ---- levels ---- */
 
 /* Where levels begin, and where they end on the way down. */
 struct marks {
@@ -294,7 +89,7 @@ struct marks {
 
 static struct marks marks_of(uint64_t limit_bytes)
 {
-    uint64_t elevated = elevated_of(limit_bytes);
+    uint64_t elevated = measure_threshold_of(limit_bytes);
     uint64_t rest = limit_bytes - elevated;
     return (struct marks){
         .elevated = elevated,
@@ -306,8 +101,8 @@ static struct marks marks_of(uint64_t limit_bytes)
 
 static enum pressure_level level_of_use(uint64_t used, enum pressure_level level)
 {
-    struct marks marks = marks_of(atomic_get_relaxed(&known.limit_bytes));
-    if (atomic_get_relaxed(&known.limit_bytes) == 0)
+    struct marks marks = marks_of(measure_limit());
+    if (measure_limit() == 0)
         return PRESSURE_NORMAL;
     if (used >= (level == PRESSURE_CRITICAL ? marks.critical_end : marks.critical))
         return PRESSURE_CRITICAL;
@@ -319,7 +114,7 @@ static enum pressure_level level_of_use(uint64_t used, enum pressure_level level
 /* What was charged since the last reading of what is not ours may never be touched. */
 static bool may_rise(void)
 {
-    return known.is_fresh || is_ours(atomic_get_relaxed(&known.source));
+    return state.is_fresh || measure_is_charge();
 }
 
 static enum pressure_level level_now(uint64_t now)
@@ -327,7 +122,7 @@ static enum pressure_level level_now(uint64_t now)
     if (is_within(&state.refused_ms, now, HOLD_MS))
         return PRESSURE_CRITICAL;
     enum pressure_level before = atomic_get_relaxed(&state.level);
-    enum pressure_level level = level_of_use(used_bytes(), before);
+    enum pressure_level level = level_of_use(measure_used(), before);
     if (level > before && !may_rise())
         level = before;
     if (level == PRESSURE_NORMAL && is_within(&state.heard_ms, now, HOLD_MS))
@@ -378,8 +173,8 @@ static void tell(enum pressure_level level, size_t wanted_bytes)
 /* What would have to go for memory not to be short; where it is others who say that it is, some part. */
 static size_t wanted_bytes(enum pressure_level level)
 {
-    uint64_t end = marks_of(atomic_get_relaxed(&known.limit_bytes)).elevated_end;
-    uint64_t used = used_bytes();
+    uint64_t end = marks_of(measure_limit()).elevated_end;
+    uint64_t used = measure_used();
     uint64_t over = end > 0 && used > end ? used - end : 0;
     return level > PRESSURE_NORMAL ? max_size(over, charged_bytes() / ASK_SHARE) : 0;
 }
@@ -403,10 +198,10 @@ static void soft_limit_set(uint64_t now, struct marks marks)
     if (is_within(&state.heard_ms, now, HOLD_MS)) {
         soft = 0;
     } else if (marks.elevated > 0 && atomic_get_relaxed(&state.level) == PRESSURE_NORMAL) {
-        soft = charge_for(marks.elevated);
+        soft = measure_charge_for(marks.elevated);
     } else if (marks.elevated > 0) {
-        soft = charge_for(marks.elevated_end - marks.elevated_end / 8);
-        full = charge_for(atomic_get_relaxed(&known.limit_bytes));
+        soft = measure_charge_for(marks.elevated_end - marks.elevated_end / 8);
+        full = measure_charge_for(measure_limit());
     }
     atomic_put_relaxed(&memory_limits.soft_bytes, soft);
     atomic_put_relaxed(&memory_limits.full_bytes, full);
@@ -417,8 +212,8 @@ static void next_look_set(struct marks marks)
 {
     size_t charged = charged_bytes();
     size_t at = charged + max_size(charged / STEP_SHARE, MIB);
-    size_t elevated = charge_for(marks.elevated);
-    size_t critical = charge_for(marks.critical);
+    size_t elevated = measure_charge_for(marks.elevated);
+    size_t critical = measure_charge_for(marks.critical);
     if (charged < elevated)
         at = min_size(at, elevated);
     else if (charged < critical)
@@ -428,7 +223,7 @@ static void next_look_set(struct marks marks)
 
 static void listen(uint64_t now)
 {
-    if (!may_watch())
+    if (!measure_may_read())
         return;
     if (state.polled_ms != 0 && now - state.polled_ms < POLL_MS)
         return;
@@ -473,11 +268,11 @@ static bool watches_here(void)
 static bool is_reading_due(uint64_t now)
 {
     enum pressure_level level = atomic_get_relaxed(&state.level);
-    uint64_t age_ms = now - known.read_ms;
-    if (known.read_ms == 0 || age_ms >= READ_MS)
+    uint64_t age_ms = measure_age_ms(now);
+    if (age_ms >= READ_MS)
         return true;
-    return !is_ours(atomic_get_relaxed(&known.source)) && age_ms >= READ_AGAIN_MS &&
-           level_of_use(used_bytes(), level) > level;
+    return !measure_is_charge() && age_ms >= READ_AGAIN_MS &&
+           level_of_use(measure_used(), level) > level;
 }
 
 /* With the turn. */
@@ -487,12 +282,12 @@ static void look_in_turn(void)
     atomic_put_relaxed(&memory_limits.is_look_due, false);
     atomic_put_relaxed(&memory_limits.looked_ms, (uint32_t)(now - 1)); /* by the arena's clock */
     atomic_put_relaxed(&memory_limits.look_every_ms, POLL_MS);
-    known.is_fresh = is_reading_due(now);
-    if (known.is_fresh)
-        read_all(now);
+    state.is_fresh = is_reading_due(now);
+    if (state.is_fresh)
+        measure_read(now);
     listen(now);
     react(now);
-    struct marks marks = marks_of(atomic_get_relaxed(&known.limit_bytes));
+    struct marks marks = marks_of(measure_limit());
     soft_limit_set(now, marks);
     next_look_set(marks);
 }
@@ -523,7 +318,7 @@ static void signal_once(void)
 /* More than that there never is. */
 static bool can_ever_fit(size_t bytes)
 {
-    uint64_t known_bytes = atomic_get_relaxed(&known.limit_bytes);
+    uint64_t known_bytes = measure_limit();
     return bytes <= limit_of_large() && (known_bytes == 0 || bytes <= known_bytes);
 }
 
@@ -543,7 +338,7 @@ static void warn_once(void)
     if (atomic_swap_acquire(&state.is_warned, true))
         return;
     text_init(&text, size, sizeof size - 1);
-    text_add_size(&text, atomic_get_relaxed(&known.limit_bytes));
+    text_add_size(&text, measure_limit());
     *text.at = '\0';
     log_warn("the limit of ", size, " is reached: calls get NULL");
 }
@@ -633,7 +428,7 @@ static bool refused(size_t bytes, unsigned n)
 static void forked(void)
 {
     turn_forked();
-    limit_forked();
+    measure_forked();
     watch_forget();
     atomic_put_relaxed(&state.is_warned, false);
     if (atomic_get_relaxed(&state.process) != 0)
@@ -660,10 +455,10 @@ static void start(void)
     if (!atomic_try_acq_rel(&state.process, &none, (uint32_t)sys_getpid()))
         return;
     atomic_put_release(&heap_pressure, &hooks);
-    uint64_t limit_bytes = atomic_get_relaxed(&known.limit_bytes);
+    uint64_t limit_bytes = measure_limit();
     size_t first = first_look_bytes;
     if (limit_bytes > 0)
-        first = min_size(first, elevated_of(limit_bytes));
+        first = min_size(first, measure_threshold_of(limit_bytes));
     atomic_put_relaxed(&memory_limits.look_bytes, first);
 }
 
@@ -676,10 +471,7 @@ void pressure_start(void)
 void pressure_init(const char *watch, const char *words)
 {
     bool is_asked = options.pressure != PRESSURE_OFF && watch_init(watch, words);
-    if (options.limit > PERCENT_MAX)
-        limit_set_option(options.limit); /* before anything is allocated */
-    else if (options.limit > 0)
-        limit_put_off();
+    measure_init();
     if (options.limit > 0 || options.pressure == PRESSURE_ON || is_asked)
         start();
 }
@@ -689,15 +481,8 @@ void pressure_init(const char *watch, const char *words)
 void pressure_set_limit(size_t bytes)
 {
     start();
-    limit_search_once(); /* lest it ends later */
     bool taken = turn_take_surely();
-    if (bytes > 0) {
-        limit_know(PRESSURE_OF_PROGRAM, bytes);
-        limit_enforce(bytes);
-    } else {
-        limit_restore();
-    }
-    known.read_ms = 0;
+    measure_set_limit(bytes);
     if (taken)
         turn_give();
     atomic_put_relaxed(&memory_limits.is_look_due, true);
@@ -705,7 +490,7 @@ void pressure_set_limit(size_t bytes)
 
 void pressure_read(struct pressure *pressure)
 {
-    uint64_t limit_bytes = atomic_get_relaxed(&known.limit_bytes);
+    uint64_t limit_bytes = measure_limit();
     uint64_t cleaned_up_ms = atomic_get_relaxed(&state.cleaned_up_ms);
     *pressure = (struct pressure){
         .limit_bytes = limit_bytes,
@@ -720,7 +505,7 @@ void pressure_read(struct pressure *pressure)
         .n_refused = atomic_get_relaxed(&state.n_refused),
         .given_back_bytes = atomic_get_relaxed(&state.given_back_bytes),
         .level = atomic_get_relaxed(&state.level),
-        .source = atomic_get_relaxed(&known.source),
+        .source = measure_source(),
         .is_hard = atomic_get_relaxed(&memory_limits.hard_bytes) != LIMIT_NONE,
     };
 }
