@@ -34,6 +34,8 @@
 #include <stdint.h>
 #include <time.h>
 
+struct timespec; /* which <time.h> of strict C99 does not have */
+
 #define POOLALLOC_VERSION_MAJOR 0
 #define POOLALLOC_VERSION_MINOR 1
 #define POOLALLOC_VERSION_PATCH 0
@@ -442,6 +444,11 @@ int poolalloc_slice_release(poolalloc_slice *slice);
  *
  *     poolalloc_pressure_subscribe(shrink, cache);
  *
+ * The lock is for programs of one thread, too. Compilers know malloc and free, and take it that neither
+ * touches the program's variables: what a subscriber changes may be kept in registers across them. So
+ * have that behind a mutex, or volatile, or atomic. A cache that holds its lock around malloc does not
+ * shrink then, and what it knows is still so.
+ *
  * With declarations like this one, a program runs with the library and without:
  *
  *     extern __typeof__(poolalloc_pressure_subscribe) poolalloc_pressure_subscribe
@@ -497,16 +504,19 @@ size_t poolalloc_pressure_get(struct poolalloc_pressure *pressure, size_t bytes)
  * when memory is no longer short. When a call is about to be refused it is the size of that call or more,
  * and twice as much each time while that is not enough, up to all there is: what is freed here and there
  * makes up no whole pages. Who frees as much as is wanted, or all that it has, is never the reason for
- * which a call is refused.
+ * which a call is refused, if that takes it no more than a second: other threads wait for it, before they
+ * are refused, for a second and a half.
  *
  * It is called from within malloc, free or poolalloc_pressure_get, in whatever thread that is, or in the
  * background thread, whose stack is of 128 KiB; never in two threads at once, never in a call of its own,
- * not in signal handlers. None of the library's locks is held, and it may allocate and free, subscribe and
- * unsubscribe. But the thread may hold locks of the program or of libc: try locks, do not wait for them.
- * It must return; the thread is not cancelled meanwhile. */
+ * not in signal handlers. None of the library's locks is held, and it may allocate (at the limit small
+ * blocks, as long as the option limit_reserve lasts; beyond it gets NULL, whatever limit_action says) and
+ * free, subscribe and unsubscribe. But the thread may hold locks of the program or of libc: try locks, do
+ * not wait for them. It must return; the thread is not cancelled meanwhile. */
 typedef void poolalloc_subscriber(int level, size_t wanted_bytes, void *context);
 
-/* -1 and ENOMEM: there are 32 already. The same pair may be there more than once. */
+/* -1 and ENOMEM: there are 32 already. The same pair may be there more than once. Waits for subscribers
+ * that run, unless it is one of them that calls. */
 int poolalloc_pressure_subscribe(poolalloc_subscriber *call, void *context);
 
 /* Afterwards it is not called any more, and does not run, unless it is the caller: waits for that, so
@@ -516,9 +526,10 @@ int poolalloc_pressure_unsubscribe(poolalloc_subscriber *call, void *context);
 #define POOLALLOC_LIMIT_MIN ((size_t)1 << 20)
 
 /* A hard limit on what is charged: a call that would exceed it is refused with ENOMEM, after free memory
- * was given back and the subscribers were told (for pools and buffers: without these). It replaces that of the option. 0: the option's again,
- * or none. Less than is charged now: nothing is taken away, but no more is handed out. -1 and EINVAL:
- * less than POOLALLOC_LIMIT_MIN. */
+ * was given back and the subscribers were told (for pools and buffers: without these). It replaces that of
+ * the option. 0: the option's again, or none. Less than is charged now: nothing is taken away, but no more
+ * is handed out. Waits for subscribers as the two above do. -1 and EINVAL: less than
+ * POOLALLOC_LIMIT_MIN. */
 int poolalloc_set_limit(size_t bytes);
 
 /* Gives all free memory back to the kernel, other threads' caches included, what is in their bins when

@@ -26,10 +26,15 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 
-#define LIMIT_NONE SIZE_MAX
+#define LIMIT_NONE  SIZE_MAX
+#define LIMIT_LATER (SIZE_MAX - 1)
+
+/* May be charged before a limit put off is found: it is more, without its reserve. */
+enum { LIMIT_LATER_BYTES = MIB / 4 * 3 };
 
 struct memory_limits {
-    _Atomic size_t hard_bytes; /* or LIMIT_NONE */
+    _Atomic size_t hard_bytes; /* or LIMIT_NONE; LIMIT_LATER: it is found when it matters */
+    void (*find)(void);        /* does that, under any lock. Set before hard_bytes says so */
     _Atomic size_t reserve_bytes;
     _Atomic bool reserve_is_open;
     _Atomic size_t soft_bytes; /* or LIMIT_NONE */
@@ -50,6 +55,15 @@ struct memory_limits {
 };
 
 extern struct memory_limits memory_limits;
+
+/* Before it is looked whether so much more may be charged. */
+ALWAYS_INLINE void limit_find_for(size_t bytes)
+{
+    if (UNLIKELY(atomic_get_relaxed(&memory_limits.hard_bytes) == LIMIT_LATER) &&
+        (bytes > LIMIT_LATER_BYTES ||
+         atomic_get_relaxed(&memory_limits.charged_bytes) + bytes > LIMIT_LATER_BYTES))
+        memory_limits.find();
+}
 
 /* What may be charged once a slab, or a large block, has been added. */
 ALWAYS_INLINE size_t limit_of_slabs(void)
@@ -81,6 +95,7 @@ ALWAYS_INLINE bool limit_claim(_Atomic size_t *one, const _Atomic size_t *other,
 ALWAYS_INLINE bool limit_records(size_t before, size_t bytes)
 {
     struct memory_limits *limits = &memory_limits;
+    limit_find_for(bytes - before);
     if (limit_claim(&limits->record_bytes, &limits->arena_bytes, bytes, limit_of_slabs()))
         return true;
     atomic_put_relaxed(&limits->record_bytes, before);

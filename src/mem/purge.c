@@ -269,6 +269,7 @@ static void reserve_close(void)
 
 NOINLINE static bool room_make_in_limit(enum span_kind kind, size_t bytes)
 {
+    limit_find_for(bytes);
     if (UNLIKELY(atomic_get_relaxed(&memory_limits.reserve_is_open)))
         reserve_close();
     return room_make_below(limit_of(kind), bytes);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/magic.h>
 #include <linux/membarrier.h>
 #include <signal.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -213,6 +215,14 @@ enum sys_file_kind sys_file_kind(int fd)
     if (S_ISFIFO(st.st_mode))
         return SYS_FILE_FIFO;
     return S_ISSOCK(st.st_mode) ? SYS_FILE_SOCKET : SYS_FILE_OTHER;
+}
+
+bool sys_is_kernels_file(int fd)
+{
+    struct statfs fs;
+    memset(&fs, 0, sizeof fs);
+    return RAW(SYS_fstatfs, fd, &fs) == 0 &&
+           (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == CGROUP2_SUPER_MAGIC);
 }
 
 long sys_close(int fd)

@@ -44,6 +44,7 @@ long sys_send(int fd, const void *from, size_t bytes); /* to a socket, without S
 long sys_poll(struct pollfd *polls, size_t n, uint32_t ms);
 enum sys_file_kind { SYS_FILE_OTHER, SYS_FILE_REGULAR, SYS_FILE_FIFO, SYS_FILE_SOCKET };
 enum sys_file_kind sys_file_kind(int fd);
+bool sys_is_kernels_file(int fd); /* of /proc, or of version 2's control groups */
 long sys_close(int fd);
 /* Gives a file another name: only if nothing has it, or in its place, whatever that is. */
 long sys_rename_new(const char *from, const char *to);

@@ -6,6 +6,7 @@
 #include "os/sys.h"
 #include "os/text.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { TEXT_BYTES = 8192, PATH_BYTES = 1024, N_LIMITS = 2, N_USED = 2 };
@@ -31,6 +32,12 @@ static const struct hierarchy version_1 = {
     .used = {"total_rss ", "total_shmem "},
 };
 
+/* Since find_group() was called last. */
+static struct {
+    bool any_limit;
+    bool is_refused; /* a file that may be there */
+} reading;
+
 /* ---- files ---- */
 
 /* The text of a file that the kernel makes up, as much as there is room for; NULL: there is none. */
@@ -39,6 +46,7 @@ static const char *read_text(const char *path)
     static char text[TEXT_BYTES];
     size_t n = 0;
     long fd = sys_open_read(path);
+    reading.is_refused |= fd < 0 && fd != -ENOENT;
     if (fd < 0)
         return NULL;
     long got;
@@ -149,6 +157,8 @@ static bool find_in(const char *text, const struct hierarchy *hierarchy, char *g
 /* The hierarchy that has the memory: where version 1 has it, version 2 does not. NULL: neither. */
 static const struct hierarchy *find_group(char *group)
 {
+    reading.any_limit = false;
+    reading.is_refused = false;
     const char *text = read_text("/proc/self/cgroup");
     if (find_in(text, &version_1, group))
         return &version_1;
@@ -161,6 +171,7 @@ static const struct hierarchy *find_group(char *group)
 static uint64_t limit_in(const struct hierarchy *hierarchy, const char *group, const char *name)
 {
     const char *text = name != NULL ? read_of_group(hierarchy, group, name) : NULL;
+    reading.any_limit |= text != NULL;
     uint64_t n = text != NULL ? number_at(text) : CGROUP_NO_LIMIT;
     return n < UINT64_C(1) << 62 ? n : CGROUP_NO_LIMIT;
 }
@@ -193,6 +204,11 @@ uint64_t cgroup_limit(void)
     for (; is_more; is_more = go_up(group))
         least = min_size(least, limit_of_group(hierarchy, group));
     return least;
+}
+
+bool cgroup_is_read(void)
+{
+    return reading.any_limit && !reading.is_refused;
 }
 
 /* ---- what is used of them ---- */

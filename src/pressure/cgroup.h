@@ -26,6 +26,10 @@ struct cgroup_use {
 };
 struct cgroup_use cgroup_nearest(void);
 
+/* Whether the last of these could read all there is. It may not, from some day on: all descriptors are in
+ * use, or the process has locked itself up. */
+bool cgroup_is_read(void);
+
 /* Of this process alone; 0: unknown. */
 uint64_t process_resident(void);
 

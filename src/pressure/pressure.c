@@ -13,39 +13,30 @@
 #include "os/process.h"
 #include "os/sys.h"
 #include "os/text.h"
-#include "pressure/cgroup.h"
+#include "pressure/measure.h"
 #include "pressure/watch.h"
 
 #include <errno.h>
 
 enum {
     POLL_MS = 100,           /* the descriptor is asked no more often */
-    READ_MS = 1000,          /* nor limits read */
+    READ_MS = 1000,          /* nor is it measured, */
+    READ_AGAIN_MS = 50,      /* or before a level rises */
     HOLD_MS = 3000,          /* what was heard counts for so long */
     REFUSALS_AWAIT_MS = 100, /* another's subscribers are waited for by who would be refused */
     TRIES = 16,
     ASK_SHARE = 32,  /* of what is charged: subscribers are asked for no less */
     STEP_SHARE = 32, /* of what is charged: a look at least whenever so much came on top */
-    RESERVE_SHARE = 8,
 };
 
 /* Below this nobody is near any limit but ours. */
 static const size_t first_look_bytes = 8 * MIB;
 
-/* What the limit is and how much of it is used, as of the last reading. [turn] but for the atomic */
-static struct {
-    _Atomic uint64_t limit_bytes; /* 0: unknown */
-    _Atomic uint32_t source;      /* enum pressure_source */
-    uint64_t group_bytes;         /* used of the control group's, then */
-    uint64_t measured_bytes;      /* used, when so much was charged: */
-    uint64_t charged_bytes;
-    uint64_t read_ms; /* when; 0: never */
-} known;
-
 static struct {
     _Atomic uint32_t process; /* that watches; 0: none does */
     _Atomic uint32_t level;   /* enum pressure_level */
     _Atomic uint64_t used_bytes;
+    bool is_fresh;                     /* [turn] what is used was measured in this look */
     uint64_t polled_ms;                /* [turn] */
     _Atomic uint64_t heard_ms;         /* of the kernel; 0: never */
     _Atomic uint64_t refused_ms;       /* 0: never */
@@ -80,128 +71,13 @@ static bool is_within(_Atomic uint64_t *since_ms, uint64_t now, uint64_t ms)
     return since != 0 && now - since < ms;
 }
 
-/* ---- the limit ---- */
-
-static bool is_ours(enum pressure_source source)
-{
-    return source == PRESSURE_OF_OPTION || source == PRESSURE_OF_PROGRAM;
-}
-
-static void limit_know(enum pressure_source source, uint64_t bytes)
-{
-    atomic_put_relaxed(&known.source, source);
-    atomic_put_relaxed(&known.limit_bytes, bytes);
-}
-
-/* A program with more rights than its caller opens no file that it was not made to. */
-static bool may_watch(void)
-{
-    return options.pressure != PRESSURE_OFF && !os_is_privileged();
-}
-
-static bool is_below(uint64_t bytes, uint64_t machine_bytes)
-{
-    return bytes != CGROUP_NO_LIMIT && (machine_bytes == 0 || bytes <= machine_bytes);
-}
-
-/* What others set: a control group, or the machine. */
-static void limit_find(void)
-{
-    uint64_t machine_bytes = sys_memory_bytes();
-    struct cgroup_use use = cgroup_nearest();
-    known.group_bytes = use.used_bytes;
-    if (is_below(use.limit_bytes, machine_bytes))
-        limit_know(PRESSURE_OF_CGROUP, use.limit_bytes);
-    else
-        limit_know(machine_bytes > 0 ? PRESSURE_OF_MACHINE : PRESSURE_OF_NOTHING, machine_bytes);
-}
-
-static void limit_enforce(size_t bytes)
-{
-    size_t reserve = min_size(options.limit_reserve, bytes / RESERVE_SHARE);
-    atomic_put_relaxed(&memory_limits.reserve_bytes, reserve);
-    atomic_put_relaxed(&memory_limits.hard_bytes, bytes);
-}
-
-static void limit_set_option(uint64_t bytes)
-{
-    limit_know(PRESSURE_OF_OPTION, bytes);
-    if (options.limit_action != LIMIT_WATCH)
-        limit_enforce(bytes);
-}
-
-/* A limit in percent follows what it is a share of. A group that may have nothing has some for us. */
-static void limit_set_percent(void)
-{
-    uint64_t machine_bytes = sys_memory_bytes();
-    uint64_t bytes = cgroup_limit();
-    if (!is_below(bytes, machine_bytes))
-        bytes = machine_bytes;
-    if (bytes > 0 || machine_bytes > 0)
-        limit_set_option(max_size(bytes / 100 * options.limit, MIB));
-}
-
-static void limit_read(void)
-{
-    if (atomic_get_relaxed(&known.source) == PRESSURE_OF_PROGRAM)
-        return;
-    if (options.limit > PERCENT_MAX)
-        limit_set_option(options.limit);
-    else if (options.limit > 0)
-        limit_set_percent();
-    else if (may_watch())
-        limit_find();
-}
-
-/* The program's own is gone: the option's is in force at once. */
-static void limit_restore(void)
-{
-    limit_know(PRESSURE_OF_NOTHING, 0);
-    limit_read();
-    bool is_hard =
-        is_ours(atomic_get_relaxed(&known.source)) && options.limit_action != LIMIT_WATCH;
-    if (!is_hard)
-        limit_enforce(LIMIT_NONE);
-}
-
-static uint64_t measure(enum pressure_source source)
-{
-    uint64_t bytes = 0;
-    if (source == PRESSURE_OF_CGROUP)
-        bytes = known.group_bytes;
-    else if (source == PRESSURE_OF_MACHINE)
-        bytes = process_resident();
-    return bytes > 0 ? bytes : charged_bytes();
-}
-
-static void read_all(uint64_t now)
-{
-    known.read_ms = now;
-    limit_read();
-    known.charged_bytes = charged_bytes();
-    known.measured_bytes = measure(atomic_get_relaxed(&known.source));
-}
-
-/* ---- how much of it is used ---- */
-
-/* How much may be charged for `bytes` of the limit to be used; 0 at least. */
-static uint64_t charge_for(uint64_t bytes)
-{
-    if (is_ours(atomic_get_relaxed(&known.source)))
-        return bytes;
-    uint64_t charged = known.charged_bytes + bytes;
-    return charged > known.measured_bytes ? charged - known.measured_bytes : 0;
-}
-
-static uint64_t used_bytes(void)
-{
-    if (is_ours(atomic_get_relaxed(&known.source)))
-        return charged_bytes();
-    uint64_t used = known.measured_bytes + charged_bytes();
-    return used > known.charged_bytes ? used - known.charged_bytes : 0;
-}
-
 /* ---- levels ---- */
+
+/* For who asks meanwhile. */
+static void used_note(void)
+{
+    atomic_put_relaxed(&state.used_bytes, measure_used());
+}
 
 /* Where levels begin, and where they end on the way down. */
 struct marks {
@@ -213,7 +89,7 @@ struct marks {
 
 static struct marks marks_of(uint64_t limit_bytes)
 {
-    uint64_t elevated = limit_bytes / 100 * options.pressure_percent;
+    uint64_t elevated = measure_threshold_of(limit_bytes);
     uint64_t rest = limit_bytes - elevated;
     return (struct marks){
         .elevated = elevated,
@@ -225,8 +101,8 @@ static struct marks marks_of(uint64_t limit_bytes)
 
 static enum pressure_level level_of_use(uint64_t used, enum pressure_level level)
 {
-    struct marks marks = marks_of(atomic_get_relaxed(&known.limit_bytes));
-    if (atomic_get_relaxed(&known.limit_bytes) == 0)
+    struct marks marks = marks_of(measure_limit());
+    if (measure_limit() == 0)
         return PRESSURE_NORMAL;
     if (used >= (level == PRESSURE_CRITICAL ? marks.critical_end : marks.critical))
         return PRESSURE_CRITICAL;
@@ -235,12 +111,20 @@ static enum pressure_level level_of_use(uint64_t used, enum pressure_level level
     return PRESSURE_NORMAL;
 }
 
+/* What was charged since the last reading of what is not ours may never be touched. */
+static bool may_rise(void)
+{
+    return state.is_fresh || measure_is_charge();
+}
+
 static enum pressure_level level_now(uint64_t now)
 {
     if (is_within(&state.refused_ms, now, HOLD_MS))
         return PRESSURE_CRITICAL;
-    enum pressure_level level =
-        level_of_use(used_bytes(), (enum pressure_level)atomic_get_relaxed(&state.level));
+    enum pressure_level before = atomic_get_relaxed(&state.level);
+    enum pressure_level level = level_of_use(measure_used(), before);
+    if (level > before && !may_rise())
+        level = before;
     if (level == PRESSURE_NORMAL && is_within(&state.heard_ms, now, HOLD_MS))
         return PRESSURE_ELEVATED;
     return level;
@@ -282,18 +166,20 @@ static void clean_up(uint64_t now, enum pressure_level level)
 
 static void tell(enum pressure_level level, size_t wanted_bytes)
 {
+    used_note();
     (void)atomic_add_relaxed(&state.n_told, subscribers_tell(level, wanted_bytes));
 }
 
-/* What would have to go for memory not to be short. */
-static size_t wanted_bytes(void)
+/* What would have to go for memory not to be short; where it is others who say that it is, some part. */
+static size_t wanted_bytes(enum pressure_level level)
 {
-    uint64_t end = marks_of(atomic_get_relaxed(&known.limit_bytes)).elevated_end;
-    uint64_t used = used_bytes();
-    return end > 0 && used > end ? used - end : 0;
+    uint64_t end = marks_of(measure_limit()).elevated_end;
+    uint64_t used = measure_used();
+    uint64_t over = end > 0 && used > end ? used - end : 0;
+    return level > PRESSURE_NORMAL ? max_size(over, charged_bytes() / ASK_SHARE) : 0;
 }
 
-/* One that comes too soon after the one before is made only if things have got worse since. */
+/* One that comes too soon after the one before is made only if things are worse than they were then. */
 static bool is_clean_up_due(uint64_t now, enum pressure_level level)
 {
     return level > PRESSURE_NORMAL &&
@@ -312,10 +198,10 @@ static void soft_limit_set(uint64_t now, struct marks marks)
     if (is_within(&state.heard_ms, now, HOLD_MS)) {
         soft = 0;
     } else if (marks.elevated > 0 && atomic_get_relaxed(&state.level) == PRESSURE_NORMAL) {
-        soft = charge_for(marks.elevated);
+        soft = measure_charge_for(marks.elevated);
     } else if (marks.elevated > 0) {
-        soft = charge_for(marks.elevated_end - marks.elevated_end / 8);
-        full = charge_for(atomic_get_relaxed(&known.limit_bytes));
+        soft = measure_charge_for(marks.elevated_end - marks.elevated_end / 8);
+        full = measure_charge_for(measure_limit());
     }
     atomic_put_relaxed(&memory_limits.soft_bytes, soft);
     atomic_put_relaxed(&memory_limits.full_bytes, full);
@@ -326,8 +212,8 @@ static void next_look_set(struct marks marks)
 {
     size_t charged = charged_bytes();
     size_t at = charged + max_size(charged / STEP_SHARE, MIB);
-    size_t elevated = charge_for(marks.elevated);
-    size_t critical = charge_for(marks.critical);
+    size_t elevated = measure_charge_for(marks.elevated);
+    size_t critical = measure_charge_for(marks.critical);
     if (charged < elevated)
         at = min_size(at, elevated);
     else if (charged < critical)
@@ -337,7 +223,7 @@ static void next_look_set(struct marks marks)
 
 static void listen(uint64_t now)
 {
-    if (!may_watch())
+    if (!measure_may_read())
         return;
     if (state.polled_ms != 0 && now - state.polled_ms < POLL_MS)
         return;
@@ -353,10 +239,8 @@ static void level_change(enum pressure_level level)
 {
     atomic_put_relaxed(&state.level, level);
     heap_caches_set_short(level > PRESSURE_NORMAL);
-    if (level == PRESSURE_NORMAL) {
+    if (level == PRESSURE_NORMAL)
         atomic_put_relaxed(&state.is_signal_sent, false);
-        state.cleaned_up_at = PRESSURE_NORMAL;
-    }
 }
 
 static void react(uint64_t now)
@@ -369,7 +253,8 @@ static void react(uint64_t now)
     if (is_due)
         clean_up(now, level);
     if (level != before || is_due)
-        tell(level, wanted_bytes());
+        tell(level, wanted_bytes(level));
+    used_note();
     if (level != before && pressure_observer != NULL)
         pressure_observer();
 }
@@ -380,11 +265,14 @@ static bool watches_here(void)
     return process != 0 && process == (uint32_t)sys_getpid();
 }
 
-/* What was charged since the last reading may never be touched. */
-static bool is_to_be_read_again(void)
+static bool is_reading_due(uint64_t now)
 {
     enum pressure_level level = atomic_get_relaxed(&state.level);
-    return !is_ours(atomic_get_relaxed(&known.source)) && level_of_use(used_bytes(), level) > level;
+    uint64_t age_ms = measure_age_ms(now);
+    if (age_ms >= READ_MS)
+        return true;
+    return !measure_is_charge() && age_ms >= READ_AGAIN_MS &&
+           level_of_use(measure_used(), level) > level;
 }
 
 /* With the turn. */
@@ -392,14 +280,14 @@ static void look_in_turn(void)
 {
     uint64_t now = now_ms();
     atomic_put_relaxed(&memory_limits.is_look_due, false);
-    atomic_put_relaxed(&memory_limits.looked_ms, (uint32_t)now);
+    atomic_put_relaxed(&memory_limits.looked_ms, (uint32_t)(now - 1)); /* by the arena's clock */
     atomic_put_relaxed(&memory_limits.look_every_ms, POLL_MS);
-    if (known.read_ms == 0 || now - known.read_ms >= READ_MS || is_to_be_read_again())
-        read_all(now);
+    state.is_fresh = is_reading_due(now);
+    if (state.is_fresh)
+        measure_read(now);
     listen(now);
     react(now);
-    atomic_put_relaxed(&state.used_bytes, used_bytes());
-    struct marks marks = marks_of(atomic_get_relaxed(&known.limit_bytes));
+    struct marks marks = marks_of(measure_limit());
     soft_limit_set(now, marks);
     next_look_set(marks);
 }
@@ -430,7 +318,7 @@ static void signal_once(void)
 /* More than that there never is. */
 static bool can_ever_fit(size_t bytes)
 {
-    uint64_t known_bytes = atomic_get_relaxed(&known.limit_bytes);
+    uint64_t known_bytes = measure_limit();
     return bytes <= limit_of_large() && (known_bytes == 0 || bytes <= known_bytes);
 }
 
@@ -450,16 +338,17 @@ static void warn_once(void)
     if (atomic_swap_acquire(&state.is_warned, true))
         return;
     text_init(&text, size, sizeof size - 1);
-    text_add_size(&text, atomic_get_relaxed(&known.limit_bytes));
+    text_add_size(&text, measure_limit());
     *text.at = '\0';
     log_warn("the limit of ", size, " is reached: calls get NULL");
 }
 
-/* Nothing helps. What never could is no sign that memory is short. */
+/* Nothing helps. What never could is no sign that memory is short; of a subscriber's own call the
+ * program hears nothing, for he is making room. */
 static void refuse(size_t bytes)
 {
     (void)atomic_add_relaxed(&state.n_refused, 1);
-    if (!can_ever_fit(bytes))
+    if (!can_ever_fit(bytes) || turn_is_mine())
         return;
     atomic_put_relaxed(&state.refused_ms, now_ms());
     atomic_put_relaxed(&memory_limits.is_look_due, true);
@@ -493,13 +382,20 @@ static bool tell_and_collect(size_t bytes, unsigned n)
     return wanted < charged_bytes() || n_given != atomic_get_relaxed(&memory_limits.n_given);
 }
 
+/* For a subscriber's own call. False: that does not help. */
+static bool reserve_open_for(size_t bytes)
+{
+    if (is_by_limit(bytes))
+        atomic_put_relaxed(&memory_limits.reserve_is_open, true);
+    return !is_by_limit(bytes);
+}
+
 /* Subscribers are told, and what they free is collected. Who had to wait for another thread that did so
- * looks first whether that was enough. False: nothing came of it, or this thread is telling them
- * already. */
+ * looks first whether that was enough. False: nothing came of it. */
 static bool ask_subscribers(size_t bytes, unsigned n)
 {
     if (turn_is_mine())
-        return false;
+        return reserve_open_for(bytes);
     bool is_at_once = turn_take();
     if (!is_at_once && !turn_take_within(REFUSALS_AWAIT_MS))
         return true;
@@ -532,6 +428,7 @@ static bool refused(size_t bytes, unsigned n)
 static void forked(void)
 {
     turn_forked();
+    measure_forked();
     watch_forget();
     atomic_put_relaxed(&state.is_warned, false);
     if (atomic_get_relaxed(&state.process) != 0)
@@ -558,10 +455,10 @@ static void start(void)
     if (!atomic_try_acq_rel(&state.process, &none, (uint32_t)sys_getpid()))
         return;
     atomic_put_release(&heap_pressure, &hooks);
-    uint64_t limit_bytes = atomic_get_relaxed(&known.limit_bytes);
+    uint64_t limit_bytes = measure_limit();
     size_t first = first_look_bytes;
     if (limit_bytes > 0)
-        first = min_size(first, marks_of(limit_bytes).elevated);
+        first = min_size(first, measure_threshold_of(limit_bytes));
     atomic_put_relaxed(&memory_limits.look_bytes, first);
 }
 
@@ -574,8 +471,7 @@ void pressure_start(void)
 void pressure_init(const char *watch, const char *words)
 {
     bool is_asked = options.pressure != PRESSURE_OFF && watch_init(watch, words);
-    if (options.limit > 0)
-        limit_read(); /* before anything is allocated */
+    measure_init();
     if (options.limit > 0 || options.pressure == PRESSURE_ON || is_asked)
         start();
 }
@@ -586,13 +482,7 @@ void pressure_set_limit(size_t bytes)
 {
     start();
     bool taken = turn_take_surely();
-    if (bytes > 0) {
-        limit_know(PRESSURE_OF_PROGRAM, bytes);
-        limit_enforce(bytes);
-    } else {
-        limit_restore();
-    }
-    known.read_ms = 0;
+    measure_set_limit(bytes);
     if (taken)
         turn_give();
     atomic_put_relaxed(&memory_limits.is_look_due, true);
@@ -600,7 +490,7 @@ void pressure_set_limit(size_t bytes)
 
 void pressure_read(struct pressure *pressure)
 {
-    uint64_t limit_bytes = atomic_get_relaxed(&known.limit_bytes);
+    uint64_t limit_bytes = measure_limit();
     uint64_t cleaned_up_ms = atomic_get_relaxed(&state.cleaned_up_ms);
     *pressure = (struct pressure){
         .limit_bytes = limit_bytes,
@@ -615,7 +505,7 @@ void pressure_read(struct pressure *pressure)
         .n_refused = atomic_get_relaxed(&state.n_refused),
         .given_back_bytes = atomic_get_relaxed(&state.given_back_bytes),
         .level = atomic_get_relaxed(&state.level),
-        .source = atomic_get_relaxed(&known.source),
+        .source = measure_source(),
         .is_hard = atomic_get_relaxed(&memory_limits.hard_bytes) != LIMIT_NONE,
     };
 }

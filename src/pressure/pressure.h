@@ -2,15 +2,9 @@
 /*
  * Whether memory is short, and what is done about it.
  *
- * There is a limit: what the option or the program says; else that of the process's control groups
- * which has the least left; else the machine's memory. How much of it is used:
- *
- *   limit of ours    what is charged (mem/limit.h). It is never exceeded: the arena refuses
- *   control group    what cannot be reclaimed of the group's memory, other processes' included
- *   machine          what of this process is resident
- *
- * The last two are read once a second; between readings what is charged tells how they grow, and before a
- * level rises for that they are read again.
+ * What the limit is, and what is used of it, is measured (measure.h) once a second; between readings what is
+ * charged tells how it grows, but before a level rises for that it is read again, which is done every 50 ms
+ * at most.
  *
  * Levels: normal; elevated, from the threshold on, or when the kernel presses; critical, near the limit,
  * or when a call was refused. A level is left further down than it is entered, and not before what the
@@ -29,15 +23,8 @@
 #ifndef POOLALLOC_PRESSURE_PRESSURE_H
 #define POOLALLOC_PRESSURE_PRESSURE_H
 
+#include "pressure/measure.h"
 #include "pressure/subscribers.h"
-
-enum pressure_source {
-    PRESSURE_OF_NOTHING,
-    PRESSURE_OF_OPTION,
-    PRESSURE_OF_PROGRAM,
-    PRESSURE_OF_CGROUP,
-    PRESSURE_OF_MACHINE
-};
 
 struct pressure {
     uint64_t limit_bytes; /* 0: unknown */

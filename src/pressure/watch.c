@@ -33,7 +33,7 @@ static struct {
     _Atomic int fd;
 } watch = {.fd = NO_FD};
 
-/* watch_wait() has taken it in. */
+/* watch_wait() has woken: of a file of the kernel's it has taken the event in, of others it lies there. */
 static _Atomic bool is_heard;
 
 /* ---- the variables ---- */
@@ -95,15 +95,16 @@ static long open_wanted(void)
     return fd;
 }
 
-/* Not into a FIFO: it is we who would read it. */
+/* Not into a FIFO, since it is we who would read it, nor over what was meant to be kept. */
 static bool say(int fd, const char *words, size_t n)
 {
     enum sys_file_kind kind = sys_file_kind(fd);
-    if (n == 0 || kind == SYS_FILE_FIFO)
+    if (kind == SYS_FILE_FIFO)
         return true;
     if (kind == SYS_FILE_SOCKET)
-        return sys_send(fd, words, n) == (long)n;
-    return sys_write(fd, words, n) == (long)n;
+        return n == 0 || sys_send(fd, words, n) == (long)n;
+    return kind == SYS_FILE_REGULAR && sys_is_kernels_file(fd) &&
+           (n == 0 || sys_write(fd, words, n) == (long)n);
 }
 
 static long open_and_say(void)
@@ -124,8 +125,8 @@ void watch_open(void)
 {
     if (watch.is_opened || wanted.is_off)
         return;
-    watch.is_opened = true;
     long low = open_and_say();
+    watch.is_opened = low != -EAGAIN; /* a socket at which many wait: later */
     if (low < 0)
         return;
     long fd = sys_duplicate_high((int)low);
@@ -133,8 +134,7 @@ void watch_open(void)
     if (fd < 0)
         return;
     watch.kind = sys_file_kind((int)fd);
-    if (watch.kind == SYS_FILE_OTHER ||
-        sys_file_identity((int)fd, &watch.device, &watch.inode) < 0) {
+    if (sys_file_identity((int)fd, &watch.device, &watch.inode) < 0) {
         (void)sys_close((int)fd);
         return;
     }
@@ -161,7 +161,8 @@ static void let_go(int fd)
         (void)sys_close(fd);
 }
 
-/* Reads away what was said. False: nothing was. Nobody is there to say more: lets go. */
+/* Reads away what was said. False: nothing was. Nobody will ever say more: lets go; to a FIFO others may
+ * come. */
 static bool drain(int fd)
 {
     char words[256];
@@ -171,7 +172,8 @@ static bool drain(int fd)
         n = sys_read(fd, words, sizeof words);
         is_said |= n > 0;
     }
-    if (n <= 0 && n != -EAGAIN && n != -EINTR)
+    bool is_end = n == 0 && watch.kind != SYS_FILE_FIFO;
+    if (is_end || (n < 0 && n != -EAGAIN && n != -EINTR))
         let_go(fd);
     return is_said;
 }
@@ -193,7 +195,8 @@ static bool poll_now(int fd)
 bool watch_poll(void)
 {
     int fd = atomic_get_relaxed(&watch.fd);
-    bool is_said = atomic_swap_acquire(&is_heard, false);
+    bool was_heard = atomic_swap_acquire(&is_heard, false);
+    bool is_said = was_heard && watch.kind == SYS_FILE_REGULAR;
     if (fd == NO_FD)
         return is_said;
     if (!is_ours(fd)) {
@@ -215,9 +218,13 @@ bool watch_wait(uint32_t ms)
         return was_heard;
     }
     struct pollfd polled = {.fd = fd, .events = event_wanted()};
-    bool is_said = sys_poll(&polled, 1, ms) > 0 && (polled.revents & POLLERR) == 0;
+    bool is_any = sys_poll(&polled, 1, ms) > 0;
+    bool is_said =
+        is_any && (polled.revents & polled.events) != 0 && (polled.revents & POLLERR) == 0;
     if (is_said)
         atomic_put_relaxed(&is_heard, true);
+    if (is_any && !is_said)
+        os_sleep_ms(ms); /* an error, or a FIFO that nobody writes to: so it is for some time */
     return is_said;
 }
 

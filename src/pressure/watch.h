@@ -5,7 +5,7 @@
  *
  * Where MEMORY_PRESSURE_WATCH names a file, it is that (a file of the kernel's, a FIFO, or a socket),
  * told what MEMORY_PRESSURE_WRITE says; /dev/null: nothing. Else the memory.pressure of the process's
- * control group, or the machine's, with a trigger of ours.
+ * control group, or the machine's, with a trigger of ours. Any other kind of file is left alone.
  *
  * The descriptor is far above those that programs count on, is closed by exec, and is looked at before
  * each use: when the program has closed it, or has another file there, we let go of it for good. A
@@ -30,8 +30,8 @@ void watch_open(void);
 /* Something has been said since last time. */
 bool watch_poll(void);
 
-/* Until then, or for so long. True: something was heard, which the next watch_poll() says; until that is
- * called, it waits for a moment only. Any thread. */
+/* Until then, or for so long. True: watch_poll() should be called, which may find that nothing was said
+ * after all; until it is, this waits for a moment only. Any thread. */
 bool watch_wait(uint32_t ms);
 
 /* In a child of fork. */

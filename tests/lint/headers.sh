@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Each header compiles alone, and twice in a row, with each compiler there is; the public ones as C++
-# as well.
+# Each header compiles alone, and twice in a row, with each compiler there is; the public ones as strict
+# C99 and as C++ as well.
 . "$(dirname "$0")/lib.sh"
 
 # $1: header; the rest: compiler and options.
@@ -15,6 +15,7 @@ compile_alone()
 }
 
 find src include -type f -name '*.h' >"$scratch/headers"
+grep '^include/' "$scratch/headers" >"$scratch/public" || :
 n_compilers=0
 for compiler in gcc clang; do
     command -v "$compiler" >/dev/null || continue
@@ -22,11 +23,13 @@ for compiler in gcc clang; do
     while read -r header; do
         compile_alone "${header#*/}" "$compiler" -std=gnu11 -D_GNU_SOURCE -x c
     done <"$scratch/headers"
+    while read -r header; do
+        compile_alone "${header#*/}" "$compiler" -std=c99 -pedantic -x c
+    done <"$scratch/public"
 done
 [ "$n_compilers" -gt 0 ] || fault "there is neither gcc nor clang"
 for compiler in g++ clang++; do
     command -v "$compiler" >/dev/null || continue
-    grep '^include/' "$scratch/headers" >"$scratch/public" || :
     while read -r header; do
         compile_alone "${header#*/}" "$compiler" -std=c++11 -x c++
     done <"$scratch/public"

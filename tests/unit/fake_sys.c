@@ -27,6 +27,7 @@ long __real_sys_open_read(const char *path);
 long __real_sys_open_both(const char *path);
 long __real_sys_connect(const char *path);
 long __real_sys_poll(struct pollfd *polls, size_t n, uint32_t ms);
+bool __real_sys_is_kernels_file(int fd);
 uint64_t __real_sys_memory_bytes(void);
 long __real_sys_barrier_register(void);
 long __real_sys_barrier(void);
@@ -49,6 +50,7 @@ long __wrap_sys_open_read(const char *path);
 long __wrap_sys_open_both(const char *path);
 long __wrap_sys_connect(const char *path);
 long __wrap_sys_poll(struct pollfd *polls, size_t n, uint32_t ms);
+bool __wrap_sys_is_kernels_file(int fd);
 uint64_t __wrap_sys_memory_bytes(void);
 long __wrap_sys_signal_process(int signal);
 long __wrap_sys_barrier_register(void);
@@ -327,6 +329,18 @@ long __wrap_sys_poll(struct pollfd *polls, size_t n, uint32_t ms)
     if (poll_is_once)
         poll_events = 0;
     return (long)n;
+}
+
+static bool all_are_kernels;
+
+void fake_kernels_files(void)
+{
+    all_are_kernels = true;
+}
+
+bool __wrap_sys_is_kernels_file(int fd)
+{
+    return all_are_kernels || __real_sys_is_kernels_file(fd);
 }
 
 static uint64_t memory_bytes;

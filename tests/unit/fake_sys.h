@@ -67,6 +67,9 @@ void fake_root(const char *folder);
 void fake_poll_once(short events);
 void fake_poll(short events);
 
+/* Any file passes for one of the kernel's. */
+void fake_kernels_files(void);
+
 /* What the machine has; 0: what it has. */
 void fake_memory_bytes(uint64_t bytes);
 

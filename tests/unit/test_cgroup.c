@@ -174,6 +174,31 @@ static void test_what_makes_no_sense_is_no_limit(void **state)
     check_equal(cgroup_limit(), 123456);
 }
 
+/* A link that leads nowhere but to itself: there, but not to be opened. */
+static void refused(const char *name)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s%s", folder, name);
+    check(unlink(path) == 0 && symlink(strrchr(path, '/') + 1, path) == 0);
+}
+
+static void test_what_cannot_be_read_is_known(void **state)
+{
+    (void)state;
+    check(cgroup_limit() == CGROUP_NO_LIMIT && !cgroup_is_read());
+    file("/proc/self/cgroup", "0::/a/b\n");
+    check(cgroup_limit() == CGROUP_NO_LIMIT && !cgroup_is_read());
+    file(V2 "/a/memory.max", "max\n");
+    check(cgroup_limit() == CGROUP_NO_LIMIT && cgroup_is_read());
+    file(V2 "/a/b/memory.max", "7000\n");
+    check(cgroup_limit() == 7000 && cgroup_is_read());
+    check(cgroup_nearest().limit_bytes == 7000 && cgroup_is_read());
+    refused(V2 "/a/memory.max");
+    check(cgroup_limit() == 7000 && !cgroup_is_read());
+    refused("/proc/self/cgroup");
+    check(cgroup_nearest().limit_bytes == CGROUP_NO_LIMIT && !cgroup_is_read());
+}
+
 static void test_a_very_long_name_is_passed_over(void **state)
 {
     (void)state;
@@ -224,6 +249,7 @@ int main(void)
         tree_test(test_a_container_of_version_1_has_its_group_at_the_top),
         tree_test(test_version_1_has_the_memory_if_it_has_any),
         tree_test(test_what_makes_no_sense_is_no_limit),
+        tree_test(test_what_cannot_be_read_is_known),
         tree_test(test_a_very_long_name_is_passed_over),
         tree_test(test_resident_memory_is_read),
         tree_test(test_the_groups_own_pressure_comes_first),

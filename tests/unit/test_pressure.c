@@ -418,6 +418,51 @@ static void test_a_subscriber_in_need_is_not_called_again(void **state)
     child_passes(body_re_entry, NULL);
 }
 
+static void *inner[64];
+
+/* It needs memory to give memory back, and at last more than there is. */
+static void needs_some(int level, size_t wanted, void *context)
+{
+    (void)wanted;
+    (void)context;
+    if (level != PRESSURE_CRITICAL || n_kept == 0)
+        return;
+    for (size_t i = 0; i < 8; i++)
+        check((inner[i] = heap_alloc(3000 + 1000 * i)) != NULL);
+    check(heap_alloc(4 * LARGE) == NULL);
+    heap_free(kept[--n_kept]);
+    drop(inner, 8);
+}
+
+static void body_inner_need(void *argument)
+{
+    static const char words[] = "poolalloc: the limit of 64.0 MiB is reached: calls get NULL\n";
+    options.limit_action = *(const uint64_t *)argument;
+    begin(64 * MIB);
+    while ((kept[n_kept] = heap_alloc(LARGE)) != NULL && now_is().charged_bytes < 61 * MIB)
+        n_kept++;
+    void *p = heap_alloc(63 * MIB - (size_t)now_is().charged_bytes - 16 * KIB);
+    check(p != NULL && subscriber_add(needs_some, NULL));
+    fake_capture_begin(SIZE_MAX);
+    void *small[64];
+    for (size_t i = 0; i < ARRAY_LEN(small); i++)
+        check((small[i] = heap_alloc(30000)) != NULL);
+    check(*fake_capture_end() == '\0' && fake_signals() == 0);
+    check(now_is().level != PRESSURE_NORMAL && now_is().n_told > 0);
+    n_kept = 0;
+    fake_capture_begin(SIZE_MAX);
+    if (options.limit_action == LIMIT_REFUSE)
+        check(heap_alloc(20 * MIB) == NULL && strcmp(fake_capture_end(), words) == 0);
+}
+
+static void test_a_subscriber_may_use_the_reserve(void **state)
+{
+    (void)state;
+    static const uint64_t actions[] = {LIMIT_REFUSE, LIMIT_ABORT, LIMIT_SIGNAL};
+    for (size_t i = 0; i < ARRAY_LEN(actions); i++)
+        child_passes(body_inner_need, (void *)&actions[i]);
+}
+
 /* ---- levels ---- */
 
 static void body_levels(void *argument)
@@ -482,6 +527,56 @@ static void test_clean_ups_are_so_far_apart(void **state)
     child_passes(body_intervals, NULL);
 }
 
+/* Memory is short now and then, and is not in between. */
+static void body_flapping(void *argument)
+{
+    (void)argument;
+    begin(100 * MIB);
+    for (int i = 0; i < 40; i++) {
+        void *p = heap_alloc(85 * MIB);
+        check(now_is().level == PRESSURE_ELEVATED);
+        heap_free(p);
+        check(now_is().level == PRESSURE_NORMAL);
+        fake_clock_add(100);
+    }
+    check_equal(now_is().n_clean_ups, 1);
+    void *p = heap_alloc(97 * MIB);
+    check_equal(now_is().n_clean_ups, 2); /* that was never so bad */
+    heap_free(p);
+    fake_clock_add(4900);
+    p = heap_alloc(97 * MIB);
+    check_equal(now_is().n_clean_ups, 2);
+    fake_clock_add(100);
+    check_equal(now_is().n_clean_ups, 3);
+    heap_free(p);
+}
+
+static void test_who_is_short_now_and_then_cleans_up_no_more_often(void **state)
+{
+    (void)state;
+    child_passes(body_flapping, NULL);
+}
+
+static void body_ticks(void *argument)
+{
+    (void)argument;
+    begin(100 * MIB);
+    (void)now_is();
+    for (int ms = 0; ms < 100; ms++) {
+        arena_purge_due();
+        check(!atomic_get_relaxed(&memory_limits.is_look_due));
+        fake_clock_add(1);
+    }
+    arena_purge_due();
+    check(atomic_get_relaxed(&memory_limits.is_look_due));
+}
+
+static void test_looks_are_so_far_apart(void **state)
+{
+    (void)state;
+    child_passes(body_ticks, NULL);
+}
+
 /* Free memory stays with us below the threshold, and goes above it. */
 static void body_soft(void *argument)
 {
@@ -503,12 +598,28 @@ static void body_soft(void *argument)
     check(now_is().charged_bytes >= 80 * MIB);
     drop(blocks, 5);
     check(now_is().charged_bytes <= 84 * MIB && arena_is_dirty()); /* some of what is left */
+    drop(blocks + 5, 50);
+    check(atomic_get_relaxed(&memory_limits.charged_bytes) <= 66 * MIB);
 }
 
 static void test_above_the_threshold_nothing_is_held_back(void **state)
 {
     (void)state;
     child_passes(body_soft, NULL);
+}
+
+static struct {
+    int level;
+    size_t wanted;
+    struct pressure pressure;
+} last_word;
+
+static void keep_words(int level, size_t wanted, void *context)
+{
+    (void)context;
+    last_word.level = level;
+    last_word.wanted = wanted;
+    pressure_read(&last_word.pressure);
 }
 
 static void body_heard(void *argument)
@@ -521,6 +632,7 @@ static void body_heard(void *argument)
     time_goes_by();
     struct pressure pressure = now_is();
     check(pressure.level == PRESSURE_NORMAL && pressure.n_events == 0);
+    check(heap_alloc(32 * MIB) != NULL && subscriber_add(keep_words, NULL));
     void *p = heap_alloc(20 * MIB);
     memset(p, 1, 20 * MIB);
     heap_free(p);
@@ -532,8 +644,10 @@ static void body_heard(void *argument)
     check(pressure.level == PRESSURE_ELEVATED);
     check(pressure.n_clean_ups == 1 && pressure.given_back_bytes > 0);
     check(!arena_is_dirty());
+    check(last_word.level == PRESSURE_ELEVATED && last_word.wanted >= MIB);
     time_goes_by();
     check(now_is().level == PRESSURE_NORMAL);
+    check(last_word.level == PRESSURE_NORMAL && last_word.wanted == 0);
 }
 
 static void test_the_kernel_is_heard(void **state)
@@ -551,9 +665,11 @@ static void body_machine(void *argument)
     struct pressure pressure = now_is();
     check(pressure.source == PRESSURE_OF_MACHINE && pressure.limit_bytes == 100 * MIB);
     void *p = heap_alloc(90 * MIB);
+    fake_clock_add(50);
     pressure = now_is();
     check(!pressure.is_hard && pressure.level == PRESSURE_ELEVATED);
     void *q = heap_alloc(30 * MIB);
+    fake_clock_add(50);
     check(q != NULL && now_is().level == PRESSURE_CRITICAL);
     fake_memory_bytes(1000 * MIB);
     time_goes_by();
@@ -617,17 +733,78 @@ static void body_untouched(void *argument)
     check(now_is().level == PRESSURE_NORMAL);
     void *p = heap_alloc(90 * MIB);
     check(p != NULL && now_is().level == PRESSURE_NORMAL);
-    check(now_is().used_bytes < 4 * MIB);
+    fake_clock_add(50);
+    check(now_is().level == PRESSURE_NORMAL && now_is().used_bytes < 4 * MIB);
     resident_is(92 * MIB);
     time_goes_by();
     check(now_is().level == PRESSURE_ELEVATED);
     files_remove();
 }
 
+/* A reading costs more than a look. */
+static void body_reading(void *argument)
+{
+    (void)argument;
+    fake_memory_bytes(100 * MIB);
+    options.pressure = PRESSURE_ON;
+    begin(0);
+    files_make();
+    resident_is(2 * MIB);
+    (void)now_is();
+    check(heap_alloc(90 * MIB) != NULL);
+    resident_is(3 * MIB);
+    check(now_is().used_bytes >= 92 * MIB);
+    fake_clock_add(50);
+    check(now_is().used_bytes < 4 * MIB);
+    check(heap_alloc(90 * MIB) != NULL);
+    resident_is(99 * MIB);
+    fake_clock_add(49);
+    check(now_is().level == PRESSURE_NORMAL);
+    fake_clock_add(1);
+    check(now_is().level == PRESSURE_CRITICAL);
+    files_remove();
+}
+
+static void test_readings_are_so_far_apart(void **state)
+{
+    (void)state;
+    child_passes(body_reading, NULL);
+}
+
 static void test_what_is_never_touched_makes_nothing_short(void **state)
 {
     (void)state;
     child_passes(body_untouched, NULL);
+}
+
+static void keep_observed(void)
+{
+    pressure_read(&last_word.pressure);
+}
+
+static void body_told_of_use(void *argument)
+{
+    bool is_observer = argument != NULL;
+    if (is_observer)
+        pressure_observer = keep_observed;
+    begin(100 * MIB);
+    check(is_observer || subscriber_add(keep_words, NULL));
+    (void)now_is();
+    void *p = heap_alloc(90 * MIB);
+    check(p != NULL && now_is().level == PRESSURE_ELEVATED);
+    check(last_word.pressure.used_bytes >= 90 * MIB);
+    heap_free(p);
+    time_goes_by();
+    check(now_is().level == PRESSURE_NORMAL);
+    check(last_word.pressure.used_bytes < 90 * MIB);
+}
+
+static void test_who_is_told_sees_what_is_used(void **state)
+{
+    (void)state;
+    static bool is_observer = true;
+    child_passes(body_told_of_use, NULL);
+    child_passes(body_told_of_use, &is_observer);
 }
 
 static void body_first_look(void *argument)
@@ -738,6 +915,140 @@ static void test_a_share_of_nothing_is_a_limit(void **state)
 {
     (void)state;
     child_passes(body_nothing_allowed, NULL);
+}
+
+/* Nothing is read before it matters, and then before it is exceeded. */
+static void body_put_off(void *argument)
+{
+    struct pressure pressure;
+    bool is_small = argument != NULL;
+    options.limit = 50;
+    files_make();
+    pressure_init(NULL, NULL);
+    attach();
+    check(heap_alloc(100 * KIB) != NULL);
+    pressure_read(&pressure);
+    check(pressure.source == PRESSURE_OF_NOTHING && pressure.limit_bytes == 0);
+    file("/proc/self/cgroup", "0::/g\n");
+    file("/sys/fs/cgroup/g/memory.max", is_small ? "2000000\n" : "20000000\n");
+    if (is_small) {
+        size_t n = 0;
+        while (heap_alloc(1000) != NULL)
+            n++;
+        check(n > 500 && n < 1024);
+        pressure_read(&pressure);
+        check(pressure.charged_peak_bytes <= MIB);
+    } else {
+        check(heap_alloc(10 * MIB) == NULL && heap_alloc(MIB) != NULL);
+        check(heap_alloc(7 * MIB) != NULL);
+        pressure_read(&pressure);
+        check(pressure.level != PRESSURE_NORMAL); /* it was looked at once there was so much */
+    }
+    check_equal(pressure.limit_bytes, is_small ? MIB : 10000000);
+    check(pressure.is_hard && pressure.source == PRESSURE_OF_OPTION);
+    files_remove();
+}
+
+static void test_a_limit_in_percent_is_found_when_it_matters(void **state)
+{
+    (void)state;
+    static bool is_small = true;
+    child_passes(body_put_off, NULL);
+    child_passes(body_put_off, &is_small);
+}
+
+static void body_unknown_share(void *argument)
+{
+    (void)argument;
+    options.limit = 50;
+    fake_root("/nonexistent");
+    fake_memory_bytes(0);
+    pressure_init(NULL, NULL);
+    attach();
+    pressure_set_limit(4 * MIB);
+    check(heap_alloc(5 * MIB) == NULL);
+    check_equal(now_is().limit_bytes, 4 * MIB);
+    pressure_set_limit(0);
+    check(now_is().source == PRESSURE_OF_OPTION && heap_alloc(5 * MIB) != NULL);
+}
+
+static void test_the_programs_limit_counts_before_a_share_is_known(void **state)
+{
+    (void)state;
+    child_passes(body_unknown_share, NULL);
+}
+
+/* Each may be the first to need it. */
+static void *take_at_once(void *share)
+{
+    void *p = heap_alloc(10 * MIB);
+    if (p != NULL)
+        (void)atomic_add_relaxed((_Atomic size_t *)share, 1);
+    for (size_t i = 0; i < 100; i++)
+        (void)heap_alloc(2000);
+    return NULL;
+}
+
+static void body_search_at_once(void *argument)
+{
+    (void)argument;
+    enum { N_SEARCHING = 8 };
+    pthread_t threads[N_SEARCHING];
+    _Atomic size_t n_had = 0;
+    options.limit = 50;
+    fake_memory_bytes(80 * MIB);
+    fake_root("/nonexistent");
+    pressure_init(NULL, NULL);
+    for (size_t i = 0; i < N_SEARCHING; i++)
+        threads[i] = thread_start(take_at_once, &n_had);
+    for (size_t i = 0; i < N_SEARCHING; i++)
+        thread_join(threads[i]);
+    check_equal(atomic_get_relaxed(&n_had), 3);
+    check(now_is().charged_peak_bytes <= 40 * MIB);
+}
+
+static void test_threads_wait_for_who_finds_the_limit(void **state)
+{
+    (void)state;
+    child_passes(body_search_at_once, NULL);
+}
+
+/* Descriptors are used up, or the program has shut itself in: its group is the same. */
+static void body_shut_in(void *argument)
+{
+    bool is_watched = argument != NULL;
+    fake_memory_bytes(1000 * MIB);
+    options.limit = is_watched ? 0 : 50;
+    options.pressure = PRESSURE_ON;
+    fake_clock_set(1000000);
+    files_make();
+    file("/proc/self/cgroup", "0::/g\n");
+    file("/sys/fs/cgroup/g/memory.max", "104857600\n");
+    file("/sys/fs/cgroup/g/memory.stat", "anon 50000000\n");
+    pressure_init(NULL, NULL);
+    attach();
+    struct pressure before = now_is();
+    check_equal(before.limit_bytes, is_watched ? 100 * MIB : 50 * MIB);
+    void *p = heap_alloc(20 * MIB);
+    fake_root("/nonexistent");
+    time_goes_by();
+    struct pressure after = now_is();
+    check(after.limit_bytes == before.limit_bytes && after.source == before.source);
+    check(after.used_bytes >= before.used_bytes + 20 * MIB);
+    fake_root(folder);
+    file("/sys/fs/cgroup/g/memory.max", "max\n");
+    time_goes_by();
+    check_equal(now_is().limit_bytes, is_watched ? 1000 * MIB : 500 * MIB);
+    heap_free(p);
+    files_remove();
+}
+
+static void test_a_limit_that_cannot_be_read_again_stays(void **state)
+{
+    (void)state;
+    static bool is_watched = true;
+    child_passes(body_shut_in, NULL);
+    child_passes(body_shut_in, &is_watched);
 }
 
 /* What never fits ends no program. */
@@ -952,18 +1263,27 @@ int main(void)
         cmocka_unit_test(test_a_limit_may_be_for_looking_only),
         cmocka_unit_test(test_subscribers_make_room),
         cmocka_unit_test(test_a_subscriber_in_need_is_not_called_again),
+        cmocka_unit_test(test_a_subscriber_may_use_the_reserve),
         cmocka_unit_test(test_levels_rise_and_fall_with_some_play),
         cmocka_unit_test(test_clean_ups_are_so_far_apart),
+        cmocka_unit_test(test_who_is_short_now_and_then_cleans_up_no_more_often),
+        cmocka_unit_test(test_looks_are_so_far_apart),
         cmocka_unit_test(test_above_the_threshold_nothing_is_held_back),
         cmocka_unit_test(test_the_kernel_is_heard),
         cmocka_unit_test(test_the_machine_has_a_limit),
         cmocka_unit_test(test_a_limit_in_percent_follows_the_machine),
         cmocka_unit_test(test_what_is_never_touched_makes_nothing_short),
+        cmocka_unit_test(test_readings_are_so_far_apart),
+        cmocka_unit_test(test_who_is_told_sees_what_is_used),
         cmocka_unit_test(test_small_programs_are_not_looked_at),
         cmocka_unit_test(test_the_watch_may_be_forbidden),
         cmocka_unit_test(test_the_options_limit_comes_back_at_once),
         cmocka_unit_test(test_records_count_but_leave_the_reserve),
         cmocka_unit_test(test_a_share_of_nothing_is_a_limit),
+        cmocka_unit_test(test_a_limit_in_percent_is_found_when_it_matters),
+        cmocka_unit_test(test_the_programs_limit_counts_before_a_share_is_known),
+        cmocka_unit_test(test_threads_wait_for_who_finds_the_limit),
+        cmocka_unit_test(test_a_limit_that_cannot_be_read_again_stays),
         cmocka_unit_test(test_what_never_fits_is_no_sign_of_want),
         cmocka_unit_test(test_subscribers_are_asked_for_more_and_more),
         cmocka_unit_test(test_nobody_looks_unless_asked),

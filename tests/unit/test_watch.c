@@ -79,6 +79,7 @@ static void body_regular(void *argument)
     char text[64];
     enter_folder("pressure");
     check(close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)) == 0);
+    fake_kernels_files();
     size_t n_low = n_low_fds();
     check(watch_init(path, "c29tZSAxMDAgMjAwAP8="));
     check(high_fd() < 0); /* not yet */
@@ -91,7 +92,12 @@ static void body_regular(void *argument)
     check(watch_poll());
     check(!watch_poll());
     check_equal((size_t)lseek(high_fd(), 0, SEEK_CUR), 14); /* it was not read from */
-    fake_poll(POLLPRI | POLLERR);                           /* the group has gone */
+    fake_poll_once(POLLPRI);
+    check(watch_wait(10000) && watch_wait(0)); /* and does not spin until it is taken note of */
+    check(watch_poll());
+    check(!watch_poll());
+    fake_poll(POLLPRI | POLLERR); /* the group has gone */
+    check(!watch_wait(0));
     check(!watch_poll());
     check(high_fd() < 0);
     check(!watch_poll());
@@ -104,6 +110,26 @@ static void test_a_file_of_the_kernels_is_polled_and_never_read(void **state)
 {
     (void)state;
     child_passes(body_regular, NULL);
+}
+
+static void body_plain(void *argument)
+{
+    (void)argument;
+    char text[64];
+    enter_folder("plain");
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    check(fd >= 0 && write(fd, "precious", 8) == 8 && close(fd) == 0);
+    check(watch_init(path, "aGVsbG8="));
+    watch_open();
+    check(high_fd() < 0 && !watch_poll());
+    check(read_all(path, text, sizeof text) == 8 && memcmp(text, "precious", 8) == 0);
+    leave_folder();
+}
+
+static void test_a_plain_file_is_left_alone(void **state)
+{
+    (void)state;
+    child_passes(body_plain, NULL);
 }
 
 static void body_fifo(void *argument)
@@ -136,6 +162,38 @@ static void test_a_fifo_is_read_away(void **state)
     child_passes(body_fifo, (void *)(uintptr_t) "aGVsbG8=");
 }
 
+/* For others than its owner, too. */
+static void body_read_only_fifo(void *argument)
+{
+    (void)argument;
+    enter_folder("fifo");
+    bool is_root = geteuid() == 0;
+    check(chmod(folder, 0755) == 0 && mkfifo(path, 0600) == 0 && chmod(path, 0444) == 0);
+    check(watch_init(path, "aGVsbG8="));
+    check(!is_root || seteuid(65534) == 0);
+    watch_open();
+    check(!is_root || seteuid(0) == 0);
+    check(high_fd() >= HIGH_FD);
+    check((fcntl(high_fd(), F_GETFL) & O_ACCMODE) == O_RDONLY);
+    check(!watch_poll() && chmod(path, 0644) == 0);
+    for (int i = 0; i < 3; i++) { /* one after the other come and go */
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        check(fd >= 0 && write(fd, "xyz", 3) == 3);
+        check(watch_wait(10000));
+        check(close(fd) == 0);
+        check(watch_poll());
+        check(!watch_wait(0));
+        check(!watch_poll() && high_fd() >= HIGH_FD);
+    }
+    leave_folder();
+}
+
+static void test_a_fifo_outlives_who_writes_to_it(void **state)
+{
+    (void)state;
+    child_passes(body_read_only_fifo, NULL);
+}
+
 static int listener(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -161,7 +219,14 @@ static void body_socket(void *argument)
     check(write(other, "now", 3) == 3);
     check(watch_poll());
     check(!watch_poll());
+    fake_poll_once(POLLIN); /* another thread reads it before we do */
+    check(watch_wait(10000));
+    check(!watch_poll());
+    check(write(other, "now", 3) == 3 && watch_wait(10000));
+    check(watch_poll());
+    check(!watch_poll());
     check(close(other) == 0);
+    check(watch_wait(10000));
     check(!watch_poll()); /* to end is to say nothing */
     check(high_fd() < 0);
     leave_folder();
@@ -171,6 +236,48 @@ static void test_a_socket_is_connected_to(void **state)
 {
     (void)state;
     child_passes(body_socket, NULL);
+}
+
+static int connect_now(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    check(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    check(errno == EAGAIN && close(fd) == 0);
+    return -1;
+}
+
+static void body_busy_socket(void *argument)
+{
+    (void)argument;
+    char text[16];
+    enter_folder("socket");
+    int fd = listener();
+    int n = 0;
+    while (connect_now() >= 0)
+        n++;
+    size_t n_low = n_low_fds();
+    check(watch_init(path, "aGVsbG8="));
+    for (int i = 0; i < 3; i++) {
+        watch_open();
+        check(!watch_poll() && high_fd() < 0 && n_low_fds() == n_low);
+    }
+    for (; n > 0; n--)
+        check(accept(fd, NULL, NULL) >= 0);
+    watch_open();
+    check(high_fd() >= HIGH_FD);
+    int other = accept(fd, NULL, NULL);
+    check(other >= 0 && read(other, text, sizeof text) == 5 && memcmp(text, "hello", 5) == 0);
+    leave_folder();
+}
+
+static void test_a_busy_socket_is_tried_again(void **state)
+{
+    (void)state;
+    child_passes(body_busy_socket, NULL);
 }
 
 static void body_gone_socket(void *argument)
@@ -251,6 +358,7 @@ static void body_own_trigger(void *argument)
     (void)snprintf(name, sizeof name, "%s/pressure/memory", path);
     check(close(open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)) == 0);
     fake_root(folder);
+    fake_kernels_files();
     watch_open();
     fake_root(NULL);
     check(high_fd() >= HIGH_FD);
@@ -340,8 +448,11 @@ int main(void)
         (void)close(fd); /* whoever started us left it open */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_file_of_the_kernels_is_polled_and_never_read),
+        cmocka_unit_test(test_a_plain_file_is_left_alone),
         cmocka_unit_test(test_a_fifo_is_read_away),
+        cmocka_unit_test(test_a_fifo_outlives_who_writes_to_it),
         cmocka_unit_test(test_a_socket_is_connected_to),
+        cmocka_unit_test(test_a_busy_socket_is_tried_again),
         cmocka_unit_test(test_a_socket_that_nobody_serves_is_left),
         cmocka_unit_test(test_dev_null_means_no_watch_at_all),
         cmocka_unit_test(test_bad_values_are_ignored_with_a_warning),
