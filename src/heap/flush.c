@@ -135,8 +135,9 @@ static void current_slab_release_locked(struct heap *heap, unsigned class)
 static void magazine_send_home_locked(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
+    if (shelf->n_magazine == 0)
+        return;
     heap_send_home_locked(heap, class, shelf->magazine, shelf->n_magazine);
-    shelf->magazine = BLOCK_END;
     shelf_count_magazine(heap, class, -(int64_t)shelf->n_magazine);
 }
 
@@ -331,7 +332,7 @@ static void medium_set_aside_locked(struct heap *heap, unsigned class, struct bl
     if (UNLIKELY(slab == NULL || slab->slab.is_set_aside))
         panic("double free", block, class_bytes(class));
     slab->slab.is_set_aside = true;
-    relink(block, shelf->magazine);
+    relink(block, shelf->n_magazine > 0 ? shelf->magazine : BLOCK_END);
     shelf->magazine = block;
     shelf_count_magazine(heap, class, 1);
     heap->swept = 0;

@@ -59,7 +59,6 @@ struct heap *heap_new(uint32_t number, enum heap_state state)
     for (unsigned class = 0; class < N_CLASSES; class ++) {
         heap->front.bins[class].head = BLOCK_END;
         heap->front.bins[class].reciprocal = class_reciprocal_table[class];
-        heap->shelves[class].magazine = BLOCK_END;
     }
     atomic_put_release(&heap_table[number], heap);
     return heap;
@@ -104,7 +103,8 @@ void heap_check(struct heap *heap)
     for (unsigned class = 0; class < N_CLASSES; class ++) {
         const struct shelf *shelf = &heap->shelves[class];
         HOLDS(chain_length(heap->front.bins[class].head, class) == bin_count(heap, class));
-        HOLDS(chain_length(shelf->magazine, class) == shelf->n_magazine);
+        const struct block *magazine = shelf->n_magazine > 0 ? shelf->magazine : BLOCK_END;
+        HOLDS(chain_length(magazine, class) == shelf->n_magazine);
         uint32_t n_slabs = check_list(heap, class, shelf->partial, SLAB_PARTIAL) +
                            check_list(heap, class, shelf->full, SLAB_FULL);
         if (shelf->slab != NULL) {

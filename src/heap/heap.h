@@ -80,7 +80,7 @@ struct shelf {
     int64_t balance;         /* [owner] blocks in the bin - (frees - allocs) */
     uint64_t sample_next;    /* [owner] the least of sample_free; 0: they are to be looked at */
     struct pace sample_pace; /* [owner] */
-    struct block *magazine;  /* [lock] BLOCK_END when there is none */
+    struct block *magazine;  /* [lock] */
     struct span *slab;       /* [lock] the current one, in no list */
     struct span *partial;    /* [lock] other slabs that have free blocks */
     struct span *full;       /* [lock] those that have none */

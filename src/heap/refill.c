@@ -194,7 +194,6 @@ static void refill_from_magazine(struct heap *heap, unsigned class)
         return;
     }
     bin_install(heap, class, shelf->magazine, shelf->n_magazine);
-    shelf->magazine = BLOCK_END;
     shelf->n_magazine = 0;
 }
 
