@@ -262,7 +262,7 @@ size_t heap_choose_aligned(size_t align, size_t bytes, unsigned *class)
 
 static void *alloc_aligned(size_t align, size_t bytes, size_t sampled_bytes)
 {
-    unsigned class;
+    unsigned class = 0;
     size_t bytes_if_large = heap_choose_aligned(align, bytes, &class);
     return bytes_if_large > 0 ? large_alloc(bytes_if_large, align)
                               : heap_take(class, sampled_bytes);

@@ -117,7 +117,7 @@ void *heap_group_alloc_zeroed(struct heap *heap, size_t bytes)
 
 void *heap_group_alloc_aligned(struct heap *heap, size_t align, size_t bytes)
 {
-    unsigned class;
+    unsigned class = 0;
     size_t bytes_if_large = heap_choose_aligned(align, bytes, &class);
     if (bytes_if_large > 0)
         return alloc_large(heap, bytes_if_large, align, large_alloc);
