@@ -173,6 +173,17 @@ static void *take_zeroed(struct heap *heap, unsigned class, size_t bytes)
     return LIKELY(!sample_is_on) ? block : sample_zeroed(heap, block, class, bytes);
 }
 
+static void *take_zeroed_as_guest(unsigned class, size_t bytes)
+{
+    struct heap *host = heap_visit();
+    if (host == NULL)
+        return NULL;
+    bool is_empty = host->front.bins[class].head == BLOCK_END;
+    void *block = is_empty ? take_zeroed(host, class, bytes) : NULL;
+    heap_visit_end(host);
+    return block;
+}
+
 static void *alloc_class_zeroed(size_t bytes)
 {
     enum { WORTH_CARVING_BYTES = 1024 };
@@ -180,6 +191,11 @@ static void *alloc_class_zeroed(size_t bytes)
     struct heap *heap = heap_attach();
     if (bytes >= WORTH_CARVING_BYTES && heap != NULL && heap->front.bins[class].head == BLOCK_END) {
         void *block = take_zeroed(heap, class, bytes);
+        if (block != NULL)
+            return block;
+    }
+    if (heap == NULL && !class_is_small(class)) {
+        void *block = take_zeroed_as_guest(class, bytes);
         if (block != NULL)
             return block;
     }

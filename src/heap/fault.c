@@ -131,7 +131,7 @@ static void describe(const struct fault *fault)
 static const struct entry *entry_of(const void *p)
 {
     struct place place = map_place((uintptr_t)p);
-    return place.is_slab && place.offset + class_bytes(place.class) <= UNIT_BYTES
+    return place.is_slab && place.offset + class_bytes(place.class) <= class_slab_bytes(place.class)
                ? ledger_entry((uintptr_t)p, place)
                : NULL;
 }

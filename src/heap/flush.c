@@ -419,7 +419,8 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
         left_max = sample_look(heap, bin, shelf);
     if (UNLIKELY(shelf->cap == 0)) {
         heap_open_shelf(heap, class);
-        return;
+        if (class_is_small(class))
+            return;
     }
     shelf->is_hot = true;
     if (UNLIKELY(is_to_be_reviewed(heap, class)))

@@ -74,6 +74,20 @@ static void *alloc_small(struct heap *heap, unsigned class, size_t bytes)
     return block;
 }
 
+static void *take_fresh(struct heap *heap, unsigned class)
+{
+    void *block = NULL;
+    if (options.check || !group_take(&heap->group, class_bytes(class), 1))
+        return NULL;
+    lock_take(&heap->guest_lock);
+    if (LIKELY(heap_is_group(heap)) && heap->front.bins[class].head == BLOCK_END)
+        block = heap_take_zeroed(heap, class);
+    lock_release(&heap->guest_lock);
+    if (block == NULL)
+        group_give(&heap->group, class_bytes(class), 1);
+    return block;
+}
+
 /* make(bytes, align) makes the block. */
 static void *alloc_large(struct heap *heap, size_t bytes, size_t align,
                          void *(*make)(size_t bytes, size_t align))
@@ -111,7 +125,11 @@ void *heap_group_alloc_zeroed(struct heap *heap, size_t bytes)
 {
     if (bytes > CLASS_MAX_BYTES)
         return alloc_large(heap, bytes, 1, make_zeroed);
-    void *block = alloc_small(heap, class_of(bytes), bytes);
+    unsigned class = class_of(bytes);
+    void *block = !class_is_small(class) ? take_fresh(heap, class) : NULL;
+    if (block != NULL)
+        return block;
+    block = alloc_small(heap, class, bytes);
     return block != NULL ? memset(block, 0, bytes) : NULL;
 }
 

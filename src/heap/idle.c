@@ -25,6 +25,7 @@ enum {
     SWEEP_ON_MS = 4,     /* until the next, if the slabs were not enough */
     IDLE_EPOCHS = 2,
     MUCH_MAIL_BYTES = UNIT_BYTES,
+    MUCH_MAIL_MEDIUM = 4, /* and so many blocks, if they are medium */
 };
 
 _Atomic uint32_t idle_epoch;
@@ -106,13 +107,16 @@ static bool sweep_parked(struct heap *heap, struct sweep_budget *budget)
 
 static bool is_much(const struct heap *heap, unsigned class)
 {
-    return inbox_n_blocks(&heap->inboxes[class]) * class_bytes(class) >= MUCH_MAIL_BYTES;
+    size_t n = inbox_n_blocks(&heap->inboxes[class]);
+    return n * class_bytes(class) >= MUCH_MAIL_BYTES &&
+           (class_is_small(class) || n >= MUCH_MAIL_MEDIUM);
 }
 
-/* More than any bin that becomes a magazine has. */
+/* More than any bin that becomes a magazine has; those of medium blocks have a bound of their own. */
 static bool is_left_over(const struct heap *heap, unsigned class)
 {
-    return heap->shelves[class].n_magazine * class_bytes(class) > 2 * options.cache_class_bytes;
+    return class_is_small(class) &&
+           heap->shelves[class].n_magazine * class_bytes(class) > 2 * options.cache_class_bytes;
 }
 
 static bool has_much_mail(const struct heap *heap)

@@ -19,6 +19,7 @@ enum {
     CARVE_LARGE_MAX = 8,          /* or so many blocks, */
     CARVE_CAP_SHARE = 4,          /* if they are no more than this part of the cap */
     POPULATE_MIN_SLABS = 16,      /* of the class, and one more will be used up as well */
+    REFILLS_PER_SWEEP = 64,       /* of a thread that takes no new memory */
     PARTIAL_LOOKS = 4,            /* slabs compared to find a full one */
     UNUSED_LOOKS = 4,             /* unused heaps asked for a slab before one is made */
     UNUSED_LOOKS_SHORT = 64,      /* while memory is short */
@@ -231,8 +232,10 @@ bool heap_refill(struct heap *heap, unsigned class)
     if (UNLIKELY(heap->shelves[class].cap == 0))
         heap_open_shelf(heap, class);
     if (LIKELY(refill(heap, class))) {
-        if (UNLIKELY(span_was_taken))
-            (void)heap_sweep_due(); /* not sooner: with its lock held this heap would be left out */
+        /* Not sooner: with its lock held this heap would be left out. A thread that passes all its blocks on
+         * does not look at its bins, nor take more memory than comes back. */
+        if (UNLIKELY(span_was_taken || ++heap->n_looks % REFILLS_PER_SWEEP == 0))
+            (void)heap_sweep_due();
         return true;
     }
     /* Out of memory: what other classes have set aside may make up a slab. */

@@ -149,10 +149,10 @@ static struct span *take_locked(enum span_kind kind, size_t n_pages, size_t alig
     return span;
 }
 
-/* Medium blocks have no claim to what is kept for small ones (but those that are as long as a slab). */
-static enum span_kind room_kind(enum span_kind kind, size_t n_pages)
+/* Medium blocks, which may begin with any page, have no claim to what is kept for small ones. */
+static enum span_kind room_kind(enum span_kind kind, size_t align_pages)
 {
-    return kind == SPAN_SLAB && n_pages == UNIT_PAGES ? SPAN_SLAB : SPAN_LARGE;
+    return kind == SPAN_SLAB && align_pages == UNIT_PAGES ? SPAN_SLAB : SPAN_LARGE;
 }
 
 static struct span *take(enum span_kind kind, size_t n_pages, size_t align_pages, bool may_grow)
@@ -162,7 +162,7 @@ static struct span *take(enum span_kind kind, size_t n_pages, size_t align_pages
     size_t pages = to_kernel_pages(n_pages);
     lock_take(&arena.lock);
     struct span *span = NULL;
-    if (room_make_locked(room_kind(kind, n_pages), pages << PAGE_SHIFT))
+    if (room_make_locked(room_kind(kind, align_pages), pages << PAGE_SHIFT))
         span = take_locked(kind, pages, to_kernel_pages(align_pages), may_grow);
     if (span != NULL && kind == SPAN_LARGE) {
         span->large = (struct large_part){0};

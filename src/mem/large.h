@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Large blocks: of more than CLASS_MAX_BYTES; with an alignment that slabs cannot give; and from
- * SMALL_MAX_BYTES on what realloc has made longer and may again, groups' blocks, and all in the checked
- * mode.
+ * SMALL_MAX_BYTES on what realloc has made longer and may again, and all in the checked mode.
  *
  * Whole pages of the arena, best fit. Where nothing free fits, blocks from direct_bytes on, and
  * those of a MiB or more that must move to grow, get a mapping of their own, which grows by mremap.

@@ -72,7 +72,7 @@ struct span *slab_new(unsigned class)
 /* Its last block has been carved. */
 static void note_full(const struct span *slab)
 {
-    if (UNLIKELY(huge_way != HUGE_NOT))
+    if (UNLIKELY(huge_way != HUGE_NOT) && class_is_small(slab->class))
         huge_note_full(slab);
 }
 
@@ -109,7 +109,7 @@ size_t slab_dirty_pages(const struct span *slab)
 void slab_delete(struct span *slab)
 {
     ASSERT(slab->slab.n_out == 0 && slab->slab.list == SLAB_ALONE);
-    if (UNLIKELY(huge_way != HUGE_NOT) && !slab_has_fresh(slab))
+    if (UNLIKELY(huge_way != HUGE_NOT) && class_is_small(slab->class) && !slab_has_fresh(slab))
         huge_note_gone(slab);
     bitmap_drop(slab);
     if (UNLIKELY(options.check))

@@ -6,6 +6,7 @@
 #include "conf/options.h"
 #include "heap/heap.h"
 #include "mem/arena.h"
+#include "mem/large.h"
 #include "objects/registry.h"
 #include "os/clock.h"
 #include "os/log.h"
@@ -325,9 +326,11 @@ static bool can_ever_fit(size_t bytes)
 /* A slab may have as much of records. */
 static bool is_by_limit(size_t bytes)
 {
-    bool is_small = bytes <= SMALL_MAX_BYTES;
     size_t slab_bytes = options.check ? 2 * UNIT_BYTES : UNIT_BYTES;
-    return arena_refuses(is_small ? SPAN_SLAB : SPAN_LARGE, is_small ? slab_bytes : bytes);
+    if (bytes <= SMALL_MAX_BYTES)
+        return arena_refuses(SPAN_SLAB, slab_bytes);
+    size_t usable = bytes <= CLASS_MAX_BYTES ? class_bytes(class_of(bytes)) : large_usable(bytes);
+    return arena_refuses(SPAN_LARGE, max_size(usable, bytes));
 }
 
 /* A program that does not expect NULL shows no more than that it failed. */

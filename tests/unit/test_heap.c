@@ -561,10 +561,30 @@ static void body_medium_zeroed(void *argument)
     heap_free(p);
 }
 
+static void *calloc_untouched(void *argument)
+{
+    enum { BYTES = 200 * KIB };
+    for (int i = 0; i < 3; i++) {
+        char *p = heap_calloc(BYTES, 1);
+        check_equal(os_pages_count_present(p, BYTES), 0);
+    }
+    return argument;
+}
+
+/* As a guest, too. */
+static void body_medium_untouched(void *argument)
+{
+    (void)argument;
+    thread_run(calloc_untouched, NULL);
+    attach();
+    (void)calloc_untouched(NULL);
+}
+
 static void test_medium_blocks_are_cleared_where_they_were_used(void **state)
 {
     (void)state;
     child_passes(body_medium_zeroed, NULL);
+    child_passes(body_medium_untouched, NULL);
 }
 
 static void body_medium_aligned(void *argument)
@@ -603,7 +623,8 @@ static void body_medium_kept(void *argument)
     (void)argument;
     enum { BYTES = 100 * 1000, N = 64, FIRST_BYTES = 256 * KIB };
     unsigned class = class_of(BYTES);
-    char *p = heap_alloc(BYTES);
+    char *p = heap_calloc(
+        1, BYTES); /* which does not fill the bin: the first look at it is upon a free */
     heap_free(p);
     check_equal(bin_count(my_heap(), class), 0);
     check_equal(my_heap()->shelves[class].n_magazine, 1);

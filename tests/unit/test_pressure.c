@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LARGE = MIB, N_MAX = 512 };
+enum { LARGE = MIB, N_MAX = 1200 };
 
 static struct pressure now_is(void)
 {
@@ -93,7 +93,7 @@ static void body_hard(void *argument)
 static void test_what_does_not_fit_is_refused(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {192 * KIB, MIB, 5 * MIB, 20 * MIB};
+    static const size_t sizes[] = {64 * KIB, 192 * KIB, MIB, 5 * MIB, 20 * MIB};
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
         child_passes(body_hard, (void *)&sizes[i]);
 }
