@@ -358,13 +358,16 @@ size_t heap_usable_size(void *p)
     return usable == 0 && os_foreign_is_libc_block(p) ? os_foreign_usable_size(p) : usable;
 }
 
+size_t heap_room_of(size_t bytes)
+{
+    return bytes <= CLASS_MAX_BYTES ? class_bytes(class_of(bytes)) : large_usable(bytes);
+}
+
 size_t heap_good_size(size_t bytes)
 {
     if (UNLIKELY(options.check != CHECK_OFF || guard_area_bytes != 0))
         return bytes <= PTRDIFF_MAX ? bytes : 0;
-    if (bytes <= CLASS_MAX_BYTES)
-        return class_bytes(class_of(bytes));
-    return large_usable(bytes);
+    return heap_room_of(bytes);
 }
 
 static void *group_alloc_inside(struct heap *group, size_t bytes)

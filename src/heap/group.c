@@ -145,7 +145,7 @@ void *heap_group_alloc_aligned(struct heap *heap, size_t align, size_t bytes)
 bool heap_group_has_room(const struct heap *heap, size_t bytes)
 {
     const struct group *group = &heap->group;
-    size_t usable = bytes <= CLASS_MAX_BYTES ? class_bytes(class_of(bytes)) : large_usable(bytes);
+    size_t usable = heap_room_of(bytes);
     return heap_is_group(heap) && usable > 0 &&
            usable <= group->max_bytes - atomic_get_relaxed(&group->live_bytes);
 }

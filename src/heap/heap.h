@@ -345,6 +345,9 @@ void heap_check(struct heap *heap);
 /* A block of this class out of a heap that the caller has to itself. NULL: there is no memory. */
 void *heap_alloc_from(struct heap *heap, unsigned class, size_t bytes);
 
+/* What a block of so many bytes has room for, where nothing is checked; 0: there can be none. */
+size_t heap_room_of(size_t bytes);
+
 /* Or it would be a large block. */
 ALWAYS_INLINE bool heap_has_class(size_t align, size_t bytes)
 {

@@ -6,7 +6,6 @@
 #include "conf/options.h"
 #include "heap/heap.h"
 #include "mem/arena.h"
-#include "mem/large.h"
 #include "objects/registry.h"
 #include "os/clock.h"
 #include "os/log.h"
@@ -329,8 +328,7 @@ static bool is_by_limit(size_t bytes)
     size_t slab_bytes = options.check ? 2 * UNIT_BYTES : UNIT_BYTES;
     if (bytes <= SMALL_MAX_BYTES)
         return arena_refuses(SPAN_SLAB, slab_bytes);
-    size_t usable = bytes <= CLASS_MAX_BYTES ? class_bytes(class_of(bytes)) : large_usable(bytes);
-    return arena_refuses(SPAN_LARGE, max_size(usable, bytes));
+    return arena_refuses(SPAN_LARGE, max_size(heap_room_of(bytes), bytes));
 }
 
 /* A program that does not expect NULL shows no more than that it failed. */
