@@ -2,15 +2,15 @@
 /*
  * What poolalloc.h offers beyond malloc, beside what programs do without it, in nanoseconds.
  *
- *   pair       malloc(64) and free of that block           pool     the same from a pool of one thread
+ *   pair       malloc(64) and free of that block         pool     the same from one thread's pool
  *   mixed      the same of 1,000 blocks of 16..4096 bytes
- *   2 x pair   pairs on two threads at once                2 x pool the same from one shared pool
- *   2 x 16     16 blocks, then free all, on two threads    2 x 16 p the same from one shared pool
+ *   2 x pair   pairs on two threads at once              2 x pool the same from one shared pool
+ *   2 x 16     16 blocks, then free all, on two threads  2 x 16 p the same from one shared pool
  *   2 x list   pairs from a list under a mutex, the textbook's pool
- *   hundred    100 blocks of 8..128 bytes, then free all   arena    the same and a reset
- *                                                          frame    the same and the next frame
- *                                                          heap     the same from a heap, then free all
- *                                                          heap end the same from a new heap, destroyed
+ *   hundred    100 blocks of 8..128 bytes, then free all arena    the same and a reset
+ *                                                        frame    the same and the next frame
+ *                                                        heap     the same from a heap
+ *                                                        heap end from a new heap, destroyed
  *
  * The left are measured under every allocator, the right under poolalloc alone. An operation is one
  * block, taken and given back.

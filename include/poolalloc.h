@@ -74,8 +74,8 @@ void poolalloc_free(void *p);
 size_t poolalloc_usable_size(const void *p);
 
 /* What poolalloc_usable_size would say of a block of so many bytes, without making one: what a
- * growing array should ask for. With POOLALLOC_CONF=check or guard_every it is `bytes`, and some blocks
- * have more. 0: there can be no such block.
+ * growing array should ask for. With POOLALLOC_CONF=check or guard_every it is `bytes`, and some
+ * blocks have more. 0: there can be no such block.
  *
  *     capacity = poolalloc_good_size(wanted * sizeof *array) / sizeof *array;
  */
@@ -83,8 +83,8 @@ size_t poolalloc_good_size(size_t bytes);
 
 /* ---- heaps ----
  *
- * Blocks of a part of the program: a plug-in, a document, a tenant. They are blocks like malloc's, freed
- * one by one by free(), by any thread; and those that are left end together with the heap.
+ * Blocks of a part of the program: a plug-in, a document, a tenant. They are blocks like malloc's,
+ * freed one by one by free(), by any thread; and those that are left end together with the heap.
  *
  *     poolalloc_heap *heap =
  *         poolalloc_heap_create(&(struct poolalloc_heap_options){.name = "plug-in"});
@@ -94,9 +94,9 @@ size_t poolalloc_good_size(size_t bytes);
  *     size_t n_left = poolalloc_heap_destroy(heap);
  *
  * All functions but destroy may be called by any thread at any time; threads that allocate from one
- * heap wait for each other. Signal handlers must not free its blocks either. In a program whose malloc
- * is another one, free by poolalloc_free(). A heap takes 12 KiB, and 64 KiB for each size that differs,
- * of which only what is used is in memory.
+ * heap wait for each other. Signal handlers must not free its blocks either. In a program whose
+ * malloc is another one, free by poolalloc_free(). A heap takes 20 KiB, and 64 KiB for each size
+ * that differs, of which only what is used is in memory.
  */
 typedef struct poolalloc_heap poolalloc_heap;
 
@@ -117,13 +117,14 @@ struct poolalloc_heap_stats {
 /* NULL: no memory, or there are 16,384 already (ENOMEM), or a bad option (EINVAL). */
 poolalloc_heap *poolalloc_heap_create(const struct poolalloc_heap_options *options);
 
-/* Ends the heap and all of its blocks. Returns how many blocks had not been freed. No other thread may
- * use the heap or its blocks any more: to free one of them later is as wrong as to free it twice. */
+/* Ends the heap and all of its blocks. Returns how many blocks had not been freed. No other thread
+ * may use the heap or its blocks any more: to free one of them later is as wrong as to free it
+ * twice. */
 size_t poolalloc_heap_destroy(poolalloc_heap *heap);
 
 /* As malloc and so on; NULL and ENOMEM also if there would be more than max_bytes.
- * poolalloc_heap_realloc() makes a block in the heap if p is NULL; else it is realloc(), under which a
- * block stays in the heap that it is in, and which counts twice while it moves. */
+ * poolalloc_heap_realloc() makes a block in the heap if p is NULL; else it is realloc(), under
+ * which a block stays in the heap that it is in, and which counts twice while it moves. */
 void *poolalloc_heap_malloc(poolalloc_heap *heap, size_t bytes);
 void *poolalloc_heap_calloc(poolalloc_heap *heap, size_t n, size_t each);
 void *poolalloc_heap_realloc(poolalloc_heap *heap, void *p, size_t bytes);
@@ -131,7 +132,8 @@ void *poolalloc_heap_realloc(poolalloc_heap *heap, void *p, size_t bytes);
 /* `align` is a power of two, else NULL and EINVAL. */
 void *poolalloc_heap_aligned_alloc(poolalloc_heap *heap, size_t align, size_t bytes);
 
-/* Gives memory back that no block is near, as malloc_trim() does to all heaps. Returns its bytes. */
+/* Gives memory back that no block is near, as malloc_trim() does to all heaps. Returns its
+ * bytes. */
 size_t poolalloc_heap_trim(poolalloc_heap *heap);
 
 void poolalloc_heap_get_stats(const poolalloc_heap *heap, struct poolalloc_heap_stats *stats);
@@ -147,8 +149,8 @@ void poolalloc_heap_get_stats(const poolalloc_heap *heap, struct poolalloc_heap_
  *     poolalloc_pool_free(pool, node);
  *     size_t n_left_out = poolalloc_pool_destroy(pool);
  *
- * A pool is one thread's at a time; with POOLALLOC_POOL_SHARED all functions but destroy may be called
- * by any thread at any time.
+ * A pool is one thread's at a time; with POOLALLOC_POOL_SHARED all functions but destroy may be
+ * called by any thread at any time.
  */
 typedef struct poolalloc_pool poolalloc_pool;
 
@@ -166,8 +168,9 @@ struct poolalloc_pool_options {
     size_t max;     /* objects there may be at once. 0: no maximum */
     unsigned flags; /* POOLALLOC_POOL_... */
 
-    /* An object is constructed before it is handed out for the first time, stays so while it is free,
-     * and is destructed before its memory goes. Either may be NULL. They must not use the pool. */
+    /* An object is constructed before it is handed out for the first time, stays so while it is
+     * free, and is destructed before its memory goes. Either may be NULL. They must not use the
+     * pool. */
     void (*construct)(void *object, void *context);
     void (*destruct)(void *object, void *context);
     void *context;
@@ -189,11 +192,12 @@ struct poolalloc_pool_stats {
 poolalloc_pool *poolalloc_pool_create(const struct poolalloc_pool_options *options);
 
 /* Ends the pool and gives its memory back. Returns how many objects were still in use, which are
- * not destructed; those from malloc live on, to be freed by free(). No other thread may use the pool. */
+ * not destructed; those from malloc live on, to be freed by free(). No other thread may use the
+ * pool. */
 size_t poolalloc_pool_destroy(poolalloc_pool *pool);
 
-/* NULL and ENOMEM: `max` objects are in use, or there is no memory. What is in an object that was used
- * before is what its last user left there. */
+/* NULL and ENOMEM: `max` objects are in use, or there is no memory. What is in an object that was
+ * used before is what its last user left there. */
 void *poolalloc_pool_alloc(poolalloc_pool *pool);
 
 /* Any thread may give back what another has taken from a shared pool.
@@ -203,8 +207,8 @@ int poolalloc_pool_free(poolalloc_pool *pool, void *object);
 /* 1: it is where an object of this pool is, in use or not; else 0. */
 int poolalloc_pool_owns(poolalloc_pool *pool, const void *p);
 
-/* Gives memory back that no object in use is near. Returns its bytes. malloc_trim() does this to all
- * shared pools without a destructor, and to buffers. */
+/* Gives memory back that no object in use is near. Returns its bytes. malloc_trim() does this to
+ * all shared pools without a destructor, and to buffers. */
 size_t poolalloc_pool_trim(poolalloc_pool *pool);
 
 void poolalloc_pool_get_stats(poolalloc_pool *pool, struct poolalloc_pool_stats *stats);
@@ -243,8 +247,8 @@ struct poolalloc_arena_stats {
 /* NULL: no memory (ENOMEM), or a bad option (EINVAL). */
 poolalloc_arena *poolalloc_arena_create(const struct poolalloc_arena_options *options);
 
-/* An arena that ends with its parent at the latest: when the parent is destroyed, reset, or released
- * to a mark from before the child was made. Children may have children, to any depth.
+/* An arena that ends with its parent at the latest: when the parent is destroyed, reset, or
+ * released to a mark from before the child was made. Children may have children, to any depth.
  *
  *     poolalloc_arena *query = poolalloc_arena_create_child(connection, NULL);
  */
@@ -309,9 +313,9 @@ void poolalloc_arena_get_stats(const poolalloc_arena *arena, struct poolalloc_ar
 
 /* ---- frames ----
  *
- * N arenas in turn. poolalloc_frame_begin() empties the oldest and makes it the current one, so what
- * is allocated in a frame lives until the Nth begin after. Once the arenas have grown to what frames
- * need, no frame makes a system call.
+ * N arenas in turn. poolalloc_frame_begin() empties the oldest and makes it the current one, so
+ * what is allocated in a frame lives until the Nth begin after. Once the arenas have grown to what
+ * frames need, no frame makes a system call.
  *
  *     poolalloc_frame *frame = poolalloc_frame_create(2, NULL);
  *     while (running) {
@@ -336,9 +340,9 @@ void *poolalloc_frame_alloc(poolalloc_frame *frame, size_t bytes);
 
 /* ---- buffers ----
  *
- * A set of equal buffers, for input and output: there are never more, so what is under way is bounded.
- * Whoever holds a buffer releases it in the end; when its last holder has, it is back. Threads that
- * wait for one get theirs in the order they came.
+ * A set of equal buffers, for input and output: there are never more, so what is under way is
+ * bounded. Whoever holds a buffer releases it in the end; when its last holder has, it is back.
+ * Threads that wait for one get theirs in the order they came.
  *
  *     poolalloc_buffers *set = poolalloc_buffers_create(
  *         &(struct poolalloc_buffers_options){.bytes = 65536, .align = 4096, .n = 32});
@@ -376,9 +380,9 @@ struct poolalloc_buffers_stats {
 /* NULL: no memory (ENOMEM), or a bad option (EINVAL). */
 poolalloc_buffers *poolalloc_buffers_create(const struct poolalloc_buffers_options *options);
 
-/* Ends the set. Returns how many buffers are still out: they stay whole, and memory goes when the last
- * of them is released; dumps list the set until then. Threads that wait get NULL and ECANCELED. Nobody
- * may acquire from it any more. */
+/* Ends the set. Returns how many buffers are still out: they stay whole, and memory goes when the
+ * last of them is released; dumps list the set until then. Threads that wait get NULL and
+ * ECANCELED. Nobody may acquire from it any more. */
 size_t poolalloc_buffers_destroy(poolalloc_buffers *set);
 
 /* A buffer that the caller holds. Without waiting: NULL and EAGAIN if there is none. */
@@ -400,8 +404,8 @@ void poolalloc_buffers_get_stats(poolalloc_buffers *set, struct poolalloc_buffer
 void *poolalloc_buffer_data(const poolalloc_buffer *buffer);
 size_t poolalloc_buffer_bytes(const poolalloc_buffer *buffer);
 
-/* One more holder; returns the buffer. The caller holds it already. NULL and EINVAL, reported: nobody
- * does. */
+/* One more holder; returns the buffer. The caller holds it already. NULL and EINVAL, reported:
+ * nobody does. */
 poolalloc_buffer *poolalloc_buffer_retain(poolalloc_buffer *buffer);
 
 /* One holder less. -1 and EALREADY, reported: nobody holds it. */
@@ -429,9 +433,9 @@ int poolalloc_slice_release(poolalloc_slice *slice);
 
 /* ---- limits and pressure ----
  *
- * The library knows a limit on memory: the option's or the program's own, which it keeps; else that of
- * the process's control groups, or the machine's memory, which it watches. When memory becomes short it
- * gives back all it can, and tells the program, whose caches can shrink too:
+ * The library knows a limit on memory: the option's or the program's own, which it keeps; else that
+ * of the process's control groups, or the machine's memory, which it watches. When memory becomes
+ * short it gives back all it can, and tells the program, whose caches can shrink too:
  *
  *     static void shrink(int level, size_t wanted_bytes, void *context)
  *     {
@@ -444,10 +448,10 @@ int poolalloc_slice_release(poolalloc_slice *slice);
  *
  *     poolalloc_pressure_subscribe(shrink, cache);
  *
- * The lock is for programs of one thread, too. Compilers know malloc and free, and take it that neither
- * touches the program's variables: what a subscriber changes may be kept in registers across them. So
- * have that behind a mutex, or volatile, or atomic. A cache that holds its lock around malloc does not
- * shrink then, and what it knows is still so.
+ * The lock is for programs of one thread, too. Compilers know malloc and free, and take it that
+ * neither touches the program's variables: what a subscriber changes may be kept in registers
+ * across them. So have that behind a mutex, or volatile, or atomic. A cache that holds its lock
+ * around malloc does not shrink then, and what it knows is still so.
  *
  * With declarations like this one, a program runs with the library and without:
  *
@@ -494,52 +498,53 @@ struct poolalloc_pressure {
     uint32_t reserved;
 };
 
-/* Fills in what is so now: pass sizeof(struct poolalloc_pressure). A library that knows less than the
- * caller leaves the rest zero. Returns how many bytes it knows; 0 where malloc is not ours. The first
- * call, of this or poolalloc_pressure_subscribe, starts the watch, if pressure=off does not forbid it.
- * It may call subscribers. */
+/* Fills in what is so now: pass sizeof(struct poolalloc_pressure). A library that knows less than
+ * the caller leaves the rest zero. Returns how many bytes it knows; 0 where malloc is not ours. The
+ * first call, of this or poolalloc_pressure_subscribe, starts the watch, if pressure=off does not
+ * forbid it. It may call subscribers. */
 size_t poolalloc_pressure_get(struct poolalloc_pressure *pressure, size_t bytes);
 
-/* `level` is an enum poolalloc_level; `wanted_bytes` is what should be freed, as nearly as is known: 0
- * when memory is no longer short. When a call is about to be refused it is the size of that call or more,
- * and twice as much each time while that is not enough, up to all there is: what is freed here and there
- * makes up no whole pages. Who frees as much as is wanted, or all that it has, is never the reason for
- * which a call is refused, if that takes it no more than a second: other threads wait for it, before they
- * are refused, for a second and a half.
+/* `level` is an enum poolalloc_level; `wanted_bytes` is what should be freed, as nearly as is
+ * known: 0 when memory is no longer short. When a call is about to be refused it is the size of
+ * that call or more, and twice as much each time while that is not enough, up to all there is: what
+ * is freed here and there makes up no whole pages. Who frees as much as is wanted, or all that it
+ * has, is never the reason for which a call is refused, if that takes it no more than a second:
+ * other threads wait for it, before they are refused, for a second and a half.
  *
- * It is called from within malloc, free or poolalloc_pressure_get, in whatever thread that is, or in the
- * background thread, whose stack is of 128 KiB; never in two threads at once, never in a call of its own,
- * not in signal handlers. None of the library's locks is held, and it may allocate (at the limit small
- * blocks, as long as the option limit_reserve lasts; beyond it gets NULL, whatever limit_action says) and
- * free, subscribe and unsubscribe. But the thread may hold locks of the program or of libc: try locks, do
- * not wait for them. It must return; the thread is not cancelled meanwhile. */
+ * It is called from within malloc, free or poolalloc_pressure_get, in whatever thread that is, or
+ * in the background thread, whose stack is of 128 KiB; never in two threads at once, never in a
+ * call of its own, not in signal handlers. None of the library's locks is held, and it may allocate
+ * (at the limit small blocks, as long as the option limit_reserve lasts; beyond it gets NULL,
+ * whatever limit_action says) and free, subscribe and unsubscribe. But the thread may hold locks of
+ * the program or of libc: try locks, do not wait for them. It must return; the thread is not
+ * cancelled meanwhile. */
 typedef void poolalloc_subscriber(int level, size_t wanted_bytes, void *context);
 
-/* -1 and ENOMEM: there are 32 already. The same pair may be there more than once. Waits for subscribers
- * that run, unless it is one of them that calls. */
+/* -1 and ENOMEM: there are 32 already. The same pair may be there more than once. Waits for
+ * subscribers that run, unless it is one of them that calls. */
 int poolalloc_pressure_subscribe(poolalloc_subscriber *call, void *context);
 
-/* Afterwards it is not called any more, and does not run, unless it is the caller: waits for that, so
- * hold no lock that it waits for. -1 and EINVAL: it did not subscribe. */
+/* Afterwards it is not called any more, and does not run, unless it is the caller: waits for that,
+ * so hold no lock that it waits for. -1 and EINVAL: it did not subscribe. */
 int poolalloc_pressure_unsubscribe(poolalloc_subscriber *call, void *context);
 
 #define POOLALLOC_LIMIT_MIN ((size_t)1 << 20)
 
-/* A hard limit on what is charged: a call that would exceed it is refused with ENOMEM, after free memory
- * was given back and the subscribers were told (for pools and buffers: without these). It replaces that of
- * the option. 0: the option's again, or none. Less than is charged now: nothing is taken away, but no more
- * is handed out. Waits for subscribers as the two above do. -1 and EINVAL: less than
- * POOLALLOC_LIMIT_MIN. */
+/* A hard limit on what is charged: a call that would exceed it is refused with ENOMEM, after free
+ * memory was given back and the subscribers were told (for pools and buffers: without these). It
+ * replaces that of the option. 0: the option's again, or none. Less than is charged now: nothing is
+ * taken away, but no more is handed out. Waits for subscribers as the two above do. -1 and EINVAL:
+ * less than POOLALLOC_LIMIT_MIN. */
 int poolalloc_set_limit(size_t bytes);
 
-/* Gives all free memory back to the kernel, other threads' caches included, what is in their bins when
- * they next take one of malloc's slower ways. Returns the bytes that went at once. */
+/* Gives all free memory back to the kernel, other threads' caches included, what is in their bins
+ * when they next take one of malloc's slower ways. Returns the bytes that went at once. */
 size_t poolalloc_purge(void);
 
 /* ---- figures ---- */
 
-/* What the heap consists of; LD_PRELOAD.md says what each figure means. Later versions add fields at
- * the end. */
+/* What the heap consists of; LD_PRELOAD.md says what each figure means. Later versions add fields
+ * at the end. */
 struct poolalloc_stats {
     uint64_t live_bytes;
     uint64_t active_bytes;
@@ -605,8 +610,9 @@ enum poolalloc_format { POOLALLOC_TEXT, POOLALLOC_JSON, POOLALLOC_PROMETHEUS };
  * be written, the format is none of these, or as above. */
 int poolalloc_dump(int fd, enum poolalloc_format format);
 
-/* Writes the sampled heap profile in the text format that pprof and jeprof read, without allocating. 0;
- * or -1: not all of it could be written, or nothing is sampled: POOLALLOC_CONF sets profile_bytes. */
+/* Writes the sampled heap profile in the text format that pprof and jeprof read, without
+ * allocating. 0; or -1: not all of it could be written, or nothing is sampled: POOLALLOC_CONF sets
+ * profile_bytes. */
 int poolalloc_profile(int fd);
 
 #ifdef __cplusplus

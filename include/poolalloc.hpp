@@ -2,14 +2,15 @@
 /*
  * poolalloc for C++17: allocators for containers, over poolalloc.h. Header only.
  *
- *     poolalloc::allocator<T>          this library's malloc, whatever the program's operator new is
+ *     poolalloc::allocator<T>          this library's malloc, whatever operator new is
  *     poolalloc::arena_allocator<T>    an arena, as part of the container's type
  *     poolalloc::arena_resource        an arena, for std::pmr
  *     poolalloc::heap_resource         a heap, for std::pmr
  *     poolalloc::pool_resource         a pool for blocks that fit its objects, malloc for others
  *
- * None of them owns the arena, heap or pool, which must outlive the containers. They throw std::bad_alloc
- * where the functions return NULL, and are for as many threads as what they stand on.
+ * None of them owns the arena, heap or pool, which must outlive the containers. They throw
+ * std::bad_alloc where the functions return NULL, and are for as many threads as what they stand
+ * on.
  *
  *     poolalloc::arena_resource resource(arena);
  *     std::pmr::vector<std::pmr::string> words(&resource);

@@ -30,8 +30,8 @@
 
 /* The compiler must not assume that a call reaches our definition (-fsemantic-interposition). Those
  * called from here are also listed in replaceable.list: to the linker all else that the library
- * exports is its own. In the static library they are weak, so that a program's own come before ours;
- * in the shared one they are not, for valgrind would not find them. */
+ * exports is its own. In the static library they are weak, so that a program's own come before
+ * ours; in the shared one they are not, for valgrind would not find them. */
 #define OPERATOR(name, ...) EXPORT __VA_ARGS__ __asm__(name)
 
 typedef void *new_function(size_t);

@@ -14,8 +14,9 @@ void *const __dso_handle = NULL;
 
 /* The loader gives thread-local variables their values after it has relocated all libraries and the
  * program; until then they are zero. But it calls ifunc resolvers while it relocates, and one that
- * calls malloc would find no front. A resolver of our own is called as soon as we are relocated, and
- * sees to it. What it sets is set again by the loader, like everything that calls leave there. */
+ * calls malloc would find no front. A resolver of our own is called as soon as we are relocated,
+ * and sees to it. What it sets is set again by the loader, like everything that calls leave
+ * there. */
 
 static void nothing(void)
 {

@@ -34,8 +34,8 @@ EXPORT int malloc_trim(size_t pad)
     return released || arena_purged_bytes() != before;
 }
 
-/* 0: a value that glibc refuses, too. What has no meaning here is accepted: the program has said what
- * it wants of glibc, and can do nothing about us. */
+/* 0: a value that glibc refuses, too. What has no meaning here is accepted: the program has said
+ * what it wants of glibc, and can do nothing about us. */
 EXPORT int mallopt(int parameter, int value)
 {
     NEXT_IF_BYPASSED(mallopt, parameter, value);
@@ -59,8 +59,8 @@ EXPORT int mallopt(int parameter, int value)
     }
 }
 
-/* What glibc calls its heap are our regions and records: without the direct blocks, which glibc, too,
- * counts apart. */
+/* What glibc calls its heap are our regions and records: without the direct blocks, which glibc,
+ * too, counts apart. */
 static size_t region_bytes(const struct stats *stats)
 {
     return stats->mapped_bytes - stats->direct_bytes - stats->record_bytes;

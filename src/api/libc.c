@@ -124,8 +124,8 @@ EXPORT void *pvalloc(size_t bytes)
     return heap_alloc_aligned(page, max_size(round_up(bytes, page), page));
 }
 
-/* C23. The map knows both; what the caller says of them is not needed, but looked at where that costs
- * nothing. */
+/* C23. The map knows both; what the caller says of them is not needed, but looked at where that
+ * costs nothing. */
 NOINLINE static void free_slow_sized(void *p, size_t align, size_t bytes)
 {
     const struct freeing freeing = {FAMILY_MALLOC, bytes, align};
@@ -158,8 +158,8 @@ EXPORT size_t malloc_usable_size(void *p)
 
 /* ---- glibc's names for the same ----
  *
- * For wrappers that define malloc themselves and go on to these: their blocks are then ours like all
- * others.
+ * For wrappers that define malloc themselves and go on to these: their blocks are then ours like
+ * all others.
  */
 
 EXPORT __typeof__(malloc) __libc_malloc __attribute__((alias(NAME(malloc))));

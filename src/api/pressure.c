@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The public interface to limits and pressure. In a program with a malloc of its own nothing here has
- * a meaning: no memory is ours.
+ * The public interface to limits and pressure. In a program with a malloc of its own nothing here
+ * has a meaning: no memory is ours.
  */
 #include "pressure/pressure.h"
 

@@ -41,8 +41,8 @@ ALWAYS_INLINE unsigned lowest_bit(uint64_t word)
     return (unsigned)__builtin_ctzll(word);
 }
 
-/* In sums of two bits, of four, of eight, and all of these. Not the builtin: without an instruction for
- * it, which not every processor has, that calls the compiler's library. */
+/* In sums of two bits, of four, of eight, and all of these. Not the builtin: without an instruction
+ * for it, which not every processor has, that calls the compiler's library. */
 ALWAYS_INLINE unsigned count_bits(uint64_t word)
 {
     word -= word >> 1 & UINT64_C(0x5555555555555555);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chances, and the two functions of real numbers that they need: libc's are in a library of their own.
+ * Chances, and the two functions of real numbers that they need: libc's are in a library of their
+ * own.
  */
 #ifndef POOLALLOC_BASE_CHANCE_H
 #define POOLALLOC_BASE_CHANCE_H
 
 #include "base/bits.h"
 
-/* -ln((x + 1) / 2^64) of random bits: how far it is to the next of events that come by chance, one in
- * a distance of 1. Off by less than 10^-8. */
+/* -ln((x + 1) / 2^64) of random bits: how far it is to the next of events that come by chance, one
+ * in a distance of 1. Off by less than 10^-8. */
 static inline double chance_distance(uint64_t bits)
 {
     unsigned exponent = log2_floor(bits | 1);

@@ -33,8 +33,8 @@
 #define ARRAY_LEN(a)                 (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(p, type, field) ((type *)(void *)((char *)(p)-offsetof(type, field)))
 
-/* Constants that every program reads lie beside what the loader has to write to anyhow (relro), not in
- * pages of their own. */
+/* Constants that every program reads lie beside what the loader has to write to anyhow (relro), not
+ * in pages of their own. */
 #define READ_BY_ALL __attribute__((section(".data.rel.ro.constants")))
 
 #endif

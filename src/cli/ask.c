@@ -24,7 +24,8 @@ enum {
     LOOK_MS = 10
 };
 
-/* LD_PRELOAD.md, "Dumps": with it the signal is for the library, not for a handler of the program's. */
+/* LD_PRELOAD.md, "Dumps": with it the signal is for the library, not for a handler of the
+ * program's. */
 enum { ASKED_VALUE = 0x706f6f6c };
 
 /* ---- /proc ---- */

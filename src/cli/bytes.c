@@ -92,7 +92,8 @@ void bytes_printf(struct bytes *bytes, const char *format, ...)
 }
 
 /* In UTF-8: what Latin-1 adds to ASCII's control characters (U+0080 to U+009F), and what turns the
- * direction of text or begins a line (U+061C, U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069). */
+ * direction of text or begins a line (U+061C, U+200E, U+200F, U+2028 to U+202E, U+2066 to
+ * U+2069). */
 static const struct {
     unsigned char first[2]; /* bytes that it begins with; 0: one only */
     unsigned char from;     /* the last byte */

@@ -29,8 +29,8 @@ static const char text[] =
     "Status: the program's; 2 after a mistake in OPTION or KEY=VALUE, 125 if it can't\n"
     "work, 126 if the program can't be run, 127 if there is none of this name.\n";
 
-/* Where `stat` finds them; %p is the process. A realtime signal that next to nobody uses, while many
- * servers begin anew on USR2. */
+/* Where `stat` finds them; %p is the process. A realtime signal that next to nobody uses, while
+ * many servers begin anew on USR2. */
 #define STAT_CONF                                                                                  \
     "dump=/tmp/"                                                                                   \
     "poolalloc.%e.%p.json,dump_format=json,dump_signal=62,dump_replace=on,dump_exit=off"
@@ -103,8 +103,8 @@ static bool say_mistake(const char *line)
     return true;
 }
 
-/* The library warns of mistakes in its options and goes on: so it does with those of POOLALLOC_CONF,
- * which may be for many programs. Those that are given here end the command. */
+/* The library warns of mistakes in its options and goes on: so it does with those of
+ * POOLALLOC_CONF, which may be for many programs. Those that are given here end the command. */
 static void check_conf(const struct run *run, const char *library)
 {
     struct bytes words = {0};

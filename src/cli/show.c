@@ -34,8 +34,8 @@ static size_t at_most(size_t n, size_t most)
     return n < most ? n : most;
 }
 
-/* Classes get what the others leave: advice three rows at most, objects a third. Each of these has a
- * heading, in a large screen below an empty row, and maybe a row about what was left out. */
+/* Classes get what the others leave: advice three rows at most, objects a third. Each of these has
+ * a heading, in a large screen below an empty row, and maybe a row about what was left out. */
 static struct plan plan_rows(const struct dump *dump, int rows)
 {
     struct plan plan = {.is_small = rows < TOTALS_ROWS + TABLES_ROWS};

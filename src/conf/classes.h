@@ -4,8 +4,8 @@
  *
  * 16 to 128 bytes in steps of 16, then eight classes for each doubling up to 256 KiB: at most 12.5%
  * of a block above 128 bytes is slack. All sizes are multiples of 16, and so are all block
- * addresses. Small blocks, up to 32 KiB, share slabs of 64 KiB; a medium block has a slab of its own, of
- * its size. Everything above is a large block (mem/large.h).
+ * addresses. Small blocks, up to 32 KiB, share slabs of 64 KiB; a medium block has a slab of its
+ * own, of its size. Everything above is a large block (mem/large.h).
  */
 #ifndef POOLALLOC_CONF_CLASSES_H
 #define POOLALLOC_CONF_CLASSES_H
@@ -26,9 +26,9 @@ enum {
 /* Bytes of a block of this class. */
 extern const uint32_t class_bytes_table[N_CLASSES];
 
-/* ceil(2^32 / bytes): (offset * this) >> 32 is offset / bytes for every offset in a slab's first 64 KiB.
- * Of medium classes 2^16, by which no block but the slab's first has a start there: what follows a slab
- * that is shorter is none of its. */
+/* ceil(2^32 / bytes): (offset * this) >> 32 is offset / bytes for every offset in a slab's first 64
+ * KiB. Of medium classes 2^16, by which no block but the slab's first has a start there: what
+ * follows a slab that is shorter is none of its. */
 extern const uint32_t class_reciprocal_table[N_CLASSES];
 
 /* The class of n <= CLASS_TABLE_MAX_BYTES, times CLASS_SCALE, is at [(n + 15) / 16]. */

@@ -3,7 +3,8 @@
  * Run-time options, from POOLALLOC_CONF="key=value,key=value".
  *
  * The table in options.c has one row an option; parser, help and tests come from it. Values are
- * read-only after start (os/fixed.h), until mallopt changes one of two; before it, and where a value is refused, the defaults hold.
+ * read-only after start (os/fixed.h), until mallopt changes one of two; before it, and where a
+ * value is refused, the defaults hold.
  */
 #ifndef POOLALLOC_CONF_OPTIONS_H
 #define POOLALLOC_CONF_OPTIONS_H

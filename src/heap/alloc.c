@@ -259,8 +259,9 @@ void *heap_calloc(size_t n, size_t each)
     return heap_alloc_zeroed(bytes);
 }
 
-/* Small blocks' slabs are aligned to 64 KiB, so they are aligned to what divides their class's size. That
- * of the next multiple is such a one: classes are spaced by powers of two. Medium ones begin with a page.
+/* Small blocks' slabs are aligned to 64 KiB, so they are aligned to what divides their class's
+ * size. That of the next multiple is such a one: classes are spaced by powers of two. Medium ones
+ * begin with a page.
  */
 static size_t bytes_for_align(size_t align, size_t bytes)
 {

@@ -73,9 +73,9 @@ void *heap_take(unsigned class, size_t bytes);
 void heap_give(struct block *block, struct place place);
 void heap_give_to(struct heap *heap, struct block *block, struct place place);
 
-/* What was tried n times more than once, and found no memory: true: it is worth another try, and the
- * thread is inside again. Every call that would return NULL for want of memory ends here; not inside,
- * with no lock of ours held. */
+/* What was tried n times more than once, and found no memory: true: it is worth another try, and
+ * the thread is inside again. Every call that would return NULL for want of memory ends here; not
+ * inside, with no lock of ours held. */
 bool heap_try_again(size_t bytes, unsigned n);
 
 /* The same in a group: what that may not have is not for want of memory. */

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The background thread, by option: with it memory goes back to the kernel in a program that makes
- * no calls at all. It does what any slow path does now and then, and sleeps the longer the less there
- * is to do. It allocates nothing itself, has all signals blocked, and ends with the process.
+ * no calls at all. It does what any slow path does now and then, and sleeps the longer the less
+ * there is to do. It allocates nothing itself, has all signals blocked, and ends with the process.
  *
  * It is started once there is something for it: a program that uses little memory stays one of a
- * single thread, which user namespaces, for one, are for alone. In a child of fork it is the same anew.
+ * single thread, which user namespaces, for one, are for alone. In a child of fork it is the same
+ * anew.
  *
  * Where: at the end of a call that has just taken a slab or a large block, when nothing of ours is
- * held and this thread is in no handler of a signal. Not of a call that frees: libc frees what a thread
- * had (its thread-local variables above all) with the lock of its stacks held, which pthread_create
- * takes, and which is not recursive (__nptl_deallocate_stack). It allocates with no lock that
- * pthread_create takes, but the loader's for thread-local variables, and that is recursive; the
- * program's own locks are nothing to pthread_create. A library that is in front of it, and allocates
- * with a lock of its own that its pthread_create takes as well, would wait for itself: none is known.
+ * held and this thread is in no handler of a signal. Not of a call that frees: libc frees what a
+ * thread had (its thread-local variables above all) with the lock of its stacks held, which
+ * pthread_create takes, and which is not recursive (__nptl_deallocate_stack). It allocates with no
+ * lock that pthread_create takes, but the loader's for thread-local variables, and that is
+ * recursive; the program's own locks are nothing to pthread_create. A library that is in front of
+ * it, and allocates with a lock of its own that its pthread_create takes as well, would wait for
+ * itself: none is known.
  *
  * Not in a child of vfork, whose threads would not be this process's. Nor once the program has put
- * itself behind a seccomp filter: that may kill it for a thread that it never asked for. A filter that
- * was there when the process began says nothing: containers have one, and threads all the same.
+ * itself behind a seccomp filter: that may kill it for a thread that it never asked for. A filter
+ * that was there when the process began says nothing: containers have one, and threads all the
+ * same.
  *
  * Tests: tests/loader/background.c, background_start.c.
  */
@@ -48,8 +51,8 @@ struct seen {
     uint64_t dirty_bytes;
 };
 
-/* Since it was looked at last, memory has become free or gone back. What stays free is not counted: it
- * is too young, or the kernel refuses to take it. */
+/* Since it was looked at last, memory has become free or gone back. What stays free is not counted:
+ * it is too young, or the kernel refuses to take it. */
 static bool arena_has_moved(struct seen *seen)
 {
     struct arena_stats stats;

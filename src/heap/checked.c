@@ -203,8 +203,8 @@ static unsigned class_for(size_t need, size_t align)
     return class;
 }
 
-/* Also where it was never handed out: what is written before a block's start is found in the one before
- * it. */
+/* Also where it was never handed out: what is written before a block's start is found in the one
+ * before it. */
 void checked_carved(const struct chain *chain, size_t bytes)
 {
     struct block *block = chain->head;
@@ -390,7 +390,8 @@ static void hold(void *p, size_t bytes, hold_call *put)
 
 /* ---- taking back ---- */
 
-/* An alignment that is none is no block's. Where one was asked for it is that, else any that fits. */
+/* An alignment that is none is no block's. Where one was asked for it is that, else any that
+ * fits. */
 static bool is_aligned(const struct subject *subject, size_t align)
 {
     uint64_t who = atomic_get_relaxed(&subject->entry->who);
@@ -489,8 +490,8 @@ static bool is_let_pass(void *p, struct large_view *seen)
            entry_view(seen->what).state == ENTRY_FRESH;
 }
 
-/* As claim(). A span's record may be another block's from one moment to the next, so until the block is
- * this call's only a copy of what it says is looked at. */
+/* As claim(). A span's record may be another block's from one moment to the next, so until the
+ * block is this call's only a copy of what it says is looked at. */
 static bool claim_large(void *p, struct large_view *seen, const struct freeing *freeing,
                         uint32_t site)
 {

@@ -6,24 +6,24 @@
  * No thread gets a front then: heap_leave() leaves it the empty one, so every fast path fails and
  * alloc_slow, free_slow and friends come here. Heaps, bins and slabs work as ever below.
  *
- *   from check=1   each block has an entry in its slab's ledger or its span (mem/ledger.h): whether it
- *                  is live, the size asked for, the functions it came from. A second free, a free of
- *                  what was never handed out, of a wrong size or by the wrong function are found at
- *                  once. malloc_usable_size is the size asked for
- *   from check=2   what is between the size asked for and the block's end, 8 bytes at least, is filled
- *                  and looked at when the block is freed; freed blocks are filled, held back
+ *   from check=1   each block has an entry in its slab's ledger or its span (mem/ledger.h): whether
+ *                  it is live, the size asked for, the functions it came from. A second free, a
+ *                  free of what was never handed out, of a wrong size or by the wrong function are
+ *                  found at once. malloc_usable_size is the size asked for
+ *   from check=2   what is between the size asked for and the block's end, 8 bytes at least, is
+ *                  filled and looked at when the block is freed; freed blocks are filled, held back
  *                  (held.h) and looked at when they leave and when they are handed out again
- *   from check=3   blocks of a slab are handed out in random order; large blocks end in a guard page,
- *                  and are inaccessible while they are held back after their free
+ *   from check=3   blocks of a slab are handed out in random order; large blocks end in a guard
+ *                  page, and are inaccessible while they are held back after their free
  *   track=on       entries also say which stack allocated the block, which freed it, which threads
  *
  * Blocks from before the start are OLD: ledgers are made for the slabs that there are, and such a
- * block is checked from the next time on that it is handed out. Blocks of groups (group.c) are OLD as
- * well, and never held back. Large blocks from before, and those that objects take (objects/), are
- * FRESH and are let pass.
+ * block is checked from the next time on that it is handed out. Blocks of groups (group.c) are OLD
+ * as well, and never held back. Large blocks from before, and those that objects take (objects/),
+ * are FRESH and are let pass.
  *
- * From check=2 on what is held back, or free in the heap of the thread that ends the program, is looked at
- * then, but for slabs that came from the heap of another thread.
+ * From check=2 on what is held back, or free in the heap of the thread that ends the program, is
+ * looked at then, but for slabs that came from the heap of another thread.
  *
  * What is found damaged is not handed out again where on_fault lets the program go on.
  *
@@ -50,8 +50,8 @@ struct freeing {
 void *checked_alloc(size_t bytes, size_t align, unsigned family);
 void *checked_alloc_zeroed(size_t bytes);
 
-/* Before the free of a block that was put off (emergency.h): the link lay where the block may have its
- * filling. Not inside. */
+/* Before the free of a block that was put off (emergency.h): the link lay where the block may have
+ * its filling. Not inside. */
 void checked_put_off(void *p);
 
 /* The number of this call's stack, or 0. Not inside. */
@@ -74,8 +74,8 @@ void checked_carved(const struct chain *chain, size_t bytes);
 /* Nothing of what this heap holds back stays. [owner] */
 void checked_release(struct heap *heap);
 
-/* For the end (checked_start.c). A block that is held back; one of a slab that may be free: the first byte
- * that was written to since, or 0; then what is told of it. */
+/* For the end (checked_start.c). A block that is held back; one of a slab that may be free: the
+ * first byte that was written to since, or 0; then what is told of it. */
 void checked_look_at_held(void *p);
 size_t checked_find_damage(void *p);
 void checked_tell_damage(void *p, size_t at);

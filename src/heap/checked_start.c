@@ -14,8 +14,8 @@
 
 /* ---- the end ----
  *
- * What nobody would look at any more: blocks that the thread which ends the program holds back, and those
- * that are free in its heap.
+ * What nobody would look at any more: blocks that the thread which ends the program holds back, and
+ * those that are free in its heap.
  */
 
 /* Found under a lock, told without. */

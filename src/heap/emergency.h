@@ -39,8 +39,8 @@ ALWAYS_INLINE bool emergency_has_put_off(void)
     return atomic_get_relaxed(&emergency_put_off) != NULL;
 }
 
-/* All that was put off: the first; NULL: none. And the one after a block, which is no longer put off
- * then; NULL: it was the last. */
+/* All that was put off: the first; NULL: none. And the one after a block, which is no longer put
+ * off then; NULL: it was the last. */
 struct block *emergency_put_off_take(void);
 struct block *emergency_put_off_next(struct block *block);
 

@@ -39,14 +39,15 @@ struct fault {
     uint32_t site;   /* of the call, or 0 */
 };
 
-/* Returns if on_fault says so: then the call is to be ignored, or the block not to be used again. */
+/* Returns if on_fault says so: then the call is to be ignored, or the block not to be used
+ * again. */
 void fault_report(const struct fault *fault);
 
 /* The same where nothing more is known. */
 void fault_report_plain(const char *what, const void *p, size_t class_bytes);
 
-/* For who writes the lines himself: the first one's word, and what is done after the last. Returns if
- * on_fault says so. */
+/* For who writes the lines himself: the first one's word, and what is done after the last. Returns
+ * if on_fault says so. */
 const char *fault_word(void);
 void fault_act(void);
 

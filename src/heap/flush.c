@@ -80,8 +80,7 @@ static void slab_settle(struct heap *heap, struct span *slab)
     if (slab == shelf->slab) {
         if (class_is_small(slab->class))
             return;
-        shelf->slab =
-            NULL; /* it is empty: a medium block is set aside in magazines, nowhere else */
+        shelf->slab = NULL; /* it is empty: a medium block is set aside in magazines only */
     }
     if (slab_is_empty(slab)) {
         slab_retire(heap, slab);
@@ -260,8 +259,8 @@ static void bin_overflow(struct heap *heap, unsigned class, size_t n)
 
 /* ---- medium blocks ----
  *
- * They are set aside in magazines, not in bins: while their owner does nothing others can give them back.
- * The magazines of all medium classes share one budget.
+ * They are set aside in magazines, not in bins: while their owner does nothing others can give them
+ * back. The magazines of all medium classes share one budget.
  */
 
 /* The first n of the magazine. */
@@ -275,8 +274,8 @@ static void magazine_shorten_locked(struct heap *heap, unsigned class, uint32_t 
     heap_send_home_locked(heap, class, head, n);
 }
 
-/* One was taken from the arena since the last that was too many went back: with more room for them both would
- * have been saved. */
+/* One was taken from the arena since the last that was too many went back: with more room for them
+ * both would have been saved. */
 static size_t medium_max(struct heap *heap)
 {
     size_t most = caps_max() / MEDIUM_SHARE;
@@ -534,8 +533,8 @@ void heap_flush_shared_locked(struct heap *heap)
         flush_shared_locked(heap, class);
 }
 
-/* Whether nobody has drawn from it for as long as free spans are held back, or very much longer, when the
- * count has come round. */
+/* Whether nobody has drawn from it for as long as free spans are held back, or very much longer,
+ * when the count has come round. */
 static bool is_stale(const struct span *slab)
 {
     uint8_t n_epochs = (uint8_t)(atomic_get_relaxed(&idle_epoch) - slab->slab.epoch);

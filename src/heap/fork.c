@@ -7,20 +7,21 @@
  * loader runs first (api/init.c), so that prepare comes last: other libraries' handlers may take
  * their own locks, whose holders may be waiting for ours. Should a library have been faster after
  * all, its handlers may call malloc while we hold everything: the forking thread passes every lock
- * (os/lock.h). libc takes the lock of its list of streams after all handlers, and threads that have it
- * call malloc: we take it before ours.
+ * (os/lock.h). libc takes the lock of its list of streams after all handlers, and threads that have
+ * it call malloc: we take it before ours.
  *
  * A process of one thread has nothing to fear, and touches nothing: each page it wrote to would be
- * copied for the child. A signal handler that interrupted its thread inside (heap.h) cannot take the
- * locks: its child gets things as they are, and takes from the emergency area as the handler does.
+ * copied for the child. A signal handler that interrupted its thread inside (heap.h) cannot take
+ * the locks: its child gets things as they are, and takes from the emergency area as the handler
+ * does.
  *
  * In the child the other threads' heaps become ORPHANs: their bins were in use without a lock and
  * may be torn, so nobody touches them again; what they hold is lost to the child. Parked heaps are
  * whole and go on as before.
  *
  * A bare fork system call runs no handlers. Its child is told by a page that the kernel clears in
- * children: the fork mark is FORK_UNNOTICED there. The first slow path sees to it before it goes on,
- * and others wait: whatever a lock guards that was held at that moment is given up.
+ * children: the fork mark is FORK_UNNOTICED there. The first slow path sees to it before it goes
+ * on, and others wait: whatever a lock guards that was held at that moment is given up.
  *
  * Tests: tests/unit/test_fork_child.c, tests/stress/fork.c, tests/loader/processes.c.
  */

@@ -14,8 +14,8 @@
 const char free_of_no_block[] = "free of a pointer that is no block";
 const char free_of_wrong_size[] = "free with a wrong size";
 
-/* p is in its bin already, at the head of it until it has been looked at; it is passed because that is
- * what the fast path has at hand. */
+/* p is in its bin already, at the head of it until it has been looked at; it is passed because that
+ * is what the fast path has at hand. */
 NOINLINE void free_look_at_bin(void *p, size_t scaled)
 {
     (void)p;
@@ -161,8 +161,8 @@ void free_slow_as(void *p, const struct freeing *freeing)
         heap_free_put_off();
 }
 
-/* What most slow frees are, of threads that pass blocks on: of another heap's block, by a thread that has
- * a heap and is not inside, while nothing is checked. False: it is something else. */
+/* What most slow frees are, of threads that pass blocks on: of another heap's block, by a thread
+ * that has a heap and is not inside, while nothing is checked. False: it is something else. */
 ALWAYS_INLINE bool free_remote(void *p)
 {
     struct front *front = atomic_get_relaxed(&front_mine);

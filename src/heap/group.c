@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Groups: blocks that a program takes together, frees one by one if it likes, by plain free, and ends all
- * at once. poolalloc.h calls a group a heap.
+ * Groups: blocks that a program takes together, frees one by one if it likes, by plain free, and
+ * ends all at once. poolalloc.h calls a group a heap.
  *
  * A group has a heap of its own that is no thread's. Whoever allocates from it works in it for the
- * time of a call, under its guest lock, as guests do in parked heaps. Every free is a remote one, and
- * is pushed at once: once it has returned, its block is in the inbox, so that whoever ends a group
- * after its last free finds all blocks in its slabs, bins and inboxes. Since slabs neither come to the
- * heap nor leave it, what is out of them then is live, and nobody else's.
+ * time of a call, under its guest lock, as guests do in parked heaps. Every free is a remote one,
+ * and is pushed at once: once it has returned, its block is in the inbox, so that whoever ends a
+ * group after its last free finds all blocks in its slabs, bins and inboxes. Since slabs neither
+ * come to the heap nor leave it, what is out of them then is live, and nobody else's.
  *
  * Large blocks are in a list of the arena's (mem/group.h).
  *
- * Fork: the heap is locked like all others, and whole in the child. After a bare fork that cut somebody
- * short in it, it is an ORPHAN: nothing can be had from it, and its slabs are lost.
+ * Fork: the heap is locked like all others, and whole in the child. After a bare fork that cut
+ * somebody short in it, it is an ORPHAN: nothing can be had from it, and its slabs are lost.
  *
  * Tests: tests/unit/test_heap_group.c, tests/race/race_group.c, tests/objects/heap_test.c.
  */

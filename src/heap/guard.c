@@ -190,8 +190,9 @@ void guard_on_fault(int signal, siginfo_t *info, void *context)
 
 /* ---- rooms ---- */
 
-/* How many may be in use at once: some at first, then as many more with each doubling of the calls that
- * wanted one. So blocks that live for ever leave room for those that come later, however long. */
+/* How many may be in use at once: some at first, then as many more with each doubling of the calls
+ * that wanted one. So blocks that live for ever leave room for those that come later, however
+ * long. */
 static size_t rooms_max(uint64_t n_wanted)
 {
     enum { FIRST = 64, STEP = 8 };
@@ -335,8 +336,8 @@ COLD static void report_no_block(const void *p)
         report_free((uintptr_t)p == room->block ? "double free" : free_of_no_block, room, p);
 }
 
-/* From live to freed, by one call alone, to which the room belongs until it is closed. NULL: there is no
- * such block. */
+/* From live to freed, by one call alone, to which the room belongs until it is closed. NULL: there
+ * is no such block. */
 static struct room *room_claim_locked(const void *p)
 {
     struct room *room = room_of_block(p);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guarded blocks: a few allocations (sample.h says which) are put against a page that nobody may
- * touch, at its left or at its right. What reaches beyond such a block, or before it, or into it after
- * it was freed, is a fault of the processor's in that very instruction; a report says which block it
- * was, and who allocated and freed it. Then the signal takes its course as if we had not been there.
+ * touch, at its left or at its right. What reaches beyond such a block, or before it, or into it
+ * after it was freed, is a fault of the processor's in that very instruction; a report says which
+ * block it was, and who allocated and freed it. Then the signal takes its course as if we had not
+ * been there.
  *
- * All lie in one area: page, room for a block, page, room and so on. A room that was freed is closed
- * and used again last. So memory and mappings are bounded. How many rooms may be in use rises slowly with
- * the calls that wanted one, so that blocks that live for long never have them all; when as many are, a
- * call is not guarded.
+ * All lie in one area: page, room for a block, page, room and so on. A room that was freed is
+ * closed and used again last. So memory and mappings are bounded. How many rooms may be in use
+ * rises slowly with the calls that wanted one, so that blocks that live for long never have them
+ * all; when as many are, a call is not guarded.
  *
  * Any thread; the area's lock guards all records. A fault is looked at without it: a record that
  * changes in that moment is of a room that is being freed, which is what is reported.
@@ -45,12 +46,12 @@ void guard_free(void *p);
 /* 0: no block begins there. */
 size_t guard_usable_size(const void *p);
 
-/* The handler of SIGSEGV where the program has none: after the report, if there is cause for one, the
- * fault happens again and ends the process; so does a signal that somebody has sent. */
+/* The handler of SIGSEGV where the program has none: after the report, if there is cause for one,
+ * the fault happens again and ends the process; so does a signal that somebody has sent. */
 void guard_on_fault(int signal, siginfo_t *info, void *context);
 
-/* The report alone, if the fault is one that has to do with a guarded block, in a program whose handler
- * runs next; of so many the first few. */
+/* The report alone, if the fault is one that has to do with a guarded block, in a program whose
+ * handler runs next; of so many the first few. */
 void guard_report_fault(const siginfo_t *info);
 
 void guard_fork_prepare(void);

@@ -11,8 +11,8 @@ static THREAD_LOCAL bool is_handled_inside;
 
 THREAD_LOCAL volatile uint64_t signals_put_off;
 
-/* While a handler runs: the heap whose front front_own was before; or, of a thread that had none, one more
- * than the handler's frame, which makes it odd. Else 0. */
+/* While a handler runs: the heap whose front front_own was before; or, of a thread that had none,
+ * one more than the handler's frame, which makes it odd. Else 0. */
 static THREAD_LOCAL uintptr_t handling;
 
 /* Raised by what the thread does, so that it would be raised again at once; or job control. */
@@ -175,8 +175,8 @@ struct heap *handler_heap(void)
     return set_aside();
 }
 
-/* A guest's handler that was left by a jump from another stack may pass for one that runs, until the
- * thread has a heap: then nobody is asked to make room for this thread. */
+/* A guest's handler that was left by a jump from another stack may pass for one that runs, until
+ * the thread has a heap: then nobody is asked to make room for this thread. */
 bool handler_runs(void)
 {
     if (set_aside() != NULL || handling == 0)

@@ -6,14 +6,15 @@
  * The program's handlers are run by ours (api/signals.c), which the kernel enters with all signals
  * blocked. It looks at what was interrupted:
  *
- *   a slow path      The signal is put off: it is sent to this thread again, blocked until the thread
- *                    leaves. So no such handler runs while this thread holds a lock, nor jumps away
- *                    from there. Faults cannot wait, and job control would get in its own way (a stop
- *                    signal that is sent drops a continue signal that is pending): in these, and
- *                    while one of them runs, malloc takes from the emergency area (emergency.h).
- *   a fast path, or  The thread's heap is set aside: until the handler returns the thread is a guest
- *   the program      (thread.c), so that the bins stay as the interrupted code knows them. Of a
- *                    thread that is a guest already it is noted that it is in a handler.
+ *   a slow path      The signal is put off: it is sent to this thread again, blocked until the
+ *                    thread leaves. So no such handler runs while this thread holds a lock, nor
+ *                    jumps away from there. Faults cannot wait, and job control would get in its
+ *                    own way (a stop signal that is sent drops a continue signal that is pending):
+ *                    in these, and while one of them runs, malloc takes from the emergency area
+ *                    (emergency.h).
+ *   a fast path, or  The thread's heap is set aside: until the handler returns the thread is a
+ *   the program      guest (thread.c), so that the bins stay as the interrupted code knows them.
+ *                    Of a thread that is a guest already it is noted that it is in a handler.
  *
  * Every change of this state is made with all signals blocked, and what was put off is taken out of
  * the interrupted mask by whichever handler comes first, so that handlers may nest in any way.
@@ -23,8 +24,8 @@
  * then; the bins are counted anew. A handler that goes on on another stack than its own and
  * sigaltstack's is not told from one that has jumped away.
  *
- * Between the handlers of fork (fork.c) a thread holds all locks and passes them, and is not inside:
- * a jump out of a handler then leaves them taken.
+ * Between the handlers of fork (fork.c) a thread holds all locks and passes them, and is not
+ * inside: a jump out of a handler then leaves them taken.
  *
  * Handlers that are installed by a bare system call are not known to us: in these, slow paths that
  * were interrupted are safe by the emergency area, fast paths are not.
@@ -71,13 +72,15 @@ struct heap *handler_heap_back(void);
 /* This thread's heap that is set aside, or NULL. */
 struct heap *handler_heap(void);
 
-/* This thread is in a handler, as far as we know of it: nothing of the program's is to be called. */
+/* This thread is in a handler, as far as we know of it: nothing of the program's is to be
+ * called. */
 bool handler_runs(void);
 
 /* This thread ends: its heap is taken back in any case, if there is one. */
 void handler_forget(void);
 
-/* The heap that is set aside is not to be used any more: the handler returns to a thread without one. */
+/* The heap that is set aside is not to be used any more: the handler returns to a thread without
+ * one. */
 void handler_lose(void);
 
 #endif

@@ -69,7 +69,8 @@ struct bin {
 
 _Static_assert(sizeof(struct bin) == CLASS_SCALE, "the fast paths index bins by a scaled class");
 
-/* What the slow paths of one class touch. A look at the bin, upon a free, touches the first line alone. */
+/* What the slow paths of one class touch. A look at the bin, upon a free, touches the first line
+ * alone. */
 struct shelf {
     ALIGNED(CACHE_LINE_BYTES) uint32_t cap; /* [owner] blocks in the bin before it overflows */
     uint32_t n_magazine;                    /* [lock] */
@@ -236,9 +237,9 @@ enum fork_state { FORK_UNNOTICED, FORK_BEING_SEEN_TO, FORK_UNWATCHED, FORK_NONE 
 
 /* ---- inside ----
  *
- * A thread is inside while it is in a slow path: it may hold locks, and what it works on may be half
- * done. All entries to the slow paths are between heap_enter() and heap_leave(); should a signal
- * handler come in again, the former says so, and only what emergency.h offers is safe.
+ * A thread is inside while it is in a slow path: it may hold locks, and what it works on may be
+ * half done. All entries to the slow paths are between heap_enter() and heap_leave(); should a
+ * signal handler come in again, the former says so, and only what emergency.h offers is safe.
  */
 
 /* Where enum fork_state stands. See fork.c. */
@@ -293,8 +294,8 @@ extern _Atomic(heap_observer_call *) heap_observer;
 struct heap_pressure_hooks {
     /* At the end of one, when memory_limits.is_look_due: may call malloc, not inside. */
     void (*look)(void);
-    /* No memory was found for `bytes`, after n tries more than the first. True: another is worth it.
-     * May call malloc, not inside. */
+    /* No memory was found for `bytes`, after n tries more than the first. True: another is worth
+     * it. May call malloc, not inside. */
     bool (*refused)(size_t bytes, unsigned n);
     /* In a child of fork, before it goes on. */
     void (*forked)(void);
@@ -307,8 +308,8 @@ extern _Atomic(const struct heap_pressure_hooks *) heap_pressure;
 
 void heap_look(void);
 
-/* The background thread is asked for and was not started yet: at the end of each slow path it is looked
- * whether that may be done now (background.c). */
+/* The background thread is asked for and was not started yet: at the end of each slow path it is
+ * looked whether that may be done now (background.c). */
 extern _Atomic bool background_is_due;
 void heap_background_look(void);
 
@@ -332,8 +333,8 @@ ALWAYS_INLINE void heap_finish(void)
 
 /* ---- heap.c ---- */
 
-/* A fresh heap with this number, which from then on others may find: it is in its state by then. NULL:
- * there is no memory. */
+/* A fresh heap with this number, which from then on others may find: it is in its state by then.
+ * NULL: there is no memory. */
 struct heap *heap_new(uint32_t number, enum heap_state state);
 
 /* Verifies everything that can be verified of a heap whose lock and ownership the caller has; traps
@@ -438,9 +439,9 @@ void heap_flush_shared_locked(struct heap *heap);
 /* Makes bin_count() true again, after a fast path was cut short. */
 void heap_count_bins(struct heap *heap);
 
-/* Of slabs that have free blocks, or only of those that have not been drawn from for purge_ms, the pages in
- * which there is nothing else go to the kernel; the next call of the same kind goes on where this one ends.
- * True: it has been through all. [lock] */
+/* Of slabs that have free blocks, or only of those that have not been drawn from for purge_ms, the
+ * pages in which there is nothing else go to the kernel; the next call of the same kind goes on
+ * where this one ends. True: it has been through all. [lock] */
 bool heap_purge_slabs_locked(struct heap *heap, bool only_stale, struct sweep_budget *budget);
 
 /* Bins get caps anew when they are used next. [owner] */
@@ -492,8 +493,8 @@ bool heap_is_idle(const struct heap *heap);
 /* There was one lately. */
 bool heap_any_idle(void);
 
-/* Sends home what idle heaps have set aside or been sent, if it is time. True: there was something. Any
- * thread; takes no lock that is held. */
+/* Sends home what idle heaps have set aside or been sent, if it is time. True: there was something.
+ * Any thread; takes no lock that is held. */
 bool heap_sweep_due(void);
 
 /* Until the next. */
@@ -519,8 +520,8 @@ struct heap *heap_visit(void);
 void heap_visit_end(struct heap *host);
 
 /* Some heap other than the caller's that nobody is using, parked or idle, locked; NULL: none at
- * hand. While memory is short any heap will do: what its owner has no blocks of at hand may go to who
- * asks first. */
+ * hand. While memory is short any heap will do: what its owner has no blocks of at hand may go to
+ * who asks first. */
 struct heap *heap_unused_take(const struct heap *mine);
 
 /* A vacant heap for a group, or a new one. NULL: no memory, or too many groups. */
@@ -530,7 +531,8 @@ void heap_vacate(struct heap *heap);
 /* Heaps that threads have now; at least 1. */
 uint32_t heap_live_count(void);
 
-/* Since ever: parked heaps that a thread has got, heaps that were parked when their thread ended. */
+/* Since ever: parked heaps that a thread has got, heaps that were parked when their thread
+ * ended. */
 struct heap_turnover {
     uint64_t n_adopted;
     uint64_t n_abandoned;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Quarantine: freed blocks that a heap holds back for a while, when blocks are checked (checked.h), so
- * that a write through a stale pointer hits no new owner and is found. They leave in random order, when
- * they are more than the options say; of large ones 1,024 are held at most. A block's record takes 16
- * bytes.
+ * Quarantine: freed blocks that a heap holds back for a while, when blocks are checked (checked.h),
+ * so that a write through a stale pointer hits no new owner and is found. They leave in random
+ * order, when they are more than the options say; of large ones 1,024 are held at most. A block's
+ * record takes 16 bytes.
  *
  * A heap's own: [owner], like its bins. Blocks of other heaps may be in it.
  */

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Heaps whose threads are alive and do nothing, for seconds or for hours: what they have set aside
- * and what others have freed for them goes home, their slabs can be had by others, and pages of these
- * in which nothing is in use go to the kernel. Their bins stay as they are: these are their owners'
- * alone. Parked heaps that no guest has been to are swept bins and all. Of a heap that is in use only
- * what others have left for it, when that is much, and free pages of slabs that have not been drawn from
- * for purge_ms: like free spans of that age.
+ * and what others have freed for them goes home, their slabs can be had by others, and pages of
+ * these in which nothing is in use go to the kernel. Their bins stay as they are: these are their
+ * owners' alone. Parked heaps that no guest has been to are swept bins and all. Of a heap that is
+ * in use only what others have left for it, when that is much, and free pages of slabs that have
+ * not been drawn from for purge_ms: like free spans of that age.
  *
- * Time is an epoch that the first sweep after HEAP_SWEEP_MS counts up; slow paths sweep. An owner notes the epoch
- * whenever it is in a slow path; who has not for two of them is idle. That is a guess: an owner that
- * comes back meanwhile finds its heap locked for a moment, or a slab gone, as it may be at any time.
+ * Time is an epoch that the first sweep after HEAP_SWEEP_MS counts up; slow paths sweep. An owner
+ * notes the epoch whenever it is in a slow path; who has not for two of them is idle. That is a
+ * guess: an owner that comes back meanwhile finds its heap locked for a moment, or a slab gone, as
+ * it may be at any time.
  *
  * Tests: tests/unit/test_heap_idle.c, tests/race/race_adoption.c.
  */
@@ -61,8 +62,8 @@ static bool has_mail(const struct heap *heap)
     return false;
 }
 
-/* What is at rest in a heap that is not in use: all but the bins. Nobody looks twice through all the
- * classes of thousands of threads that do nothing. */
+/* What is at rest in a heap that is not in use: all but the bins. Nobody looks twice through all
+ * the classes of thousands of threads that do nothing. */
 static bool sweep_quiet_locked(struct heap *heap, struct sweep_budget *budget)
 {
     uint32_t active = atomic_get_relaxed(&heap->active);
@@ -112,7 +113,8 @@ static bool is_much(const struct heap *heap, unsigned class)
            (class_is_small(class) || n >= MUCH_MAIL_MEDIUM);
 }
 
-/* More than any bin that becomes a magazine has; those of medium blocks have a bound of their own. */
+/* More than any bin that becomes a magazine has; those of medium blocks have a bound of their
+ * own. */
 static bool is_left_over(const struct heap *heap, unsigned class)
 {
     return class_is_small(class) &&

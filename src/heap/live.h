@@ -19,8 +19,8 @@ struct live_site {
 /* Once, when tracking starts. False: there is no memory. */
 bool live_init(void);
 
-/* The sites that have live blocks, most bytes first. NULL: nothing is tracked, or another reading is
- * not over. */
+/* The sites that have live blocks, most bytes first. NULL: nothing is tracked, or another reading
+ * is not over. */
 const struct live_site *live_begin(size_t *n);
 void live_end(void);
 

@@ -3,8 +3,8 @@
  * Blocks for an empty bin: what is nearest first, and from slabs the lowest addresses first, so
  * that the rest of the slabs can become empty.
  *
- * Runs on the owner's thread, takes the heap's lock; tries, never waits for, the lock of a heap that
- * is not in use.
+ * Runs on the owner's thread, takes the heap's lock; tries, never waits for, the lock of a heap
+ * that is not in use.
  */
 #include "base/check.h"
 #include "conf/options.h"
@@ -156,8 +156,8 @@ static void chain_shuffle(struct heap *heap, struct chain *chain)
     *chain = chain_deal(heap, chain);
 }
 
-/* Never used blocks to take at a time. Of a class with a cap that has grown more than one, if they are
- * large: it will come to them. */
+/* Never used blocks to take at a time. Of a class with a cap that has grown more than one, if they
+ * are large: it will come to them. */
 static size_t carve_count(const struct shelf *shelf, unsigned class)
 {
     size_t n = min_size(shelf->cap / CARVE_CAP_SHARE, CARVE_LARGE_MAX);
@@ -232,8 +232,8 @@ bool heap_refill(struct heap *heap, unsigned class)
     if (UNLIKELY(heap->shelves[class].cap == 0))
         heap_open_shelf(heap, class);
     if (LIKELY(refill(heap, class))) {
-        /* Not sooner: with its lock held this heap would be left out. A thread that passes all its blocks on
-         * does not look at its bins, nor take more memory than comes back. */
+        /* Not sooner: with its lock held this heap would be left out. A thread that passes all its
+         * blocks on does not look at its bins, nor take more memory than comes back. */
         if (UNLIKELY(span_was_taken || ++heap->n_looks % REFILLS_PER_SWEEP == 0))
             (void)heap_sweep_due();
         return true;

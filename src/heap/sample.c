@@ -48,11 +48,12 @@ static struct {
 
 /* ---- thinning ----
  *
- * Of each bin, and of large blocks of like size, one in 16 or in 512 is chosen of those that would have been; a
- * mark says which level of this it was made at, and what is recorded counts for as many. So it does not matter when
- * the level changes, as long as that tells nothing of the blocks that are marked then: it follows from the
- * samples that were taken before. It changes where samples come from, so that a few busy bins do not spoil
- * the figures of all. Large blocks of all threads are thinned together.
+ * Of each bin, and of large blocks of like size, one in 16 or in 512 is chosen of those that would
+ * have been; a mark says which level of this it was made at, and what is recorded counts for as
+ * many. So it does not matter when the level changes, as long as that tells nothing of the blocks
+ * that are marked then: it follows from the samples that were taken before. It changes where
+ * samples come from, so that a few busy bins do not spoil the figures of all. Large blocks of all
+ * threads are thinned together.
  */
 enum {
     LEVEL_MAX = 2,
@@ -84,8 +85,8 @@ static unsigned level_below(unsigned level, uint32_t n)
     return level > n ? level - n : 0;
 }
 
-/* A sample is taken that was chosen at this level: the level from now on. Marks that were made at another
- * one say nothing of it, nor does the first sample for long. */
+/* A sample is taken that was chosen at this level: the level from now on. Marks that were made at
+ * another one say nothing of it, nor does the first sample for long. */
 static unsigned pace_next(struct pace *pace, uint64_t *until_ns, unsigned level)
 {
     uint64_t now_ns = os_clock_ns();
@@ -181,8 +182,8 @@ static void mark_nth(struct bin *bin, unsigned class, uint64_t n, unsigned mark)
     block_mark(block, mark);
 }
 
-/* n blocks go by: the index of the next that is chosen, or n if none is any more. *at is where the search
- * stands, 0 at first. */
+/* n blocks go by: the index of the next that is chosen, or n if none is any more. *at is where the
+ * search stands, 0 at first. */
 static uint64_t choose_next(struct shelf *shelf, enum sample_kind kind, uint64_t cost, uint64_t n,
                             uint64_t *at)
 {
@@ -356,8 +357,8 @@ static void add_locked(const void *p, size_t bytes, uint32_t site, uint32_t weig
     (void)atomic_add_release(&counts->blocks, weight); /* who sees it sees the site's stack */
 }
 
-/* Readers scale what they find at a site by its average size, so sizes that differ much are different
- * sites: the outermost frame is the size's. */
+/* Readers scale what they find at a site by its average size, so sizes that differ much are
+ * different sites: the outermost frame is the size's. */
 static uint32_t site_of(size_t bytes)
 {
     uintptr_t frames[SITE_FRAMES_MAX];

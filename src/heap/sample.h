@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which allocations are looked at: a sample of all, by bytes for the heap profile (obs/profile.h), by
- * number for guarded blocks (guard.h).
+ * Which allocations are looked at: a sample of all, by bytes for the heap profile (obs/profile.h),
+ * by number for guarded blocks (guard.h).
  *
- * The fast path knows nothing of it. It is the blocks that are chosen, when they come into a bin: each
- * that a refill puts there, and each that is freed. A chosen block gets a mark in its seal
- * (mem/block.h), so the pop that comes upon it ends in the slow path, which takes the mark off and samples
- * that very call. Which of the frees to come is chosen next is known: the countdown of the bin ends there,
- * so that it is this very block that gets the mark. (To mark what lies on top at the usual looks is
- * not the same: these keep in step with programs, which have all their blocks at the top from one
- * place.) When nothing is sampled there are no marks.
+ * The fast path knows nothing of it. It is the blocks that are chosen, when they come into a bin:
+ * each that a refill puts there, and each that is freed. A chosen block gets a mark in its seal
+ * (mem/block.h), so the pop that comes upon it ends in the slow path, which takes the mark off and
+ * samples that very call. Which of the frees to come is chosen next is known: the countdown of the
+ * bin ends there, so that it is this very block that gets the mark. (To mark what lies on top at
+ * the usual looks is not the same: these keep in step with programs, which have all their blocks at
+ * the top from one place.) When nothing is sampled there are no marks.
  *
- * How far it is to the next choice is drawn from an exponential distribution, for each bin: a block of
- * n bytes is chosen with the probability 1 - exp(-n / interval), independently of all others. The
- * call that gets it may ask for less than the class has; then it is sampled with the smaller
- * probability that it asks for. So figures can be scaled by readers who know the size and the interval.
+ * How far it is to the next choice is drawn from an exponential distribution, for each bin: a block
+ * of n bytes is chosen with the probability 1 - exp(-n / interval), independently of all others.
+ * The call that gets it may ask for less than the class has; then it is sampled with the smaller
+ * probability that it asks for. So figures can be scaled by readers who know the size and the
+ * interval.
  *
- * While samples for the profile take more than their share of a thread's time, fewer blocks are chosen in the
- * bins that they come from. The mark of each says how many fewer, for it may be long until the block is
- * taken; what is recorded then counts for as many, until it is freed. So what readers find is of the interval
- * that the option says, in the mean.
+ * While samples for the profile take more than their share of a thread's time, fewer blocks are
+ * chosen in the bins that they come from. The mark of each says how many fewer, for it may be long
+ * until the block is taken; what is recorded then counts for as many, until it is freed. So what
+ * readers find is of the interval that the option says, in the mean.
  *
- * A call that is sampled for the profile gets pages of its own instead of a block, where its free is
- * noticed: on the slow path, as any large block's. What is known of live ones is in a table by
+ * A call that is sampled for the profile gets pages of its own instead of a block, where its free
+ * is noticed: on the slow path, as any large block's. What is known of live ones is in a table by
  * address.
  *
  * [owner] of a heap marks and unmarks its bin's blocks. The table has a lock.
@@ -80,8 +81,8 @@ ALWAYS_INLINE uint64_t sample_look(struct heap *heap, const struct bin *bin, str
 /* Marks for a block that no bin has: it goes to the program at once. [owner] */
 unsigned sample_marks(struct heap *heap, unsigned class);
 
-/* What a slow path returns instead of a block, to be seen to by sample_finish when the thread is not
- * inside any more. NULL: with these marks the call is not to be sampled after all. */
+/* What a slow path returns instead of a block, to be seen to by sample_finish when the thread is
+ * not inside any more. NULL: with these marks the call is not to be sampled after all. */
 void *sample_wanted(struct heap *heap, unsigned class, unsigned marks, size_t bytes);
 
 extern char sample_wanted_marks[MARKS + 1];

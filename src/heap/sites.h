@@ -12,10 +12,10 @@
  *   S2 get      a number that S1 returned, or that came with a block from a thread to which it did,
  *               names a record that is whole                                      [acquire]
  *
- * Any thread, signal handlers included: no lock, wait-free but for the length of the table. Nothing is
- * ever taken out, so a number is good for as long as the process lives. When the records are used
- * up, new stacks get number 0, as do all while there is no memory: unknown. In a child of fork the
- * table is what it was; a record that another thread was writing is wasted.
+ * Any thread, signal handlers included: no lock, wait-free but for the length of the table. Nothing
+ * is ever taken out, so a number is good for as long as the process lives. When the records are
+ * used up, new stacks get number 0, as do all while there is no memory: unknown. In a child of fork
+ * the table is what it was; a record that another thread was writing is wasted.
  *
  * Tests: tests/unit/test_sites.c.
  */

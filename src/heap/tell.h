@@ -22,7 +22,8 @@ void tell_end(struct told *line);
 void tell(const char *words);
 void tell_frames(const uintptr_t *frames, size_t n);
 
-/* The stack of a site, after the words; 0: it is not known, and nothing is said without a thread. */
+/* The stack of a site, after the words; 0: it is not known, and nothing is said without a
+ * thread. */
 void tell_site(const char *words, uint32_t thread, uint32_t site);
 
 #endif

@@ -14,8 +14,8 @@
  *                                                         [threads lock, tries guest; heap's lock]
  *
  *   T4 group      a heap that is made for a group never becomes a thread's, nor is it the other way
- *                 round: from its making on its state is GROUP, and it waits in a list of its own for
- *                 the next group                          [threads lock]
+ *                 round: from its making on its state is GROUP, and it waits in a list of its own
+ *                 for the next group                          [threads lock]
  *
  * Guests are: threads in their first guest_calls calls, for most threads that ever live make few
  * and neither time nor memory of a heap comes back from them; threads after their last destructor;

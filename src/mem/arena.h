@@ -47,8 +47,8 @@ struct arena_stats {
     uint64_t n_pages_missed; /* pages needed again soon after they were given back */
 };
 
-/* With so many bytes more in use there would be more than the hard limit (limit.h) allows. A look without
- * the lock: a guess, where others come and go. */
+/* With so many bytes more in use there would be more than the hard limit (limit.h) allows. A look
+ * without the lock: a guess, where others come and go. */
 bool arena_refuses(enum span_kind kind, size_t bytes);
 
 /* In slabs and large blocks, for who wants to know without the lock. Changes under it. */
@@ -73,8 +73,8 @@ struct span *arena_large_at(const void *p);
 /* The same for a caller that may hold the lock itself: NULL also when it is not had soon. */
 struct span *arena_large_at_soon(const void *p);
 
-/* What a large block's entry says (ledger.h), and how long the block is. False: none begins there, or
- * the lock was not had. */
+/* What a large block's entry says (ledger.h), and how long the block is. False: none begins there,
+ * or the lock was not had. */
 struct large_view {
     uint64_t what;
     uint64_t who;
@@ -82,7 +82,8 @@ struct large_view {
 };
 bool arena_large_word(const void *p, lock_taker *taker, struct large_view *view);
 
-/* From the one word to the other. False: there is no such block any more, or it says something else. */
+/* From the one word to the other. False: there is no such block any more, or it says something
+ * else. */
 bool arena_large_change(const void *p, uint64_t from, uint64_t to);
 
 /* A large block with a mapping of its own; zeroed, of course. */

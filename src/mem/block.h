@@ -34,8 +34,9 @@ struct chain {
     size_t n;
 };
 
-/* That for the profile is a number: 1 and the level it was made at (heap/sample.c). Marks are of the bits that
- * addresses do not have, or a link to a neighbour would be as good as one that is marked. */
+/* That for the profile is a number: 1 and the level it was made at (heap/sample.c). Marks are of
+ * the bits that addresses do not have, or a link to a neighbour would be as good as one that is
+ * marked. */
 enum { MARK_PROFILE_ONE = 2, MARK_PROFILE = 6, MARK_GUARD = 8, MARKS = MARK_PROFILE | MARK_GUARD };
 
 extern const struct block block_end; /* zeroes */
@@ -94,8 +95,8 @@ ALWAYS_INLINE struct block *block_next_checked(const struct block *block, size_t
     return block->next;
 }
 
-/* Blocks from this one to the end of its chain. A chain that has no end is corrupted, too: a block that
- * is freed twice can close a ring, every link of which holds. */
+/* Blocks from this one to the end of its chain. A chain that has no end is corrupted, too: a block
+ * that is freed twice can close a ring, every link of which holds. */
 size_t block_count(const struct block *block, size_t class_bytes);
 
 /* Appends to a chain that is being built; chain_close ends it. */

@@ -118,9 +118,9 @@ struct span *free_neighbour_after(uintptr_t end)
     return span != NULL && span->kind == SPAN_FREE && span->base == end ? span : NULL;
 }
 
-/* Joins `other`, a free neighbour, to `span`, which is in no tree. The whole is as old as the part with
- * more touched pages, and takes its place in the list: a trickle of small frees beside a large old
- * span must not keep it young. */
+/* Joins `other`, a free neighbour, to `span`, which is in no tree. The whole is as old as the part
+ * with more touched pages, and takes its place in the list: a trickle of small frees beside a large
+ * old span must not keep it young. */
 static void free_absorb(struct span *span, struct span *other)
 {
     free_remove(other);

@@ -52,8 +52,8 @@ size_t free_largest(void);
 /* The free span that begins there, or NULL. */
 struct span *free_neighbour_after(uintptr_t end);
 
-/* Forgets all free spans and spares. They cannot be told from new ones in the map, so none is merged
- * from then on. */
+/* Forgets all free spans and spares. They cannot be told from new ones in the map, so none is
+ * merged from then on. */
 void free_spans_give_up(void);
 
 /* Traps unless everything agrees with everything. */

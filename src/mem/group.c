@@ -3,8 +3,8 @@
 
 #include "mem/arena.h"
 
-/* The lists are as little to be trusted as those of free spans, in a child of a bare fork. Then large
- * blocks are in no list, and none is freed but one by one. */
+/* The lists are as little to be trusted as those of free spans, in a child of a bare fork. Then
+ * large blocks are in no list, and none is freed but one by one. */
 static bool lists_are_torn(void)
 {
     return free_spans.no_merging;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Group: blocks that end together. Here is what the arena knows of one, its large blocks; and how much
- * all of its blocks hold. The small ones are in the slabs of a heap of its own: heap/group.c.
+ * Group: blocks that end together. Here is what the arena knows of one, its large blocks; and how
+ * much all of its blocks hold. The small ones are in the slabs of a heap of its own: heap/group.c.
  *
  * Who takes a block counts it first, who frees it counts it off last, so that never more is counted
  * than max_bytes and never less than what is live.

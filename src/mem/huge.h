@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Huge pages, by option (huge=on): an extent, 2 MiB that begin at a multiple of that, becomes one
- * when it is dense: all of it slabs of which every block has been handed out, and the kernel says that
- * most of its pages are there. So no memory is asked for that the program does not use anyway.
+ * when it is dense: all of it slabs of which every block has been handed out, and the kernel says
+ * that most of its pages are there. So no memory is asked for that the program does not use anyway.
  *
- * Linux 6.1 and later puts the pages together at once, when it is asked to, and promises nothing for
- * later: what is given back of them comes back as small pages, and no mapping is cut. Kernels
+ * Linux 6.1 and later puts the pages together at once, when it is asked to, and promises nothing
+ * for later: what is given back of them comes back as small pages, and no mapping is cut. Kernels
  * before that have only an advice that stays with the mapping, and a thread that follows it when it
  * comes by, which also fills in what was given back. There the advice is taken back with the first
  * slab that goes, and not given a second time; and it is for so many extents only, for each may cut

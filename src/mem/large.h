@@ -25,8 +25,8 @@ void large_join_group(void *p, struct group *group);
 /* False: no large block begins at p. */
 bool large_free(void *p);
 
-/* The block resized, perhaps elsewhere, in the group it was in; NULL: no memory, or better served by a smaller kind of
- * block; the old one is untouched then. */
+/* The block resized, perhaps elsewhere, in the group it was in; NULL: no memory, or better served
+ * by a smaller kind of block; the old one is untouched then. */
 void *large_realloc(struct span *span, size_t bytes);
 
 /* ---- for the checked mode ---- */
@@ -34,8 +34,8 @@ void *large_realloc(struct span *span, size_t bytes);
 /* From then on there are guarded blocks, so many at once at most: each takes two mappings. */
 void large_guards_begin(size_t max);
 
-/* A mapping of its own whose last page is a guard: any access there faults. NULL: none is to be had,
- * but large_alloc may have memory. */
+/* A mapping of its own whose last page is a guard: any access there faults. NULL: none is to be
+ * had, but large_alloc may have memory. */
 struct span *large_take_guarded(size_t bytes, size_t align_bytes);
 
 /* As large_free, of such a block. */

@@ -7,8 +7,8 @@
  * free a block one wins, and the other knows that it was second:
  *
  *   FRESH  was never handed out; a large block that the mode has nothing to do with
- *   OLD    was perhaps handed out before the mode began, or is a group's: it may be freed once, and is
- *          not checked otherwise until it is next handed out
+ *   OLD    was perhaps handed out before the mode began, or is a group's: it may be freed once, and
+ *          is not checked otherwise until it is next handed out
  *   LIVE   handed out
  *   HELD   freed, and kept from being used again for a while
  *   FREE   freed, on its way to be handed out
@@ -98,14 +98,15 @@ ALWAYS_INLINE struct entry_people entry_people(uint64_t word)
     };
 }
 
-/* For the slab of this class at base: the first n_old entries are OLD, all others FRESH. False: there
- * is no memory. */
+/* For the slab of this class at base: the first n_old entries are OLD, all others FRESH. False:
+ * there is no memory. */
 bool ledger_make(uintptr_t base, unsigned class, unsigned n_old);
 
 /* If there is one. No block of the slab is live. */
 void ledger_drop(uintptr_t base, unsigned class);
 
-/* Of the block that begins at p, where the map has said that one may. NULL: the slab has no ledger. */
+/* Of the block that begins at p, where the map has said that one may. NULL: the slab has no
+ * ledger. */
 ALWAYS_INLINE struct entry *ledger_entry(uintptr_t p, struct place place)
 {
     struct leaf *leaf = map_leaf(p);

@@ -2,23 +2,23 @@
 /*
  * How much memory we may use, and how much we do.
  *
- * What is charged: slabs and large blocks, whole, however much of them was ever touched; free memory
- * that was not given back; records. That is never less than what is resident of ours.
+ * What is charged: slabs and large blocks, whole, however much of them was ever touched; free
+ * memory that was not given back; records. That is never less than what is resident of ours.
  *
- * The hard limit is kept by the arena: what is charged never exceeds it. To make room it first gives
- * back free memory; what does not fit even then is refused. The last part of it, the reserve, is for
- * slabs alone, and opened when a call has been refused, for what the program does about that. It is
- * closed when something is taken and twice as much is free again.
+ * The hard limit is kept by the arena: what is charged never exceeds it. To make room it first
+ * gives back free memory; what does not fit even then is refused. The last part of it, the reserve,
+ * is for slabs alone, and opened when a call has been refused, for what the program does about
+ * that. It is closed when something is taken and twice as much is free again.
  *
- * Above the soft limit no more free memory is held back from the kernel than a share of what is left of
- * the limit that is watched.
+ * Above the soft limit no more free memory is held back from the kernel than a share of what is
+ * left of the limit that is watched.
  *
  * All is atomic, for any thread to read. The limits are set by the layer above (pressure/); what is
  * charged changes under the arena's lock.
  *
- * The arena and the records are under locks of their own. Who is about to take more puts what it will
- * have then, before it looks at what the other has: of two at once, one sees the other, and both
- * together stay below the limit.
+ * The arena and the records are under locks of their own. Who is about to take more puts what it
+ * will have then, before it looks at what the other has: of two at once, one sees the other, and
+ * both together stay below the limit.
  */
 #ifndef POOLALLOC_MEM_LIMIT_H
 #define POOLALLOC_MEM_LIMIT_H

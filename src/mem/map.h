@@ -2,21 +2,22 @@
 /*
  * The address map: from any address to what we know about it.
  *
- * A root indexed by the address's 4 GiB window leads to a leaf; a leaf has, for each grain of 32 KiB, one
- * word that answers free() (the slab word), and for each 4 KiB page what the arena needs.
+ * A root indexed by the address's 4 GiB window leads to a leaf; a leaf has, for each grain of 32
+ * KiB, one word that answers free() (the slab word), and for each 4 KiB page what the arena needs.
  *
- * Slab word of a grain, in which there is a slab of `class` at `base` that heap number `owner` owns:
+ * Slab word of a grain, in which there is a slab of `class` at `base` that heap number `owner`
+ * owns:
  *
  *     base ^ class << 21 ^ tag,  tag = 1 << 63 | owner << 48
  *
  * so that for a block address p and my heap's tag, word ^ p ^ tag is below N_CLASSES << 21 if and
- * only if the grain has one of my slabs, and then is class << 21 | offset in the slab: one load, two
- * exclusive ors and one compare answer "mine? which class? where?" for any 64-bit p at all. 0 means
- * that there is no slab; bit 63 keeps it from ever passing.
+ * only if the grain has one of my slabs, and then is class << 21 | offset in the slab: one load,
+ * two exclusive ors and one compare answer "mine? which class? where?" for any 64-bit p at all. 0
+ * means that there is no slab; bit 63 keeps it from ever passing.
  *
- * A small class's slab is two whole grains. A medium block begins with any page, and no other begins in its
- * grain, as it is longer; only that grain has its word. Of the rest of the grain the word says nothing:
- * there the "offset" is not 0, and only 0 is the start of a medium block.
+ * A small class's slab is two whole grains. A medium block begins with any page, and no other
+ * begins in its grain, as it is longer; only that grain has its word. Of the rest of the grain the
+ * word says nothing: there the "offset" is not 0, and only 0 is the start of a medium block.
  *
  * Protocol of the slab words (relaxed in the fast path, release/acquire elsewhere):
  *   M1 the owner of a slab stores its words before it hands out any block of it      [release]
@@ -79,8 +80,8 @@ struct leaf {
     struct span *spans[LEAF_PAGES];
     /* [lock: arena] One bit a page: it may hold something else than zeroes. */
     uint64_t touched[LEAF_PAGES / 64];
-    /* What the checked mode knows of each slab's blocks (ledger.h), or NULL. Set before M1 and cleared
-     * after M4, by the owner. */
+    /* What the checked mode knows of each slab's blocks (ledger.h), or NULL. Set before M1 and
+     * cleared after M4, by the owner. */
     _Atomic(struct entry *) ledgers[LEAF_GRAINS];
     struct extent extents[LEAF_EXTENTS];
 };

@@ -16,8 +16,8 @@ enum { META_ALIGN = 64, META_REUSE_MAX_BYTES = 64 * 1024 };
 /* Given out at least once, for who wants to know without the lock. Changes under it. */
 extern _Atomic size_t meta_used_bytes;
 
-/* NULL when the kernel has no memory, or the limit no room. What was given back comes back as it was,
- * not zeroed. */
+/* NULL when the kernel has no memory, or the limit no room. What was given back comes back as it
+ * was, not zeroed. */
 void *meta_take(size_t bytes);
 
 /* bytes <= META_REUSE_MAX_BYTES. */

@@ -188,8 +188,8 @@ size_t slab_purge(struct span *slab)
     return n_discarded;
 }
 
-/* A page is used again: the links of its blocks are made anew. Who wrote there meanwhile, freed a block
- * twice or went on using it. */
+/* A page is used again: the links of its blocks are made anew. Who wrote there meanwhile, freed a
+ * block twice or went on using it. */
 static void page_back(struct span *slab, size_t page)
 {
     size_t bytes = class_bytes(slab->class);
@@ -247,8 +247,8 @@ static void make_page(struct block *block)
                                       __ATOMIC_RELAXED);
 }
 
-/* A block of fresh pages that was never used: if it is not zero, then somebody wrote past the end of
- * one before it, or freed what was no block yet, and may have been given it. */
+/* A block of fresh pages that was never used: if it is not zero, then somebody wrote past the end
+ * of one before it, or freed what was no block yet, and may have been given it. */
 static void check_never_used(struct block *block, size_t bytes)
 {
     bool is_first_in_page = (uintptr_t)block % PAGE_BYTES < bytes;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Slab: one 64 KiB unit cut into small blocks of one class, or one medium block; its record and bitmap
- * are kept elsewhere.
+ * Slab: one 64 KiB unit cut into small blocks of one class, or one medium block; its record and
+ * bitmap are kept elsewhere.
  *
  * Blocks [0, n_carved) have been used; of these the ones whose bit is set are free and at home
  * here, the other n_out are live or in some bin, magazine, outbox or inbox. Blocks from n_carved on
  * were never written. A slab is touched by the holder of its owner heap's lock only.
  *
  * Of a slab that nobody draws from, pages whose blocks are all at home can go back to the kernel
- * (`purged`). The links in them are gone with it; they are written anew, when the first block of such a
- * page is wanted: until then they must read as zero.
+ * (`purged`). The links in them are gone with it; they are written anew, when the first block of
+ * such a page is wanted: until then they must read as zero.
  */
 #ifndef POOLALLOC_MEM_SLAB_H
 #define POOLALLOC_MEM_SLAB_H
@@ -45,8 +45,8 @@ const struct block *slab_put_run(struct span *slab, struct chain *chain);
  * how many these were. */
 size_t slab_purge(struct span *slab);
 
-/* Pages up to the last block that was ever carved, but those that were given back; and further pages
- * that were touched since the kernel gave them: as many at least. */
+/* Pages up to the last block that was ever carved, but those that were given back; and further
+ * pages that were touched since the kernel gave them: as many at least. */
 size_t slab_active_pages(const struct span *slab);
 size_t slab_dirty_pages(const struct span *slab);
 

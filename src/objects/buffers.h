@@ -3,12 +3,12 @@
  * Buffer sets, as poolalloc.h describes them.
  *
  * A buffer is out while it has holders, or in the set's list; the list and the queue of waiters are
- * never both non-empty: who gives a buffer back hands it to the first waiter. Waiters stand in a queue
- * on their own stacks, each with a word of its own to sleep on; that and being handed the buffer under
- * the lock makes them first come, first served.
+ * never both non-empty: who gives a buffer back hands it to the first waiter. Waiters stand in a
+ * queue on their own stacks, each with a word of its own to sleep on; that and being handed the
+ * buffer under the lock makes them first come, first served.
  *
- * The set lives until its creator has ended it, the last buffer is back and the last waiter has left:
- * n_users counts all of these. It stays in the registry as long.
+ * The set lives until its creator has ended it, the last buffer is back and the last waiter has
+ * left: n_users counts all of these. It stays in the registry as long.
  *
  * Nobody sleeps inside (heap.h), so that signals come through to those who wait.
  *

@@ -112,8 +112,8 @@ static size_t chunk_bytes_for(const poolalloc_arena *arena, size_t align, size_t
     return wanted <= arena->max_bytes - atomic_get_relaxed(&arena->bytes) ? wanted : need;
 }
 
-/* The first chunk after the current one that the piece fits into; those passed over stay empty until
- * the next reset. A new one if none does. */
+/* The first chunk after the current one that the piece fits into; those passed over stay empty
+ * until the next reset. A new one if none does. */
 static struct bump_chunk *chunk_for(poolalloc_arena *arena, size_t align, size_t bytes)
 {
     size_t need = chunk_bytes_for(arena, align, bytes);

@@ -2,16 +2,17 @@
 /*
  * Bump allocation: the public arena. ("Arena" in mem/ is the supply of spans.)
  *
- * Chunks are blocks of the heap, in a list in the order they are filled. Those after the current one
- * are empty, kept from before a reset. What is to be done when memory ends is a list of clean-ups,
- * newest first; a child arena is one of them in its parent, so that one order holds for both. Each
- * has a serial number that rises along the list, and a mark remembers which was the last given out.
+ * Chunks are blocks of the heap, in a list in the order they are filled. Those after the current
+ * one are empty, kept from before a reset. What is to be done when memory ends is a list of
+ * clean-ups, newest first; a child arena is one of them in its parent, so that one order holds for
+ * both. Each has a serial number that rises along the list, and a mark remembers which was the last
+ * given out.
  *
  * Ending a tree of arenas never recurses: end_until goes down to a child by its clean-up, up by
  * `parent`.
  *
- * An arena is one thread's at a time; only the figures marked [atomic] are read by others, and are as
- * of the last change of chunk.
+ * An arena is one thread's at a time; only the figures marked [atomic] are read by others, and are
+ * as of the last change of chunk.
  */
 #ifndef POOLALLOC_OBJECTS_BUMP_H
 #define POOLALLOC_OBJECTS_BUMP_H

@@ -221,7 +221,8 @@ static uint32_t patience_ms(const struct lane *lane)
     return is_mine || lane->is_stuck ? 0 : PATIENCE_MS;
 }
 
-/* False: its owner stays in it. To see it left once is enough: who comes again sees that it is seized. */
+/* False: its owner stays in it. To see it left once is enough: who comes again sees that it is
+ * seized. */
 static bool wait_until_left(struct lane *lane)
 {
     enum { SPINS = 200 };
@@ -458,7 +459,8 @@ void lanes_fork_parent(struct lanes *lanes)
     lock_release(&lanes->lock);
 }
 
-/* Its owner is not there. If it was busy all the same, the owner was about to see that it is seized. */
+/* Its owner is not there. If it was busy all the same, the owner was about to see that it is
+ * seized. */
 static void lane_leave_behind(struct lane *lane)
 {
     if (lane->is_stuck && is_busy(lane))

@@ -2,57 +2,59 @@
 /*
  * Slots for any thread.
  *
- * Threads that use a pool have a lane of it each: a short stack of free slots that its owner takes from
- * and gives to without an atomic instruction. Below are slots.h, under the lock. What another thread has
- * taken is given back to the lane it came from, through the lane's inbox.
+ * Threads that use a pool have a lane of it each: a short stack of free slots that its owner takes
+ * from and gives to without an atomic instruction. Below are slots.h, under the lock. What another
+ * thread has taken is given back to the lane it came from, through the lane's inbox.
  *
  * A slot that is not in the lists of slots.h has one of these in its link:
  *     SLOT_CACHED         free, in the stack of some lane
  *     SLOT_LIVE + i       taken through lane i; it changes by the owner of the lane's stack alone
  *     SLOT_LIVE_NO_LANE   taken by a thread without a lane; it changes under the lock
  *
- * Who owns a lane's stack: its owner between L1 and L3, and while it has the lock; whoever has the lock
- * between L4 and L6.
+ * Who owns a lane's stack: its owner between L1 and L3, and while it has the lock; whoever has the
+ * lock between L4 and L6.
  *
  *   L1 enter, the owner: store busy = 1 [relaxed], compiler barrier, load seized [acquire]; if it
  *      is set, L3 and go by the lock
  *   L2 take and give: the stack, and links of slots of this lane
  *   L3 leave: store busy = 0                                                 [release]
- *   L4 seize, the lock's holder: store seized = 1 [relaxed], a barrier on all threads (os/barrier.h),
- *      then wait for busy == 0 [acquire, pairs with L3]. The barrier makes L1 one of two things: it
- *      saw seized, or its busy is seen here. A lane that is not left in time stays its owner's
+ *   L4 seize, the lock's holder: store seized = 1 [relaxed], a barrier on all threads
+ *      (os/barrier.h), then wait for busy == 0 [acquire, pairs with L3]. The barrier makes L1 one
+ *      of two things: it saw seized, or its busy is seen here. A lane that is not left in time
+ *      stays its owner's
  *   L5 the holder does as the owner would
  *   L6 store seized = 0 [release, pairs with L1's acquire]
  *
  * The inbox, a chain of slots that other threads have given back, and their number:
  *
- *   L7 mark: compare-and-swap returned[slot] from 0 to SLOT_PENDING: of two threads that give the same
- *      slot one fails, and so does one that gives it again before L9
+ *   L7 mark: compare-and-swap returned[slot] from 0 to SLOT_PENDING: of two threads that give the
+ *      same slot one fails, and so does one that gives it again before L9
  *   L8 push: link returned[slot] to the head just read, swing the word to this slot [release CAS]
- *   L9 collect, the owner of the stack and of the lock: swap in an empty word [acquire], then for each
- *      slot returned = 0; if its link says that it is taken through this lane it is free now, else it
- *      was freed twice at the same moment, is free already and passed over
+ *   L9 collect, the owner of the stack and of the lock: swap in an empty word [acquire], then for
+ *      each slot returned = 0; if its link says that it is taken through this lane it is free now,
+ *      else it was freed twice at the same moment, is free already and passed over
  *
  * ABA: nobody follows a chain but who has taken all of it; L8 uses the head as a value only (as
  * mem/inbox.h). A stack is never shared.
  *
  * Progress: L1-L3 wait-free; L7, L8 lock-free; a seizer waits for an owner between L1 and L3, some
- * ten instructions, for a fifth of a second at most. A signal handler may have interrupted the owner
- * there that waits for the lock, to fork, or that has jumped away: then the lane is busy until the owner
- * comes again, what is in it cannot be had meanwhile, and a slot may be lost. Who was waited for in vain
- * is not waited for again.
+ * ten instructions, for a fifth of a second at most. A signal handler may have interrupted the
+ * owner there that waits for the lock, to fork, or that has jumped away: then the lane is busy
+ * until the owner comes again, what is in it cannot be had meanwhile, and a slot may be lost. Who
+ * was waited for in vain is not waited for again.
  *
- * Double frees are found at once, but for two frees at the very same moment by two threads, which are
- * found at L9 at the latest. Lists cannot be harmed by either.
+ * Double frees are found at once, but for two frees at the very same moment by two threads, which
+ * are found at L9 at the latest. Lists cannot be harmed by either.
  *
- * Which lane a thread has its number says, which is never used twice. If another thread has that lane it
- * does without, until that thread has ended: a thread that is alive never loses its lane, else it could
- * come late to L1 in what is another's. Where there is no such barrier, there are no lanes.
+ * Which lane a thread has its number says, which is never used twice. If another thread has that
+ * lane it does without, until that thread has ended: a thread that is alive never loses its lane,
+ * else it could come late to L1 in what is another's. Where there is no such barrier, there are no
+ * lanes.
  *
- * Fork: prepare takes the lock and seizes all lanes, so stacks are whole in the child; the lanes of threads
- * that are not there stay theirs, and can be seized. A signal handler may fork that interrupted its
- * thread in its lane, which the thread goes on with in both processes. Of the other lanes those that are stuck
- * may be torn, if they are busy, and are given up in the child.
+ * Fork: prepare takes the lock and seizes all lanes, so stacks are whole in the child; the lanes of
+ * threads that are not there stay theirs, and can be seized. A signal handler may fork that
+ * interrupted its thread in its lane, which the thread goes on with in both processes. Of the other
+ * lanes those that are stuck may be torn, if they are busy, and are given up in the child.
  *
  * Tests: tests/race/race_lanes.c, tests/objects/aba.c, tests/unit/test_objects.c,
  * tests/models/model_lanes.c.
@@ -94,8 +96,8 @@ struct lane {
     uint32_t bytes;         /* [stack] of the part below; 0: none */
     _Atomic(struct free_slot *) top; /* [stack] the slot that is taken next, or stack[0] */
 
-    /* [stack] The part that a slot was given back to last. A slot of it is in the stack or taken from
-     * here since the lane was last seized, so that it cannot have been removed. */
+    /* [stack] The part that a slot was given back to last. A slot of it is in the stack or taken
+     * from here since the lane was last seized, so that it cannot have been removed. */
     char *base;
     _Atomic uint32_t *links;
     size_t n_slots; /* links[index + n_slots] is `returned` */
@@ -123,8 +125,8 @@ void lanes_destroy(struct lanes *lanes);
 void *lanes_take_slow(struct lanes *lanes, bool *is_fresh);
 enum lanes_fault lanes_give_slow(struct lanes *lanes, void *p);
 
-/* The free slots of lanes to slots.h, but those of a lane that its owner does not leave. The caller has
- * the lock. False: no stack could be had. */
+/* The free slots of lanes to slots.h, but those of a lane that its owner does not leave. The caller
+ * has the lock. False: no stack could be had. */
 bool lanes_collect_locked(struct lanes *lanes);
 
 /* Free slots in lanes. */

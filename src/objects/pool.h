@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools, as poolalloc.h describes them: slots.h alone for one thread, lanes.h for several; on top of
- * these constructors, the fallback, and words for misuse.
+ * Pools, as poolalloc.h describes them: slots.h alone for one thread, lanes.h for several; on top
+ * of these constructors, the fallback, and words for misuse.
  *
  * The program's constructors and destructors run outside of the slow paths (heap.h) and of locks.
  *

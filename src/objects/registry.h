@@ -3,11 +3,12 @@
  * All objects that programs have made through the public interface, for the dump, for forks and for
  * giving memory back: heaps, pools and buffer sets always, arenas and frames if they have a name.
  *
- * Any thread. The list is guarded by the registry's lock, the lowest of all ranks; objects with locks
- * of their own take these under it.
+ * Any thread. The list is guarded by the registry's lock, the lowest of all ranks; objects with
+ * locks of their own take these under it.
  *
- * Fork: prepare takes the registry's lock, whether there are objects or not yet, and then asks every object
- * to hold still, so that all are whole in the child (heap/fork.c calls before it takes locks of its own).
+ * Fork: prepare takes the registry's lock, whether there are objects or not yet, and then asks
+ * every object to hold still, so that all are whole in the child (heap/fork.c calls before it takes
+ * locks of its own).
  */
 #ifndef POOLALLOC_OBJECTS_REGISTRY_H
 #define POOLALLOC_OBJECTS_REGISTRY_H
@@ -17,8 +18,8 @@
 
 enum { OBJECT_NAME_BYTES = 32 };
 
-/* What there is to say of an object, as in obs/counters.h. Its pieces are the objects of a pool, the
- * buffers of a set, the bytes of an arena or a heap. */
+/* What there is to say of an object, as in obs/counters.h. Its pieces are the objects of a pool,
+ * the buffers of a set, the bytes of an arena or a heap. */
 /* clang-format off */
 #define OBJECT_FIGURES(X) \
     X(memory_bytes, GAUGE, BYTES, "memory it has taken, with its records") \
@@ -79,9 +80,9 @@ void registry_add(struct object *object);
 /* Nothing if it is not in the list. Nobody looks at the object after that. */
 void registry_remove(struct object *object);
 
-/* visit(figures, context) for each object in the order they were made, until it returns false; no lock
- * is held. Nothing is allocated and no lock is waited for: false when it was not had soon, some were
- * not visited then. */
+/* visit(figures, context) for each object in the order they were made, until it returns false; no
+ * lock is held. Nothing is allocated and no lock is waited for: false when it was not had soon,
+ * some were not visited then. */
 bool registry_each(bool (*visit)(const struct object_figures *figures, void *context),
                    void *context);
 

@@ -2,19 +2,19 @@
 /*
  * Slots: places for objects of one size, for one thread at a time.
  *
- * Memory comes in parts, each as large as all before together; a slot is named by its part and its offset
- * in it. What is known of slots lies apart from them, one 32-bit link a slot: objects stay as they
- * are while they are free, and an overflow does not reach the links. A link holds
+ * Memory comes in parts, each as large as all before together; a slot is named by its part and its
+ * offset in it. What is known of slots lies apart from them, one 32-bit link a slot: objects stay
+ * as they are while they are free, and an overflow does not reach the links. A link holds
  *
  *     the offset of the next free slot of the part, or SLOT_END, while the slot is free
- *     SLOT_LIVE or above                                         while it is taken (lanes.h has more)
+ *     SLOT_LIVE or above                                         while it is taken (see lanes.h)
  *
- * so that free(p) knows of any p at all whether it is a slot, and whether it is taken. Slots that were
- * never used come last: n_carved is the most that were ever in use at once.
+ * so that free(p) knows of any p at all whether it is a slot, and whether it is taken. Slots that
+ * were never used come last: n_carved is the most that were ever in use at once.
  *
- * The list of the current part is in struct slots itself, where the fast paths find it; those of the
- * others wait in their parts. Offsets rather than indices: the next slot taken depends on the one
- * freed before by a subtraction and an addition only.
+ * The list of the current part is in struct slots itself, where the fast paths find it; those of
+ * the others wait in their parts. Offsets rather than indices: the next slot taken depends on the
+ * one freed before by a subtraction and an addition only.
  */
 #ifndef POOLALLOC_OBJECTS_SLOTS_H
 #define POOLALLOC_OBJECTS_SLOTS_H
@@ -73,8 +73,8 @@ struct slot {
 void slots_init(struct slots *slots, size_t object_bytes, size_t align, size_t first, size_t max,
                 bool has_returned);
 
-/* A free slot of any part, or a fresh one, which was never used before (or not since its part was new).
- * NULL: all are taken, there is no memory or the maximum is reached. Inside. */
+/* A free slot of any part, or a fresh one, which was never used before (or not since its part was
+ * new). NULL: all are taken, there is no memory or the maximum is reached. Inside. */
 void *slots_take(struct slots *slots, bool *is_fresh);
 
 /* One that was used before, or NULL. */
@@ -86,8 +86,8 @@ void slots_give(struct slots *slots, void *p);
 /* Whether p is the start of a slot, carved or not; fills in where it is. Any thread. */
 bool slot_find(struct slots *slots, const void *p, struct slot *slot);
 
-/* Takes a part out all of whose slots are free, or any part if `any`. False: there is none. The part is
- * the caller's then, to be given to slots_free_part. */
+/* Takes a part out all of whose slots are free, or any part if `any`. False: there is none. The
+ * part is the caller's then, to be given to slots_free_part. */
 bool slots_remove_part(struct slots *slots, bool any, struct part *part);
 
 /* Inside. */
@@ -99,8 +99,8 @@ ALWAYS_INLINE uint32_t slot_index(uint32_t offset, uint64_t reciprocal)
     return (uint32_t)((__extension__(unsigned __int128) reciprocal * offset) >> 64);
 }
 
-/* Whether one begins there, and then its index; by one multiplication. Exact for any 32-bit offset and
- * stride (Lemire, Kaser, Kurz: Faster remainder by direct computation): the fractional part of
+/* Whether one begins there, and then its index; by one multiplication. Exact for any 32-bit offset
+ * and stride (Lemire, Kaser, Kurz: Faster remainder by direct computation): the fractional part of
  * offset / stride in 64 bits is below the reciprocal exactly for multiples. */
 ALWAYS_INLINE bool slot_is_start(uint32_t offset, uint64_t reciprocal, uint32_t *index)
 {
@@ -115,8 +115,8 @@ ALWAYS_INLINE bool slot_find_in(struct slots *slots, struct part *part, const vo
 {
     const char *base = atomic_get_acquire(&part->base);
     uintptr_t offset = (uintptr_t)p - (uintptr_t)base;
-    /* Another thread may be putting a new part in its place: base and bytes of one part only. Who reads
-     * the bytes of the new one does not find the base of the old one after that. */
+    /* Another thread may be putting a new part in its place: base and bytes of one part only. Who
+     * reads the bytes of the new one does not find the base of the old one after that. */
     if (base == NULL || offset >= atomic_get_acquire(&part->bytes) ||
         base != atomic_get_relaxed(&part->base))
         return false;

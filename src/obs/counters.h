@@ -100,8 +100,8 @@ enum figure_unit {
     X(slabs_to_99, GAUGE, SLABS, "three quarters and more") \
     X(slabs_full, GAUGE, SLABS, "all of it")
 
-/* Of the whole process, whoever the memory belongs to: asked of the kernel for each dump, and in dumps
- * alone. What it does not say is not there. */
+/* Of the whole process, whoever the memory belongs to: asked of the kernel for each dump, and in
+ * dumps alone. What it does not say is not there. */
 #define PROCESS_FIGURES(X) \
     X(huge_bytes, GAUGE, BYTES, "in huge pages, ours and others")
 /* clang-format on */
@@ -114,7 +114,8 @@ struct figure {
     const char *meaning;
 };
 
-#define FIGURE_ROW(name, kind, unit, meaning)          {#name, FIGURE_##kind, UNIT_OF_##unit, meaning},
+#define FIGURE_ROW(name, kind, unit, meaning) {#name, FIGURE_##kind, UNIT_OF_##unit, meaning},
+
 #define FIGURE_FIELD(name, kind, unit, meaning)        uint64_t name;
 #define FIGURE_ENUM(name, kind, unit, meaning)         TOTAL_##name,
 #define CLASS_FIGURE_ENUM(name, kind, unit, meaning)   CLASS_##name,

@@ -19,8 +19,8 @@
 
 enum { PEAK_SHARE = 32 };
 
-/* A copy of fd 2: many programs close that on their way out. Neither is written to unless it is still
- * the file of the start: a program may have opened another in its place. */
+/* A copy of fd 2: many programs close that on their way out. Neither is written to unless it is
+ * still the file of the start: a program may have opened another in its place. */
 static int stderr_copy;
 
 struct desk {

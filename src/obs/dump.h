@@ -8,10 +8,10 @@
  * and calls dump_now().
  *
  * Nothing is allocated, and no lock is waited for but for a moment: a dump can be written in a
- * signal handler, by a thread that calls exit while others run, and after a fault. For each occasion
- * there is a desk, static memory that a dump is made on; who finds it taken leaves word, and whoever
- * works there makes another dump before he goes. The desk is a process's own: a child of fork takes
- * over what its parent's threads were at.
+ * signal handler, by a thread that calls exit while others run, and after a fault. For each
+ * occasion there is a desk, static memory that a dump is made on; who finds it taken leaves word,
+ * and whoever works there makes another dump before he goes. The desk is a process's own: a child
+ * of fork takes over what its parent's threads were at.
  */
 #ifndef POOLALLOC_OBS_DUMP_H
 #define POOLALLOC_OBS_DUMP_H
@@ -38,13 +38,13 @@ void dump_init(void);
 /* To where dump= says, as its other options say. Any thread, signal handlers included. */
 void dump_now(enum dump_cause cause);
 
-/* The value that comes with a signal from who wants a dump and nothing else: it is not for a handler
- * that the program has installed for that signal. */
+/* The value that comes with a signal from who wants a dump and nothing else: it is not for a
+ * handler that the program has installed for that signal. */
 enum { DUMP_ASKED_VALUE = 0x706f6f6c };
 bool dump_is_asked_for(int signal, const siginfo_t *info);
 
-/* All of it for a caller, who has some 12 KB of stack. False: the thread is in a signal handler that
- * interrupted malloc, or not all could be written. */
+/* All of it for a caller, who has some 12 KB of stack. False: the thread is in a signal handler
+ * that interrupted malloc, or not all could be written. */
 bool dump_to(int fd, enum dump_format format);
 
 /* The heap profile. False: nothing is sampled, or not all could be written. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The dump as text: one reading of the figures, in one of three formats. Allocates nothing, takes no
- * lock of the heap's; any thread, signal handlers included.
+ * The dump as text: one reading of the figures, in one of three formats. Allocates nothing, takes
+ * no lock of the heap's; any thread, signal handlers included.
  *
- * What the formats have in common are the tables of obs/counters.h, the advice, and which objects are
- * shown.
+ * What the formats have in common are the tables of obs/counters.h, the advice, and which objects
+ * are shown.
  */
 #ifndef POOLALLOC_OBS_REPORT_H
 #define POOLALLOC_OBS_REPORT_H
@@ -13,8 +13,8 @@
 #include "obs/out.h"
 #include "obs/stats.h"
 
-/* Of the JSON document: a figure that is new leaves it as it is, one that goes or changes its meaning
- * does not. */
+/* Of the JSON document: a figure that is new leaves it as it is, one that goes or changes its
+ * meaning does not. */
 enum { REPORT_JSON_VERSION = 1 };
 
 struct report {

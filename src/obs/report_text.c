@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The dump for people: what matters first, then all of it in columns, at most 100 characters a line.
+ * The dump for people: what matters first, then all of it in columns, at most 100 characters a
+ * line.
  */
 #include "obs/report.h"
 #include "os/process.h"

@@ -140,7 +140,8 @@ static void add_slabs(struct reading *reading, struct heap *heap)
 
 /* ---- sums ---- */
 
-/* What the blocks of a class have that was not asked for, going by the calls that were looked at. */
+/* What the blocks of a class have that was not asked for, going by the calls that were looked
+ * at. */
 static uint64_t slack_of(unsigned class, const struct class_stats *s)
 {
     if (s->refills == 0)

@@ -6,8 +6,8 @@
  *
  *     live_bytes <= active_bytes <= resident_bytes <= mapped_bytes
  *
- * holds by how the figures are made, but for the fast paths, which take no lock: blocks may come and
- * go between the reading of a class's frees and that of its allocs. Its live blocks are what is
+ * holds by how the figures are made, but for the fast paths, which take no lock: blocks may come
+ * and go between the reading of a class's frees and that of its allocs. Its live blocks are what is
  * between the two, at most what is out of its slabs. While nobody calls, all counts are exact.
  */
 #ifndef POOLALLOC_OBS_STATS_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The system calls that the allocator's work costs: how often each kind was called, and how long
- * that took. Any thread; lock-free. Two readings of the clock and two additions, 55 ns in all, where
- * a madvise that has nothing to do takes 300, and one that has 3,000.
+ * that took. Any thread; lock-free. Two readings of the clock and two additions, 55 ns in all,
+ * where a madvise that has nothing to do takes 300, and one that has 3,000.
  */
 #ifndef POOLALLOC_OS_CALLS_H
 #define POOLALLOC_OS_CALLS_H

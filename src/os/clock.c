@@ -7,8 +7,8 @@
 
 #include <time.h>
 
-/* The kernel's own function, not libc's: a sanitizer has one in its place that does not work before its
- * constructors. */
+/* The kernel's own function, not libc's: a sanitizer has one in its place that does not work before
+ * its constructors. */
 static READ_BY_ALL const char clock_name[] =
 #if defined(__aarch64__)
     "__kernel_clock_gettime";

@@ -7,8 +7,8 @@
 
 #include <link.h>
 
-/* The linker's: the header of the object that we are linked into. Not dl_iterate_phdr, which a program
- * with a sanitizer has one of its own of, that does not work before its constructors. */
+/* The linker's: the header of the object that we are linked into. Not dl_iterate_phdr, which a
+ * program with a sanitizer has one of its own of, that does not work before its constructors. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((weak, visibility("hidden")));
 
 struct range {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Blocks of libc's allocator that reach us: a library bound to libc's malloc before we were there,
- * or past us (RTLD_DEEPBIND). libc's main heap is the brk area, which nobody else grows. And programs
- * with a malloc of their own, whose blocks are all foreign.
+ * or past us (RTLD_DEEPBIND). libc's main heap is the brk area, which nobody else grows. And
+ * programs with a malloc of their own, whose blocks are all foreign.
  */
 #include "base/atomic.h"
 #include "base/bits.h"

@@ -31,8 +31,8 @@ void os_pages_huge_off(void *p, size_t bytes);
 /* The kernel can make huge pages at once, of what is there. */
 bool os_pages_knows_huge_now(void);
 
-/* Does that; where nothing is, it adds zeroes. False: it has no huge page at hand at the moment. Any other
- * failure is ignored. */
+/* Does that; where nothing is, it adds zeroes. False: it has no huge page at hand at the moment.
+ * Any other failure is ignored. */
 bool os_pages_huge_now(void *p, size_t bytes);
 
 /* How many of the kernel's pages there are in memory; 0 also where it does not say. */
@@ -43,8 +43,8 @@ void os_pages_guard(void *p, size_t bytes);
 
 /* The end of a guard. False: it stays one. */
 bool os_pages_open(void *p, size_t bytes);
-/* Zeroed memory between two guards, wherever the kernel likes: our records, which nobody shall reach
- * who writes past the end of what is mapped beside them. NULL when the kernel has none. */
+/* Zeroed memory between two guards, wherever the kernel likes: our records, which nobody shall
+ * reach who writes past the end of what is mapped beside them. NULL when the kernel has none. */
 void *os_pages_map_guarded(size_t bytes);
 
 /* Grows or shrinks a mapping where it is. False: nothing changed. */

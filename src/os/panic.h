@@ -24,7 +24,8 @@ void panic_line(const char *word, const char *fault, const void *p, size_t class
 void panic_look(void);
 NORETURN COLD void panic_end(void);
 
-/* Says more about the address after the line of panic(); NULL: nothing does. Any lock may be held. */
+/* Says more about the address after the line of panic(); NULL: nothing does. Any lock may be
+ * held. */
 typedef void panic_describe_call(const void *p);
 extern _Atomic(panic_describe_call *) panic_describe;
 

@@ -128,8 +128,9 @@ bool os_is_single_threaded(void)
     return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
 }
 
-/* What pthread_atfork calls; that is a piece of libc that is linked into each library, and lies there
- * where nothing else is needed at start. We are never unloaded: the handlers belong to nobody. */
+/* What pthread_atfork calls; that is a piece of libc that is linked into each library, and lies
+ * there where nothing else is needed at start. We are never unloaded: the handlers belong to
+ * nobody. */
 /* NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso);
 

@@ -28,8 +28,8 @@ bool os_thread_at_exit(const void *value);
 
 bool os_is_main_thread(void);
 
-/* A thread of our own: a small stack, no signals, nobody waits for it. False: there can be none. errno
- * stays as it is. */
+/* A thread of our own: a small stack, no signals, nobody waits for it. False: there can be none.
+ * errno stays as it is. */
 bool os_thread_start(void *(*body)(void *));
 
 /* Of this thread, for those who list threads. */
@@ -55,15 +55,16 @@ bool os_at_quick_exit(void (*function)(void));
 void os_program_name(char *name, size_t bytes);
 
 /* The handler of a signal until the program installs one. It may run on the
- * stack that sigaltstack set up, with all signals blocked; system calls that it interrupts go on. */
+ * stack that sigaltstack set up, with all signals blocked; system calls that it interrupts go
+ * on. */
 typedef void os_signal_call(int signal, siginfo_t *info, void *context);
 bool os_signal_catch(int signal, os_signal_call *handler);
 
 /* The sigaction that comes after ours, libc's as a rule. -1 and ENOSYS: there is none. */
 int os_next_sigaction(int signal, const struct sigaction *act, struct sigaction *old);
 
-/* From then on it need not be looked for: a child of fork, whose loader may be locked for ever, can have
- * it. */
+/* From then on it need not be looked for: a child of fork, whose loader may be locked for ever, can
+ * have it. */
 void os_next_sigaction_find(void);
 
 /* The definition of `name` that comes after ours in the program's search order, or NULL. May
@@ -74,15 +75,15 @@ void *os_next_definition(const char *name);
  * (RTLD_LOCAL). */
 void *os_next_operator(const char *name);
 
-/* libc's fork takes the lock of all its streams after our handler, and who has that may wait for ours: so it
- * comes first. */
+/* libc's fork takes the lock of all its streams after our handler, and who has that may wait for
+ * ours: so it comes first. */
 void os_streams_lock(void);
 void os_streams_unlock(void);
 void os_streams_lock_reset(void);
 
-/* The same as os_next_definition for a function of any library that was loaded after ours. Allocates nothing; waits
- * for a thread that is changing the loader's list. It must not be one that is chosen when it is bound (an
- * ifunc). */
+/* The same as os_next_definition for a function of any library that was loaded after ours.
+ * Allocates nothing; waits for a thread that is changing the loader's list. It must not be one that
+ * is chosen when it is bound (an ifunc). */
 void *os_next_function(const char *name);
 
 /* A function that the kernel has put into the process (the vDSO), or NULL. */

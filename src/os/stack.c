@@ -22,7 +22,8 @@ static struct {
     uintptr_t end;
 } own;
 
-/* libc's, where there is one beside the program's own function of that name. [const] after os_stack_init */
+/* libc's, where there is one beside the program's own function of that name. [const] after
+ * os_stack_init */
 static __typeof__(backtrace) *walk;
 
 enum state { NOT_READY, BEING_MADE, READY, HAS_NONE };
@@ -31,8 +32,8 @@ _Atomic uint32_t os_stack_state;
 /* The unwinder may call malloc, with a lock of its own held. */
 static THREAD_LOCAL bool is_unwinding;
 
-/* Of a program that the static library is linked into, which its code lies in the middle of: the build
- * gives it a section of its own there. Else NULL. */
+/* Of a program that the static library is linked into, which its code lies in the middle of: the
+ * build gives it a section of its own there. Else NULL. */
 extern const char own_text_begin[] __asm__("__start_poolalloc_text")
     __attribute__((weak, visibility("hidden")));
 extern const char own_text_end[] __asm__("__stop_poolalloc_text")

@@ -12,9 +12,9 @@
 
 enum { STACK_FRAMES_MAX = 16 };
 
-/* libc loads its unwinder, which takes memory: best done by the first slow path of all, with no lock
- * held; else the first os_stack_take does it. Before libc's own constructor has run nothing is done:
- * to load a library then would leave the program without its environment. */
+/* libc loads its unwinder, which takes memory: best done by the first slow path of all, with no
+ * lock held; else the first os_stack_take does it. Before libc's own constructor has run nothing is
+ * done: to load a library then would leave the program without its environment. */
 void os_stack_init(void);
 
 extern _Atomic uint32_t os_stack_state; /* 0 until then */
@@ -32,12 +32,12 @@ bool os_stack_is_there(void);
  * static programs. Not to be called with a lock held. */
 size_t os_stack_take(uintptr_t *frames, size_t max);
 
-/* Code of the unwinder's. What it allocates it may allocate under a lock that it takes to unwind: no
- * stack may be taken in such a call. */
+/* Code of the unwinder's. What it allocates it may allocate under a lock that it takes to unwind:
+ * no stack may be taken in such a call. */
 bool os_stack_is_unwinder(const void *address);
 
-/* What is known of a code address without taking a lock: the object's file, the exported symbol that
- * it lies in, how far. */
+/* What is known of a code address without taking a lock: the object's file, the exported symbol
+ * that it lies in, how far. */
 struct os_symbol {
     const char *object; /* never NULL */
     const char *name;   /* NULL: none is known */

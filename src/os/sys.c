@@ -20,8 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Not libc's syscall(): a program may have a function of that name, and it reports through errno, which is
- * the program's. */
+/* Not libc's syscall(): a program may have a function of that name, and it reports through errno,
+ * which is the program's. */
 #if defined(__x86_64__)
 static long kernel(long number, long a, long b, long c, long d, long e, long f)
 {

@@ -174,7 +174,8 @@ void text_add_percent(struct text *text, uint64_t n, uint64_t of)
     text_add_number(text, of > 0 ? (uint64_t)((double)n * 100 / (double)of + 0.5) : 100);
 }
 
-/* Bytes of the UTF-8 sequence at the start of a string that shows as something; 0: there is none. */
+/* Bytes of the UTF-8 sequence at the start of a string that shows as something; 0: there is
+ * none. */
 static size_t shown_bytes(const char *string)
 {
     unsigned char first = (unsigned char)*string;

@@ -35,8 +35,8 @@ void text_add_decimals(struct text *text, uint64_t n, unsigned n_decimals); /* 1
 /* n of `of` in percent, rounded; "100" for 0 of 0. */
 void text_add_percent(struct text *text, uint64_t n, uint64_t of);
 
-/* A string of whatever bytes as JSON and Prometheus have them inside of quotes: '?' is for what is not
- * UTF-8 or does not show. */
+/* A string of whatever bytes as JSON and Prometheus have them inside of quotes: '?' is for what is
+ * not UTF-8 or does not show. */
 void text_add_escaped(struct text *text, const char *string);
 
 /* The same outside of quotes, with blanks up to -width bytes after it. */

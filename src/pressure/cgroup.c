@@ -40,7 +40,8 @@ static struct {
 
 /* ---- files ---- */
 
-/* The text of a file that the kernel makes up, as much as there is room for; NULL: there is none. */
+/* The text of a file that the kernel makes up, as much as there is room for; NULL: there is
+ * none. */
 static const char *read_text(const char *path)
 {
     static char text[TEXT_BYTES];

@@ -12,13 +12,13 @@
 
 enum { RESERVE_SHARE = 8 };
 
-/* A limit in percent costs files to be read, so it is found when it first matters: at the first look, or
- * when the arena is about to charge more than any limit allows. Who comes second waits. */
+/* A limit in percent costs files to be read, so it is found when it first matters: at the first
+ * look, or when the arena is about to charge more than any limit allows. Who comes second waits. */
 enum limit_search { LIMIT_FOUND, LIMIT_UNSOUGHT, LIMIT_SOUGHT };
 static _Atomic uint32_t limit_search;
 
-/* What the limit is and how much of it is used, as of the last reading. [turn, or who searches] but for
- * the atomic */
+/* What the limit is and how much of it is used, as of the last reading. [turn, or who searches] but
+ * for the atomic */
 static struct {
     _Atomic uint64_t limit_bytes; /* 0: unknown */
     _Atomic uint32_t source;      /* enum pressure_source */
@@ -68,8 +68,8 @@ static bool is_below(uint64_t bytes, uint64_t machine_bytes)
     return bytes != CGROUP_NO_LIMIT && (machine_bytes == 0 || bytes <= machine_bytes);
 }
 
-/* The groups' limit, as it was just read. It does not rise, let alone go, because files cannot be read any
- * more: then it is as it was. */
+/* The groups' limit, as it was just read. It does not rise, let alone go, because files cannot be
+ * read any more: then it is as it was. */
 static uint64_t group_limit(uint64_t read_bytes)
 {
     known.group_limit_bytes =
@@ -109,7 +109,8 @@ static void limit_set_option(uint64_t bytes)
         limit_enforce(bytes);
 }
 
-/* A limit in percent follows what it is a share of. A group that may have nothing has some for us. */
+/* A limit in percent follows what it is a share of. A group that may have nothing has some for
+ * us. */
 static void limit_set_percent(void)
 {
     uint64_t machine_bytes = sys_memory_bytes();

@@ -2,8 +2,8 @@
 /*
  * What the limit on memory is, where it comes from, and how much of it is used.
  *
- * There is one limit: what the option or the program says; else that of the process's control groups
- * which has the least left; else the machine's memory. How much of it is used:
+ * There is one limit: what the option or the program says; else that of the process's control
+ * groups which has the least left; else the machine's memory. How much of it is used:
  *
  *   limit of ours    what is charged (mem/limit.h). It is never exceeded: the arena refuses
  *   control group    what cannot be reclaimed of the group's memory, other processes' included

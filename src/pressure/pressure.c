@@ -170,7 +170,8 @@ static void tell(enum pressure_level level, size_t wanted_bytes)
     (void)atomic_add_relaxed(&state.n_told, subscribers_tell(level, wanted_bytes));
 }
 
-/* What would have to go for memory not to be short; where it is others who say that it is, some part. */
+/* What would have to go for memory not to be short; where it is others who say that it is, some
+ * part. */
 static size_t wanted_bytes(enum pressure_level level)
 {
     uint64_t end = marks_of(measure_limit()).elevated_end;
@@ -179,7 +180,8 @@ static size_t wanted_bytes(enum pressure_level level)
     return level > PRESSURE_NORMAL ? max_size(over, charged_bytes() / ASK_SHARE) : 0;
 }
 
-/* One that comes too soon after the one before is made only if things are worse than they were then. */
+/* One that comes too soon after the one before is made only if things are worse than they were
+ * then. */
 static bool is_clean_up_due(uint64_t now, enum pressure_level level)
 {
     return level > PRESSURE_NORMAL &&
@@ -363,8 +365,9 @@ static void refuse(size_t bytes)
         signal_once();
 }
 
-/* What subscribers are asked for the nth time: the call's need and no mere trifle, then twice as much
- * each time, until it is all there is. What is freed here and there makes up no whole slabs. */
+/* What subscribers are asked for the nth time: the call's need and no mere trifle, then twice as
+ * much each time, until it is all there is. What is freed here and there makes up no whole
+ * slabs. */
 static size_t wanted_for(size_t bytes, unsigned n)
 {
     size_t charged = charged_bytes();
@@ -391,8 +394,8 @@ static bool reserve_open_for(size_t bytes)
     return !is_by_limit(bytes);
 }
 
-/* Subscribers are told, and what they free is collected. Who had to wait for another thread that did so
- * looks first whether that was enough. False: nothing came of it. */
+/* Subscribers are told, and what they free is collected. Who had to wait for another thread that
+ * did so looks first whether that was enough. False: nothing came of it. */
 static bool ask_subscribers(size_t bytes, unsigned n)
 {
     if (turn_is_mine())
@@ -406,8 +409,8 @@ static bool ask_subscribers(size_t bytes, unsigned n)
     return goes;
 }
 
-/* First what threads have set aside is collected; then the subscribers are asked, for more and more, and
- * on as long as memory comes of it: other threads may take what they give. */
+/* First what threads have set aside is collected; then the subscribers are asked, for more and
+ * more, and on as long as memory comes of it: other threads may take what they give. */
 static bool refused(size_t bytes, unsigned n)
 {
     int saved_errno = errno;

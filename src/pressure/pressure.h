@@ -2,21 +2,22 @@
 /*
  * Whether memory is short, and what is done about it.
  *
- * What the limit is, and what is used of it, is measured (measure.h) once a second; between readings what is
- * charged tells how it grows, but before a level rises for that it is read again, which is done every 50 ms
- * at most.
+ * What the limit is, and what is used of it, is measured (measure.h) once a second; between
+ * readings what is charged tells how it grows, but before a level rises for that it is read again,
+ * which is done every 50 ms at most.
  *
- * Levels: normal; elevated, from the threshold on, or when the kernel presses; critical, near the limit,
- * or when a call was refused. A level is left further down than it is entered, and not before what the
- * kernel said, or a refusal, is some seconds old.
+ * Levels: normal; elevated, from the threshold on, or when the kernel presses; critical, near the
+ * limit, or when a call was refused. A level is left further down than it is entered, and not
+ * before what the kernel said, or a refusal, is some seconds old.
  *
- * While it is not normal caches stay small, little free memory is held back, and there is a clean-up now
- * and then: all threads' caches are given up, all free memory goes back to the kernel, and subscribers
- * are told. So they are when the level changes, and when a call is about to be refused: each that is comes
- * to refused() by heap_try_again(), which asks them for more and more.
+ * While it is not normal caches stay small, little free memory is held back, and there is a
+ * clean-up now and then: all threads' caches are given up, all free memory goes back to the kernel,
+ * and subscribers are told. So they are when the level changes, and when a call is about to be
+ * refused: each that is comes to refused() by heap_try_again(), which asks them for more and more.
  *
- * Nothing of this is looked at by a thread of its own: slow paths end here when the arena finds that
- * the clock or the charge says so (memory_limits.is_look_due). Whoever has the turn (subscribers.h) looks.
+ * Nothing of this is looked at by a thread of its own: slow paths end here when the arena finds
+ * that the clock or the charge says so (memory_limits.is_look_due). Whoever has the turn
+ * (subscribers.h) looks.
  *
  * Tests: tests/unit/test_pressure.c, test_cgroup.c, test_watch.c, tests/pressure.
  */
@@ -59,7 +60,8 @@ void pressure_read(struct pressure *pressure);
 /* The program's own hard limit, in place of any other; 0: none. */
 void pressure_set_limit(size_t bytes);
 
-/* A clean-up of threads' caches and free memory, without subscribers. What went back to the kernel. */
+/* A clean-up of threads' caches and free memory, without subscribers. What went back to the
+ * kernel. */
 size_t pressure_purge(void);
 
 /* Called when the level changes, by who has the turn. NULL: nobody. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Whom the program wants to be called when memory is short, and the turn: one thread at a time may
- * look after memory, call subscribers, or change their list. Who has it holds no lock of ours, and is
- * not inside: it may call malloc. It is not had twice: subscribers are never called while one of them
- * runs.
+ * look after memory, call subscribers, or change their list. Who has it holds no lock of ours, and
+ * is not inside: it may call malloc. It is not had twice: subscribers are never called while one of
+ * them runs.
  *
  * A child of fork has the turn only if the thread that forked had it.
  */

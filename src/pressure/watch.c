@@ -13,8 +13,8 @@
 
 enum { NAME_BYTES = 4096, WORDS_BYTES = 512, NO_FD = -1, READS_MAX = 64 };
 
-/* Some 10 % of two seconds lost for want of memory. The kernel wants unprivileged programs to ask for
- * windows of whole two seconds. */
+/* Some 10 % of two seconds lost for want of memory. The kernel wants unprivileged programs to ask
+ * for windows of whole two seconds. */
 static const char trigger[] = "some 200000 2000000";
 
 /* What the variables ask for. */
@@ -33,7 +33,8 @@ static struct {
     _Atomic int fd;
 } watch = {.fd = NO_FD};
 
-/* watch_wait() has woken: of a file of the kernel's it has taken the event in, of others it lies there. */
+/* watch_wait() has woken: of a file of the kernel's it has taken the event in, of others it lies
+ * there. */
 static _Atomic bool is_heard;
 
 /* ---- the variables ---- */
@@ -161,8 +162,8 @@ static void let_go(int fd)
         (void)sys_close(fd);
 }
 
-/* Reads away what was said. False: nothing was. Nobody will ever say more: lets go; to a FIFO others may
- * come. */
+/* Reads away what was said. False: nothing was. Nobody will ever say more: lets go; to a FIFO
+ * others may come. */
 static bool drain(int fd)
 {
     char words[256];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What glibc offers to look at its heap, to tune it and to shrink it: it must be about the heap that
- * the program uses. And its other names of the same functions.
+ * What glibc offers to look at its heap, to tune it and to shrink it: it must be about the heap
+ * that the program uses. And its other names of the same functions.
  */
 #include <dlfcn.h>
 #include <errno.h>

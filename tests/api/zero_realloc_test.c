@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* realloc to 0 bytes with zero_realloc=alloc: it gives a block as malloc(0) does, like other libcs. */
+/* realloc to 0 bytes with zero_realloc=alloc: it gives a block as malloc(0) does, like other
+ * libcs. */
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>

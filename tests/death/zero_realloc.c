@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * realloc and reallocarray of a block to 0 bytes: fatal by the option zero_realloc=abort. Of NULL it
- * never is.
+ * realloc and reallocarray of a block to 0 bytes: fatal by the option zero_realloc=abort. Of NULL
+ * it never is.
  */
 #include "fault.h"
 

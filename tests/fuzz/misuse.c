@@ -2,10 +2,10 @@
 /*
  * Forked children, of which one input has few, for they take their time.
  *
- * In some nothing is wrong: the child goes on with the rest of the input and must end well. In others
- * a block is used as it must not be, and the child goes on until the end of the input: it must end by
- * the allocator's line and SIGABRT, or end well with every check of the model held. What may
- * not happen: another signal, a block handed out twice, a pattern lost.
+ * In some nothing is wrong: the child goes on with the rest of the input and must end well. In
+ * others a block is used as it must not be, and the child goes on until the end of the input: it
+ * must end by the allocator's line and SIGABRT, or end well with every check of the model held.
+ * What may not happen: another signal, a block handed out twice, a pattern lost.
  */
 #include "fuzz.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools and arenas of poolalloc.h. Each is used by one thread at a time, but not always by the same.
+ * Pools and arenas of poolalloc.h. Each is used by one thread at a time, but not always by the
+ * same.
  */
 #include "base/bits.h"
 #include "fuzz.h"
@@ -217,8 +218,8 @@ static void op_pool_other(void)
 
 /* ---- arenas ----
  *
- * Pieces are in the order they were taken; a mark is their number, and what is given back are all from a
- * number on. A child is a piece without bytes in its parent's order.
+ * Pieces are in the order they were taken; a mark is their number, and what is given back are all
+ * from a number on. A child is a piece without bytes in its parent's order.
  */
 
 enum { N_ARENAS = 4, N_PIECES = 96, N_MARKS = 4 };

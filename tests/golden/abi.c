@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Prints the layout of the structs and the values of the constants of poolalloc.h: what is compiled into
- * programs, and must not change under them. A member that is missing here shows as a size that does
- * not fit.
+ * Prints the layout of the structs and the values of the constants of poolalloc.h: what is compiled
+ * into programs, and must not change under them. A member that is missing here shows as a size that
+ * does not fit.
  */
 #include <poolalloc.h>
 #include <stddef.h>

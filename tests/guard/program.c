@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Programs that use guarded blocks well or badly, a case each; run.py says with which options and what
- * must be seen.
+ * Programs that use guarded blocks well or badly, a case each; run.py says with which options and
+ * what must be seen.
  */
 #include <malloc.h>
 #include <pthread.h>

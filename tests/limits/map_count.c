@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A process that has as many mappings as the kernel lets it have, or a few less: calls that need
- * another one fail with ENOMEM and nothing else, no block is damaged, and once the program has given
- * its own mappings up all is as it was.
+ * another one fail with ENOMEM and nothing else, no block is damaged, and once the program has
+ * given its own mappings up all is as it was.
  *
  *     map_count FREE...    rounds with so many mappings left
  */

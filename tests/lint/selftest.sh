@@ -294,5 +294,7 @@ finds paths 'src/mem/arena.c:2: there is no tests/unit/test_arena.c'
 
 write src/mem/arena.c 'int   x;'
 finds format 'src/mem/arena.c:2'
+write src/mem/arena.c "/* $(printf '%0100d' 0) */"
+finds format 'src/mem/arena.c:2: longer than 100 columns'
 
 echo "all checks find what they are for"

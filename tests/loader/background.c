@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * With the option for it a thread of the library gives memory back while the program makes no calls;
- * in a child of fork as well. The thread takes no signals, and has the library's name.
+ * With the option for it a thread of the library gives memory back while the program makes no
+ * calls; in a child of fork as well. The thread takes no signals, and has the library's name.
  */
 #include "check.h"
 

@@ -4,9 +4,10 @@
  *
  *     background_start few|forks|sandbox|namespace
  *
- * few: not in a program that has little memory in use, nor by a child of vfork; then once. forks: in
- * a child, anew. sandbox: not in a program whose seccomp filter would kill it for a thread. namespace:
- * a small program can have a user namespace of its own, which is for processes of one thread.
+ * few: not in a program that has little memory in use, nor by a child of vfork; then once. forks:
+ * in a child, anew. sandbox: not in a program whose seccomp filter would kill it for a thread.
+ * namespace: a small program can have a user namespace of its own, which is for processes of one
+ * thread.
  */
 #include "check.h"
 
@@ -97,7 +98,8 @@ static void forks(void)
     CHECK(n_threads() == 2);
 }
 
-/* clone that makes a thread ends the process; clone3, whose flags a filter cannot read, is not there. */
+/* clone that makes a thread ends the process; clone3, whose flags a filter cannot read, is not
+ * there. */
 static void forbid_threads(void)
 {
     struct sock_filter rules[] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Another preloaded library before ours wraps malloc and free: it sees the calls, and the blocks are
- * ours. Leaves 1,000 blocks of 5,000 bytes alive for the dump to tell of.
+ * Another preloaded library before ours wraps malloc and free: it sees the calls, and the blocks
+ * are ours. Leaves 1,000 blocks of 5,000 bytes alive for the dump to tell of.
  */
 #include "check.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A function whose implementation is chosen by a resolver that mallocs: before any constructor, when
- * the program is relocated or calls it for the first time. */
+/* A function whose implementation is chosen by a resolver that mallocs: before any constructor,
+ * when the program is relocated or calls it for the first time. */
 #include "early_take.h"
 
 static __attribute__((used)) early_function *resolve(void)

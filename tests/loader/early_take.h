@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the resolvers of early_library.c and early_inner.c do: they malloc. And what the program sees
- * of that. */
+/* What the resolvers of early_library.c and early_inner.c do: they malloc. And what the program
+ * sees of that. */
 #ifndef LOADER_EARLY_TAKE_H
 #define LOADER_EARLY_TAKE_H
 

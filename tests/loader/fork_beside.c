@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork while other threads have locks of libc's in which they call malloc, or which the child will want.
+ * fork while other threads have locks of libc's in which they call malloc, or which the child will
+ * want.
  *
  *     fork_beside flush|cookie|signals
  *
- * flush: one thread flushes all streams, which takes the lock of their list, then each stream's; two read
- * growing lines, which takes a stream's, then calls realloc. cookie: streams that call malloc when they are
- * flushed. signals: a thread is in the loader, whose lock is locked for ever in the child, which sets a
- * signal's handler.
+ * flush: one thread flushes all streams, which takes the lock of their list, then each stream's;
+ * two read growing lines, which takes a stream's, then calls realloc. cookie: streams that call
+ * malloc when they are flushed. signals: a thread is in the loader, whose lock is locked for ever
+ * in the child, which sets a signal's handler.
  */
 #include "check.h"
 

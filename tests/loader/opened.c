@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The library itself is opened and closed three times, in a program where it is preloaded or is not.
- * The program's blocks stay what they are, and so do those that its malloc gave.
+ * The library itself is opened and closed three times, in a program where it is preloaded or is
+ * not. The program's blocks stay what they are, and so do those that its malloc gave.
  *
  *     opened LIBRARY yes|no
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A program has a function of its own with the name of one of libc's that is no part of the C language:
- * the linker exports it, for libc has it, but the library must not call it. */
+/* A program has a function of its own with the name of one of libc's that is no part of the C
+ * language: the linker exports it, for libc has it, but the library must not call it. */
 #include "check.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A program in C opens a library in C++ for itself alone: the runtime that throws is not where other
- * libraries are found. */
+/* A program in C opens a library in C++ for itself alone: the runtime that throws is not where
+ * other libraries are found. */
 #include "check.h"
 
 #include <dlfcn.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* While the loader runs this constructor it holds its lock, and another thread asks for a handler. */
+/* While the loader runs this constructor it holds its lock, and another thread asks for a
+ * handler. */
 #include "check.h"
 
 #include <pthread.h>

@@ -229,8 +229,8 @@ static void raw(void)
 static _Thread_local sigjmp_buf before;
 static _Thread_local volatile int may_jump;
 
-/* On its way the jump lets signals in again, still on the handler's stack: they do not jump, or there
- * would be more and more of them there where handlers are slower than signals. */
+/* On its way the jump lets signals in again, still on the handler's stack: they do not jump, or
+ * there would be more and more of them there where handlers are slower than signals. */
 static void jump(int signal)
 {
     if (n_handled < N_SIGNALS)

@@ -146,8 +146,8 @@ void explore_failed(const char *file, int line, const char *what)
     fail(text);
 }
 
-/* The allocator's own checks trap or abort. What is printed here is not safe in a handler in general;
- * there is one thread, and none of its calls into libc was interrupted but abort. */
+/* The allocator's own checks trap or abort. What is printed here is not safe in a handler in
+ * general; there is one thread, and none of its calls into libc was interrupted but abort. */
 static void on_signal(int number)
 {
     char text[40];

@@ -4,8 +4,9 @@
  * come: depth first, with a bound on how often a thread is interrupted that could have gone on.
  * README.md says how, and what that proves.
  *
- * The allocator's sources are compiled with the headers of seam/ in front of their own. Each modelled
- * thread is a context of its own stack and thread-local variables; the process has one thread.
+ * The allocator's sources are compiled with the headers of seam/ in front of their own. Each
+ * modelled thread is a context of its own stack and thread-local variables; the process has one
+ * thread.
  */
 #ifndef EXPLORE_H
 #define EXPLORE_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The emergency area and the stack of what is put off (heap/emergency.h): no two live blocks overlap,
- * sizes stay what they were, the last free empties the area, what was put off is taken once.
+ * The emergency area and the stack of what is put off (heap/emergency.h): no two live blocks
+ * overlap, sizes stay what they were, the last free empties the area, what was put off is taken
+ * once.
  */
 #include "base/bits.h"
 #include "base/compiler.h"

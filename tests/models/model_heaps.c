@@ -3,8 +3,8 @@
  * Heaps that change hands: T1 to T4 of heap/thread.c, slabs that pass to other heaps (M1 to M5 of
  * mem/map.h), and blocks that are on their way to heaps meanwhile (heap/remote.c).
  *
- * Every block carries the number of who has it; at the end every heap is whole, and when all inboxes
- * have been emptied, allocations and frees match and every page is back in the arena.
+ * Every block carries the number of who has it; at the end every heap is whole, and when all
+ * inboxes have been emptied, allocations and frees match and every page is back in the arena.
  */
 #include "conf/options.h"
 #include "explore.h"
@@ -142,7 +142,8 @@ static void leave_slab_and_end(void)
     system_thread_end();
 }
 
-/* The last ends before, and nobody adopts its heap, for all have one; of its slab two blocks are live. */
+/* The last ends before, and nobody adopts its heap, for all have one; of its slab two blocks are
+ * live. */
 static void third_has_ended(size_t number)
 {
     if (number == 2)
@@ -214,8 +215,8 @@ static void adopt_or_visit(size_t number)
     }
 }
 
-/* A guest comes again, to a host that has been adopted, or has been and is parked once more. Blocks of
- * which a bin has several at a time. */
+/* A guest comes again, to a host that has been adopted, or has been and is parked once more. Blocks
+ * of which a bin has several at a time. */
 enum { SMALL_BYTES = 1024 };
 
 /* Both have been guests of the same heap, and the first has been for long enough. */
@@ -359,7 +360,8 @@ static size_t of_other(size_t number, size_t i)
     return (1 - number) * EACH + i;
 }
 
-/* The first takes more than its slab has, the second frees meanwhile what makes others of use to it. */
+/* The first takes more than its slab has, the second frees meanwhile what makes others of use to
+ * it. */
 static void take_while_short(size_t number)
 {
     void *p = take(BLOCK_BYTES);

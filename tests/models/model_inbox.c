@@ -92,7 +92,8 @@ static void all_do_both(size_t number)
 }
 
 #ifdef MODEL_TEXTBOOK
-/* What the inbox is not: one block popped by compare-and-swap, which follows a link that may be old. */
+/* What the inbox is not: one block popped by compare-and-swap, which follows a link that may be
+ * old. */
 static struct block *pop(void)
 {
     uint64_t seen = atomic_get_acquire(&inbox.word);

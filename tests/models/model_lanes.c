@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shared pools, L1 to L9 of objects/lanes.h: no object is two threads' at a time, none is lost, and
- * frees at the same moment of one object harm nothing. Stores may be delayed: that L1 and L4 see each
- * other is the barrier's doing.
+ * frees at the same moment of one object harm nothing. Stores may be delayed: that L1 and L4 see
+ * each other is the barrier's doing.
  */
 #include "base/compiler.h"
 #include "explore.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock's word and its futex (os/lock.h): one at a time is inside, whoever waits is woken, and the
- * lock is free at the end.
+ * The lock's word and its futex (os/lock.h): one at a time is inside, whoever waits is woken, and
+ * the lock is free at the end.
  */
 #include "base/compiler.h"
 #include "explore.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel of the modelled threads, wrapped at link time (ld --wrap, see CMakeLists.txt). Memory is
- * of a variable, so that it is as it was when the next order begins. Time stands
- * still while threads run.
+ * The kernel of the modelled threads, wrapped at link time (ld --wrap, see CMakeLists.txt). Memory
+ * is of a variable, so that it is as it was when the next order begins. Time stands still while
+ * threads run.
  */
 #include "explore.h"
 #include "os/process.h"

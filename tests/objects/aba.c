@@ -7,8 +7,8 @@
  *     aba pool SECONDS     a shared pool must hold for so many
  *
  * 8 threads take and give objects of which there are few. One more thread interrupts them over and
- * over, wherever they are, and its signal's handler lets another thread run. Whoever takes an object
- * marks it as taken: one that is marked already was handed out twice.
+ * over, wherever they are, and its signal's handler lets another thread run. Whoever takes an
+ * object marks it as taken: one that is marked already was handed out twice.
  */
 #include <poolalloc.h>
 

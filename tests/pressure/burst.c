@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory that is taken and freed in bursts, by one thread after the other, of other sizes each time: at
- * no time is more than one burst in use.
+ * Memory that is taken and freed in bursts, by one thread after the other, of other sizes each
+ * time: at no time is more than one burst in use.
  *
  *     burst [MIB [ROUNDS]]
  *
- * A thread that has had its turn goes on with little. The program fails if a call does; it is killed if
- * it lives under a limit, and what was freed is not given back in time.
+ * A thread that has had its turn goes on with little. The program fails if a call does; it is
+ * killed if it lives under a limit, and what was freed is not given back in time.
  */
 #include "support.h"
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A cache that keeps itself inside of a limit: it takes what memory there is, and shrinks when it is
- * told to. It knows no limit of its own.
+ * A cache that keeps itself inside of a limit: it takes what memory there is, and shrinks when it
+ * is told to. It knows no limit of its own.
  *
  *     cache [LOOKUPS [THREADS]]
  *
- * Its lock is never held around malloc or free, which may call shrink(): so shrink() may wait for it.
- * Entries are of 1 to 32 KiB, keys as skewed as they are in life. No allocation may fail, what is
- * resident may never exceed the limit, and what is found must be what was put there. The last line says
- * how many lookups were hits. Without the library a fixed number of entries is kept.
+ * Its lock is never held around malloc or free, which may call shrink(): so shrink() may wait for
+ * it. Entries are of 1 to 32 KiB, keys as skewed as they are in life. No allocation may fail, what
+ * is resident may never exceed the limit, and what is found must be what was put there. The last
+ * line says how many lookups were hits. Without the library a fixed number of entries is kept.
  */
 #include "support.h"
 
@@ -162,7 +162,8 @@ static void put(uint32_t key)
         free(entry);
 }
 
-/* Half of all lookups are of an eighth of the keys, half of these of an eighth of those, and so on. */
+/* Half of all lookups are of an eighth of the keys, half of these of an eighth of those, and so
+ * on. */
 static uint32_t any_key(uint64_t *random)
 {
     size_t n = N_KEYS;

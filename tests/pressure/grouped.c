@@ -5,8 +5,8 @@
  *
  *     grouped MIB CONF PROGRAM ARGUMENTS...
  *
- * GROUPED_PRELOAD is the program's LD_PRELOAD, CONF its POOLALLOC_CONF. The status is the program's; 9
- * if it was killed.
+ * GROUPED_PRELOAD is the program's LD_PRELOAD, CONF its POOLALLOC_CONF. The status is the
+ * program's; 9 if it was killed.
  */
 #include "support.h"
 

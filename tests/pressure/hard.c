@@ -4,9 +4,9 @@
  *
  *     hard [CALLS]
  *
- * The threads keep a ledger of what large blocks they have: what fits by it must be had, at any moment;
- * when all is taken, what does not fit must be refused with ENOMEM, and small blocks must be had. In
- * between all is given back, and it begins anew, until so many calls have been made.
+ * The threads keep a ledger of what large blocks they have: what fits by it must be had, at any
+ * moment; when all is taken, what does not fit must be refused with ENOMEM, and small blocks must
+ * be had. In between all is given back, and it begins anew, until so many calls have been made.
  */
 #include "support.h"
 

@@ -103,7 +103,8 @@ static void check_told_for(void *p, size_t told_before)
     cache_fill(20 * MIB, MIB);
 }
 
-/* Heaps of poolalloc.h ask as malloc does, and so does the checked mode; a heap's maximum does not. */
+/* Heaps of poolalloc.h ask as malloc does, and so does the checked mode; a heap's maximum does
+ * not. */
 static void everywhere(void)
 {
     check(poolalloc_set_limit(32 * MIB) == 0);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The example of LD_PRELOAD.md and the header, in a program of one thread that takes more than its limit
- * allows: the cache shrinks in the middle of a malloc. It is compiled as programs are, by a compiler that
- * takes it that malloc changes nothing of the program's. Without the lock it then keeps the number of
- * blocks in a register across malloc, and blocks are freed twice.
+ * The example of LD_PRELOAD.md and the header, in a program of one thread that takes more than its
+ * limit allows: the cache shrinks in the middle of a malloc. It is compiled as programs are, by a
+ * compiler that takes it that malloc changes nothing of the program's. Without the lock it then
+ * keeps the number of blocks in a register across malloc, and blocks are freed twice.
  */
 #include "support.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the programs of this folder share. The library's functions are weak here: the programs are not
- * linked with it, and find them when it is preloaded.
+ * What the programs of this folder share. The library's functions are weak here: the programs are
+ * not linked with it, and find them when it is preloaded.
  */
 #ifndef PRESSURE_SUPPORT_H
 #define PRESSURE_SUPPORT_H

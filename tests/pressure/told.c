@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * systemd's protocol, from outside: a program that is told by MEMORY_PRESSURE_WATCH where to listen,
- * gives its free memory back when something is said there.
+ * systemd's protocol, from outside: a program that is told by MEMORY_PRESSURE_WATCH where to
+ * listen, gives its free memory back when something is said there.
  *
  *     told fifo|socket|off|closed|forked|idle
  *

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Groups (heap/group.c): threads allocate from a few at once and free each other's blocks, while one trims
- * them, looks at them and sweeps, and time goes by so fast that all pass for idle. Then, when all have
- * stopped, each group ends: what is left in it is what nobody has freed, and every page comes back.
+ * Groups (heap/group.c): threads allocate from a few at once and free each other's blocks, while
+ * one trims them, looks at them and sweeps, and time goes by so fast that all pass for idle. Then,
+ * when all have stopped, each group ends: what is left in it is what nobody has freed, and every
+ * page comes back.
  *
  * Blocks go from thread to thread and carry patterns, written by plain stores.
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shared pools (objects/lanes.h, L1 to L9): objects go round between threads through a few places
- * where each leaves what it has and takes what it finds, so most come back to another lane than they
- * were taken through. The pool is small enough to be exhausted, so that threads seize each other's
- * lanes; some trim it meanwhile.
+ * where each leaves what it has and takes what it finds, so most come back to another lane than
+ * they were taken through. The pool is small enough to be exhausted, so that threads seize each
+ * other's lanes; some trim it meanwhile.
  *
  * An object's bytes are plain memory, written by whoever has it.
  */

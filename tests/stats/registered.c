@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Frames that a program has registered itself, as compilers at run time do: the first unwinding of all
- * sorts them, and allocates for it under the lock that unwinding takes. To take a stack in such a call
- * would be to wait for oneself.
+ * Frames that a program has registered itself, as compilers at run time do: the first unwinding of
+ * all sorts them, and allocates for it under the lock that unwinding takes. To take a stack in such
+ * a call would be to wait for oneself.
  */
 #include <link.h>
 #include <stdio.h>

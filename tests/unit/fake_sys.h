@@ -63,7 +63,8 @@ void fake_on_discard(void (*hook)(void));
  * are. */
 void fake_root(const char *folder);
 
-/* What sys_poll finds of each descriptor, and if it is to be found once or always; 0: what is so. */
+/* What sys_poll finds of each descriptor, and if it is to be found once or always; 0: what is
+ * so. */
 void fake_poll_once(short events);
 void fake_poll(short events);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Control groups as they are read: a tree of files in a folder of our own stands for /proc and /sys.
+ * Control groups as they are read: a tree of files in a folder of our own stands for /proc and
+ * /sys.
  */
 #include "fake_sys.h"
 #include "os/sys.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The checked mode (heap/checked.h), where it needs a hand inside. What programs see of it is the business
- * of tests/checked. Each test is a process of its own: the level is decided once.
+ * The checked mode (heap/checked.h), where it needs a hand inside. What programs see of it is the
+ * business of tests/checked. Each test is a process of its own: the level is decided once.
  */
 #include "heap/checked.h"
 
@@ -273,7 +273,8 @@ static void flush_my_heap(void)
     heap_leave();
 }
 
-/* Of its first slab one block is at home, so that it can be taken; one is in the bin, and then handed out. */
+/* Of its first slab one block is at home, so that it can be taken; one is in the bin, and then
+ * handed out. */
 static void *hand_out(void *argument)
 {
     for (size_t i = 0; i < ARRAY_LEN(quarters); i++)

@@ -302,7 +302,8 @@ static void test_the_next_handler_takes_what_was_put_off(void **state)
     child_passes(body_taken, NULL);
 }
 
-/* What interrupted the thread inside may wait for another signal, which must not be put off then. */
+/* What interrupted the thread inside may wait for another signal, which must not be put off
+ * then. */
 static void body_watchdog(void *argument)
 {
     (void)argument;

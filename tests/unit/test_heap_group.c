@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Groups (heap/group.c): that their slabs hold their own blocks alone, that nothing of them is under way
- * when they end, what is counted, and forks. What programs see of them is the business of tests/objects.
+ * Groups (heap/group.c): that their slabs hold their own blocks alone, that nothing of them is
+ * under way when they end, what is counted, and forks. What programs see of them is the business of
+ * tests/objects.
  */
 #include "conf/options.h"
 #include "fake_sys.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guests, threads that have no heap of their own: in their first calls, after their last
- * destructor, and when there is none for them. Every test runs in a child whose first thread has a heap.
+ * destructor, and when there is none for them. Every test runs in a child whose first thread has a
+ * heap.
  */
 #include "conf/options.h"
 #include "fake_sys.h"

@@ -395,7 +395,8 @@ static void check_most_went(void)
     heap_check(my_heap());
 }
 
-/* The sweep of stale slabs has passed over most of them, for they were young: a trim starts at the first. */
+/* The sweep of stale slabs has passed over most of them, for they were young: a trim starts at the
+ * first. */
 static void body_trim(void *argument)
 {
     (void)argument;

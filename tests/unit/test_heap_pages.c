@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A whole heap on kernels with pages of 4, 16 and 64 KiB: blocks of all kinds, held against a model.
- * fake_sys.c checks that each address and size the kernel is told of is a multiple of its page, and
- * maps as such a kernel does; every kind of call must have been made in the end. Every test runs in
- * a child, which finds an allocator that was never used.
+ * A whole heap on kernels with pages of 4, 16 and 64 KiB: blocks of all kinds, held against a
+ * model. fake_sys.c checks that each address and size the kernel is told of is a multiple of its
+ * page, and maps as such a kernel does; every kind of call must have been made in the end. Every
+ * test runs in a child, which finds an allocator that was never used.
  */
 #include "arena_now.h"
 #include "conf/options.h"

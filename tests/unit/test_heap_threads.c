@@ -8,7 +8,8 @@
 
 enum { N_BLOCKS = 1024 };
 
-/* With the lock: on a slow machine other threads may think the heap idle, and send home what it has. */
+/* With the lock: on a slow machine other threads may think the heap idle, and send home what it
+ * has. */
 static void check_my_heap(void)
 {
     lock_take(&my_heap()->lock);

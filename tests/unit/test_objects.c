@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Objects when the kernel refuses, without a barrier for all threads, and in the registry. What they
- * do when all is well is the business of tests/objects.
+ * Objects when the kernel refuses, without a barrier for all threads, and in the registry. What
+ * they do when all is well is the business of tests/objects.
  */
 #include "fake_sys.h"
 #include "model.h"
@@ -247,7 +247,8 @@ static void *use_a_lane(void *argument)
     return argument;
 }
 
-/* Thread after thread leaves a lane behind with something in it; more of them than there are lanes. */
+/* Thread after thread leaves a lane behind with something in it; more of them than there are
+ * lanes. */
 static void test_lanes_of_ended_threads_are_used_again(void **state)
 {
     (void)state;

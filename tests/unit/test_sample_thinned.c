@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the profile tells of programs that take so much that samples are thinned: the truth in the mean,
- * whichever level blocks were marked at and by whom they are taken. Time is what the tests say, stacks are
- * the callers that they name, and chances are the same in every run. */
+/* What the profile tells of programs that take so much that samples are thinned: the truth in the
+ * mean, whichever level blocks were marked at and by whom they are taken. Time is what the tests
+ * say, stacks are the callers that they name, and chances are the same in every run. */
 #include "heap/sample.h"
 
 #include "base/chance.h"
@@ -116,8 +116,8 @@ static void check_told(const struct caller *caller)
 
 /* ---- programs ---- */
 
-/* In each round one caller takes many blocks, another one takes and frees a block over and over, then the many
- * are freed. */
+/* In each round one caller takes many blocks, another one takes and frees a block over and over,
+ * then the many are freed. */
 struct program {
     int n_rounds;
     int n_kept;
@@ -188,7 +188,8 @@ static void be_busy(void *argument)
     check(n_taken * SAMPLE_NS * 150 < clock_ns - began_ns);
 }
 
-/* Blocks are marked while the program is busy, and taken when it is calm, or the other way round. */
+/* Blocks are marked while the program is busy, and taken when it is calm, or the other way
+ * round. */
 static void change(void *argument)
 {
     const struct program *program = argument;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The descriptor that memory pressure is heard through: every kind of file there is, what is written
- * to it, and that the program's descriptors are left alone.
+ * The descriptor that memory pressure is heard through: every kind of file there is, what is
+ * written to it, and that the program's descriptors are left alone.
  */
 #include "fake_sys.h"
 #include "os/sys.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Found before src/base/compiler.h: what is one per thread there is one per modelled thread here. */
+/* Found before src/base/compiler.h: what is one per thread there is one per modelled thread
+ * here. */
 #ifndef MODELS_COMPILER_H
 #define MODELS_COMPILER_H
 
