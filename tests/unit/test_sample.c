@@ -2,6 +2,7 @@
 /* Each test is a process of its own: what is sampled is decided once. */
 #include "heap/sample.h"
 
+#include "base/chance.h"
 #include "conf/options.h"
 #include "fake_sys.h"
 #include "heap/alloc.h"
@@ -39,9 +40,12 @@ static void profile_every(uint64_t bytes)
     check(sample_is_on && sample_profile_bytes() == bytes);
 }
 
-/* Within six standard deviations of what is to be expected. */
-static void check_rate(uint64_t n, double expected)
+/* Of n_calls for so many bytes n were sampled: within six standard deviations of what is to be
+ * expected. */
+static void check_rate(uint64_t n, size_t n_calls, size_t bytes)
 {
+    double expected =
+        (double)n_calls * chance_within((double)bytes / (double)sample_profile_bytes());
     double off = (double)n - expected;
     check(off * off <= 36 * expected + 36);
 }
@@ -67,7 +71,7 @@ static void count_pairs(void *argument)
     profile_every(100000);
     for (int i = 0; i < N; i++)
         heap_free(heap_alloc(bytes));
-    check_rate(sum_counts().blocks, (double)N * (double)bytes / 100000);
+    check_rate(sum_counts().blocks, N, bytes);
     check_equal(sum_counts().bytes, sum_counts().blocks * bytes);
     check_equal(sum_counts().live_blocks, 0);
     check_equal(sum_counts().live_bytes, 0);
@@ -85,7 +89,7 @@ static void count_batches(void *argument)
         for (int i = 0; i < N; i++)
             heap_free(p[i]);
     }
-    check_rate(sum_counts().blocks, (double)N * ROUNDS * (double)bytes / 100000);
+    check_rate(sum_counts().blocks, (size_t)N * ROUNDS, bytes);
     check_equal(sum_counts().live_blocks, 0);
 }
 
@@ -114,8 +118,8 @@ static void count_in_step(void *argument)
     }
     struct counts sum = sum_counts();
     uint64_t n_large = sum.bytes - sum.blocks * small;
-    check_rate(n_large, (double)N * (double)large / 100000);
-    check_rate(sum.blocks - n_large, (double)N * (double)small / 100000);
+    check_rate(n_large, N, large);
+    check_rate(sum.blocks - n_large, N, small);
 }
 
 static void test_all_in_turn(void **state)
@@ -140,7 +144,7 @@ static void count_zeroed(void *argument)
     uint64_t n_before = sum_counts().blocks;
     for (int i = 0; i < N; i += 2)
         p[i] = heap_alloc_zeroed(BYTES);
-    check_rate(sum_counts().blocks - n_before, N / 2 * 0.2212); /* 1 - exp(-1/4) */
+    check_rate(sum_counts().blocks - n_before, N / 2, BYTES);
     for (int i = 0; i < N; i++)
         check(i % 2 != 0 || is_zero(p[i], BYTES));
 }
@@ -153,26 +157,29 @@ static void count_aligned(void *argument)
     profile_every(20000);
     for (int i = 0; i < N; i++)
         heap_free(heap_alloc_aligned(65536, BYTES));
-    check_rate(sum_counts().blocks, N * 0.6321); /* 1 - exp(-1) */
+    check_rate(sum_counts().blocks, N, BYTES);
     check_equal(sum_counts().live_blocks, 0);
 }
 
+enum { N_CALLS = 100 };
+
 /* As a guest: each thread leaves its bins to the next. */
-static void *take_and_free(void *argument)
+static void *take_and_free(void *bytes)
 {
-    for (int i = 0; i < 100; i++)
-        heap_free(heap_alloc(1000));
-    return argument;
+    for (int i = 0; i < N_CALLS; i++)
+        heap_free(heap_alloc(*(size_t *)bytes));
+    return NULL;
 }
 
 static void count_of_threads(void *argument)
 {
-    enum { N = 1000 };
+    enum { N_THREADS = 1000, BYTES = 1000 };
+    size_t bytes = BYTES;
     (void)argument;
     profile_every(16384);
-    for (int i = 0; i < N; i++)
-        thread_run(take_and_free, NULL);
-    check_rate(sum_counts().blocks, N * 100 * 0.0607); /* 1 - exp(-1024/16384), times 1000/1024 */
+    for (int i = 0; i < N_THREADS; i++)
+        thread_run(take_and_free, &bytes);
+    check_rate(sum_counts().blocks, N_THREADS * N_CALLS, BYTES);
 }
 
 static void test_ways(void **state)
