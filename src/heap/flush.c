@@ -20,7 +20,10 @@ enum {
     DRAIN_BLOCKS_MAX = 32,
     LOOKS_PER_REVIEW = 64,
     REVIEW_MS = 20,
-    CAPS_SHIFT_SHORT = 3
+    CAPS_SHIFT_SHORT = 3,
+    IN_ORDER_CAP = 1024,                  /* larger caps are for blocks that lie in order, */
+    ORDER_STEPS = 64,                     /* as so many of them show, */
+    IN_ANY_ORDER_BYTES = 2 * 1024 * 1024, /* or all is so little */
 };
 
 enum {
@@ -107,13 +110,12 @@ void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head
     while (chain.n > 0) {
         if (UNLIKELY(chain.head == BLOCK_END))
             block_corrupted(last, class_bytes(class)); /* freed twice: the chain is cut short */
-        struct place home = home_of(chain.head, class);
-        if (LIKELY(home.owner == heap->number)) {
-            struct span *slab = map_slab_span(class, (uintptr_t)chain.head);
+        struct span *slab = map_slab_of((uintptr_t)chain.head, class, heap->front.tag);
+        if (LIKELY(slab != NULL)) {
             last = slab_put_run(slab, &chain);
             slab_settle(heap, slab);
         } else {
-            last = send_on(&chain, class, home.owner);
+            last = send_on(&chain, class, home_of(chain.head, class).owner);
         }
     }
 }
@@ -185,6 +187,28 @@ void heap_set_left(struct heap *heap, unsigned class, size_t left)
     bin_set_left(&heap->front.bins[class], left);
 }
 
+/* Whether neighbours in the bin are so in memory, too. */
+static bool is_in_order(struct heap *heap, unsigned class)
+{
+    const struct block *block = heap->front.bins[class].head;
+    unsigned n_near = 0;
+    for (int i = 0; i < ORDER_STEPS && block != BLOCK_END; i++) {
+        const struct block *next = block_next_checked(block, class_bytes(class));
+        n_near += (uintptr_t)next - (uintptr_t)block + PAGE_BYTES < 2 * PAGE_BYTES;
+        block = next;
+    }
+    return n_near >= ORDER_STEPS / 2;
+}
+
+/* What a large bin holds does not go home, and comes into disorder while the program goes on; from
+ * slabs it would come in order again. To use memory here and there costs a program more than a
+ * large bin saves, if it is more memory than the processor has at hand. */
+static bool may_be_large(struct heap *heap, unsigned class, size_t n)
+{
+    return n <= ORDER_STEPS || atomic_get_relaxed(&arena_used_bytes) <= IN_ANY_ORDER_BYTES ||
+           is_in_order(heap, class);
+}
+
 static void cap_halve(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
@@ -214,12 +238,10 @@ static bool caps_shrink(struct heap *heap, unsigned spared)
     return false;
 }
 
-/* The bin overflowed after it had to be filled from slabs: a larger one would have saved both. */
 static void cap_grow(struct heap *heap, unsigned class)
 {
     struct shelf *shelf = &heap->shelves[class];
     size_t bytes = shelf->cap * class_bytes(class);
-    shelf->refilled_from_slab = false;
     if (bytes * 2 > max_size(options.cache_class_bytes, 4 * class_bytes(class)))
         return;
     while (heap->caps_bytes + bytes > caps_max()) {
@@ -237,6 +259,9 @@ static void bin_overflow(struct heap *heap, unsigned class, size_t n)
 {
     struct shelf *shelf = &heap->shelves[class];
     struct bin *bin = &heap->front.bins[class];
+    /* A larger one would have saved this, and that it had to be filled from slabs before. */
+    bool is_to_grow =
+        shelf->refilled_from_slab && (shelf->cap < IN_ORDER_CAP || may_be_large(heap, class, n));
     lock_take(&heap->lock);
     if (shelf->n_magazine > 0) {
         magazine_send_home_locked(heap, class);
@@ -253,7 +278,8 @@ static void bin_overflow(struct heap *heap, unsigned class, size_t n)
     lock_release(&heap->lock);
     bin->head = BLOCK_END;
     shelf->balance -= (int64_t)n;
-    if (shelf->refilled_from_slab)
+    shelf->refilled_from_slab = false;
+    if (is_to_grow)
         cap_grow(heap, class);
 }
 
@@ -425,6 +451,10 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
     if (UNLIKELY(is_to_be_reviewed(heap, class)))
         review(heap, class);
     size_t n = bin_count(heap, class);
+    if (UNLIKELY(shelf->cap > IN_ORDER_CAP) && !may_be_large(heap, class, n)) {
+        cap_halve(heap, class);
+        n = bin_count(heap, class);
+    }
     if (n >= bin_limit(shelf)) {
         if (class_is_small(class))
             bin_overflow(heap, class, n);

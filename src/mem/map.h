@@ -165,6 +165,18 @@ ALWAYS_INLINE struct span *map_slab_span(unsigned class, uintptr_t block)
     return *map_span_entry(class_is_small(class) ? round_down(block, UNIT_BYTES) : block);
 }
 
+/* The same from any address: NULL unless a slab of this class and this tag is there. */
+ALWAYS_INLINE struct span *map_slab_of(uintptr_t block, unsigned class, uint64_t tag)
+{
+    struct leaf *leaf = map_leaf(block);
+    if (UNLIKELY(leaf == NULL))
+        return NULL;
+    uint64_t word = atomic_get_relaxed(&leaf->slab_words[map_grain(block)]);
+    uint64_t offset = word ^ block ^ tag ^ (uint64_t) class << MAP_CLASS_SHIFT;
+    bool is_there = offset <= (class_is_small(class) ? UINT16_MAX : 0);
+    return LIKELY(is_there) ? map_slab_span(class, block) : NULL;
+}
+
 /* Where the slab begins that the word of this grain of the leaf at `leaf_base` tells of. */
 ALWAYS_INLINE uintptr_t map_base_of(uint64_t word, uintptr_t leaf_base, size_t grain)
 {

@@ -460,6 +460,49 @@ static void test_caps_grow_with_demand(void **state)
     child_passes(body_cap_grows, NULL);
 }
 
+enum { SMALL_BIN_MAX = 1024 }; /* blocks, if they are in disorder */
+
+static void burst_in_disorder(size_t n, size_t bytes)
+{
+    struct random dice = {1};
+    for (int round = 0; round < 12; round++) {
+        alloc_blocks(n, bytes);
+        for (size_t i = n - 1; i > 0; i--) {
+            size_t other = random_below(&dice, i + 1);
+            char *block = blocks[i];
+            blocks[i] = blocks[other];
+            blocks[other] = block;
+        }
+        free_blocks(n);
+    }
+}
+
+/* Who holds other_bytes has much memory or little. */
+static void body_cap_in_disorder(void *argument)
+{
+    enum { N = 8000, BYTES = 64 };
+    size_t other_bytes = *(size_t *)argument;
+    bool is_much = other_bytes > MIB;
+    void *other = heap_alloc(other_bytes);
+    burst_in_disorder(N, BYTES);
+    const uint32_t *cap = &my_heap()->shelves[class_of(BYTES)].cap;
+    check((*cap > SMALL_BIN_MAX) == !is_much);
+    burst(BYTES, N * BYTES);
+    check(*cap > SMALL_BIN_MAX);
+    burst_in_disorder(N, BYTES);
+    check((*cap > SMALL_BIN_MAX) == !is_much);
+    heap_check(my_heap());
+    heap_free(other);
+}
+
+static void test_large_bins_are_in_order(void **state)
+{
+    (void)state;
+    size_t other_bytes[] = {8 * MIB, 1};
+    for (size_t i = 0; i < ARRAY_LEN(other_bytes); i++)
+        child_passes(body_cap_in_disorder, &other_bytes[i]);
+}
+
 static void check_caps(size_t limit)
 {
     size_t sum = 0;
@@ -847,6 +890,7 @@ int main(void)
         cmocka_unit_test(test_a_slab_of_a_class_with_many_is_populated),
         cmocka_unit_test(test_a_thread_whose_calls_are_all_hits_gives_old_memory_back),
         cmocka_unit_test(test_caps_grow_with_demand),
+        cmocka_unit_test(test_large_bins_are_in_order),
         cmocka_unit_test(test_caps_are_bounded_by_the_options),
         cmocka_unit_test(test_medium_blocks),
         cmocka_unit_test(test_medium_blocks_are_cleared_where_they_were_used),

@@ -241,6 +241,30 @@ static void test_span_entries(void **state)
     *map_span_entry(border) = NULL;
 }
 
+static void test_slab_of_an_owner(void **state)
+{
+    (void)state;
+    static char span;
+    struct span *slab = (struct span *)(void *)&span;
+    uintptr_t base = 6 * LEAF_BYTES + 5 * UNIT_BYTES;
+    uintptr_t last = base + UNIT_BYTES - 1;
+    uint64_t mine = map_tag(7);
+    *map_span_entry(base) = slab;
+    check(map_slab_of(base, 3, mine) == NULL);
+    map_set_slab(base, 3, mine);
+    check(map_slab_of(base, 3, mine) == slab && map_slab_of(last, 3, mine) == slab);
+    check(map_slab_of(base, 4, mine) == NULL && map_slab_of(base, 3, map_tag(6)) == NULL);
+    check(map_slab_of(base - 1, 3, mine) == NULL && map_slab_of(last + 1, 3, mine) == NULL);
+    map_clear_slab(base, 3);
+    check(map_slab_of(base, 3, mine) == NULL);
+    map_set_slab(base, N_SMALL_CLASSES, mine); /* a medium block: only its start is one */
+    check(map_slab_of(base, N_SMALL_CLASSES, mine) == slab);
+    check(map_slab_of(base + BLOCK_ALIGN, N_SMALL_CLASSES, mine) == NULL);
+    map_clear_slab(base, N_SMALL_CLASSES);
+    *map_span_entry(base) = NULL;
+    check(map_slab_of(UINTPTR_MAX, 3, mine) == NULL && map_slab_of(0, 3, mine) == NULL);
+}
+
 static void test_beyond_the_address_space(void **state)
 {
     (void)state;
@@ -400,6 +424,7 @@ int main(void)
         map_test(test_no_other_address_passes_the_compare),
         map_test(test_a_unit_that_is_no_slab_is_nobody_s),
         map_test(test_span_entries),
+        map_test(test_slab_of_an_owner),
         map_test(test_beyond_the_address_space),
         map_test(test_no_memory_for_a_leaf),
         map_test(test_guards_before_and_behind_a_leaf),
