@@ -9,7 +9,13 @@
 #include <errno.h>
 #include <string.h>
 
-enum { TEXT_BYTES = 8192, PATH_BYTES = 1024, N_LIMITS = 2, N_USED = 2 };
+enum {
+    TEXT_BYTES = 8192,
+    SHORT_BYTES = 2048, /* the kernel gives out a page at a time: what is shorter is all */
+    PATH_BYTES = 1024,
+    N_LIMITS = 2,
+    N_USED = 2,
+};
 
 struct hierarchy {
     const char *controller; /* in /proc/self/cgroup */
@@ -54,7 +60,7 @@ static const char *read_text(const char *path)
     do {
         got = sys_read((int)fd, text + n, sizeof text - 1 - n);
         n += got > 0 ? (size_t)got : 0;
-    } while (got > 0 && n < sizeof text - 1);
+    } while (got >= SHORT_BYTES && n < sizeof text - 1);
     (void)sys_close((int)fd);
     text[n] = '\0';
     return n > 0 ? text : NULL;
