@@ -502,6 +502,15 @@ static void *realloc_large(struct heap *group, struct span *span, size_t bytes)
     return large_realloc(span, bytes);
 }
 
+/* In the sample for the profile, and as good a fit as the block would be that it has instead: it
+ * stays, or the sample would lose those that are resized. Inside. */
+COLD static bool is_sampled_good_fit(const struct span *span, size_t bytes)
+{
+    size_t asked = sample_asked_bytes((void *)span->base);
+    return asked > 0 && asked <= CLASS_MAX_BYTES && bytes <= span_bytes(span) &&
+           is_good_fit(bytes, heap_room_of(asked));
+}
+
 static void *realloc_block(void *p, size_t bytes)
 {
     if (UNLIKELY(options.check) && checked_knows(p))
@@ -516,6 +525,10 @@ static void *realloc_block(void *p, size_t bytes)
     struct span *span = arena_large_at(p);
     struct heap *group = group_of(span);
     size_t usable = span != NULL ? span_bytes(span) : 0;
+    if (UNLIKELY(sample_is_on) && span != NULL && is_sampled_good_fit(span, bytes)) {
+        heap_finish();
+        return p;
+    }
     void *resized = realloc_large(group, span, bytes);
     heap_finish();
     if (UNLIKELY(sample_is_on) && resized != NULL && group == NULL)

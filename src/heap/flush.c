@@ -21,9 +21,9 @@ enum {
     LOOKS_PER_REVIEW = 64,
     REVIEW_MS = 20,
     CAPS_SHIFT_SHORT = 3,
-    IN_ORDER_CAP = 1024,                  /* larger caps are for blocks that lie in order, */
+    IN_ORDER_CAP = 1024,                  /* doubles only for blocks that lie in order, */
     ORDER_STEPS = 64,                     /* as so many of them show, */
-    IN_ANY_ORDER_BYTES = 2 * 1024 * 1024, /* or all is so little */
+    IN_ANY_ORDER_BYTES = 2 * 1024 * 1024, /* or while so little is in use */
 };
 
 enum {
@@ -187,22 +187,30 @@ void heap_set_left(struct heap *heap, unsigned class, size_t left)
     bin_set_left(&heap->front.bins[class], left);
 }
 
-/* Whether neighbours in the bin are so in memory, too. */
+static bool are_near(const struct block *a, const struct block *b)
+{
+    return (uintptr_t)a - (uintptr_t)b + PAGE_BYTES < 2 * PAGE_BYTES;
+}
+
+/* Whether neighbours in the bin are so in memory, too; or every other, where two lists have been
+ * freed in turn. */
 static bool is_in_order(struct heap *heap, unsigned class)
 {
+    const struct block *before = NULL;
     const struct block *block = heap->front.bins[class].head;
     unsigned n_near = 0;
     for (int i = 0; i < ORDER_STEPS && block != BLOCK_END; i++) {
         const struct block *next = block_next_checked(block, class_bytes(class));
-        n_near += (uintptr_t)next - (uintptr_t)block + PAGE_BYTES < 2 * PAGE_BYTES;
+        n_near += are_near(next, block) || are_near(next, before);
+        before = block;
         block = next;
     }
     return n_near >= ORDER_STEPS / 2;
 }
 
-/* What a large bin holds does not go home, and comes into disorder while the program goes on; from
- * slabs it would come in order again. To use memory here and there costs a program more than a
- * large bin saves, if it is more memory than the processor has at hand. */
+/* What is in a bin does not go home, and comes into disorder while the program goes on; from slabs
+ * it would come in order again. To use memory here and there costs a program more than a large bin
+ * saves, if it is more memory than the processor has at hand. */
 static bool may_be_large(struct heap *heap, unsigned class, size_t n)
 {
     return n <= ORDER_STEPS || atomic_get_relaxed(&arena_used_bytes) <= IN_ANY_ORDER_BYTES ||
@@ -451,7 +459,7 @@ void heap_look_at_bin(struct heap *heap, unsigned class)
     if (UNLIKELY(is_to_be_reviewed(heap, class)))
         review(heap, class);
     size_t n = bin_count(heap, class);
-    if (UNLIKELY(shelf->cap > IN_ORDER_CAP) && !may_be_large(heap, class, n)) {
+    if (UNLIKELY(shelf->cap / 2 >= IN_ORDER_CAP) && !may_be_large(heap, class, n)) {
         cap_halve(heap, class);
         n = bin_count(heap, class);
     }

@@ -384,14 +384,32 @@ NOINLINE static void add(const void *p, size_t bytes, unsigned level)
     note_cost(from_ns);
 }
 
+/* The link to it, or to NULL. */
+static struct record **find_locked(const void *p)
+{
+    struct record **link = bucket_of(p);
+    while (*link != NULL && (*link)->address != (uintptr_t)p)
+        link = &(*link)->next;
+    return link;
+}
+
+size_t sample_asked_bytes(const void *p)
+{
+    if (sampler.mean[SAMPLE_PROFILE] == 0)
+        return 0;
+    lock_take(&sampler.lock);
+    const struct record *record = *find_locked(p);
+    size_t bytes = record != NULL ? record->bytes : 0;
+    lock_release(&sampler.lock);
+    return bytes;
+}
+
 void sample_forget(const void *p)
 {
     if (sampler.mean[SAMPLE_PROFILE] == 0)
         return;
     lock_take(&sampler.lock);
-    struct record **link = bucket_of(p);
-    while (*link != NULL && (*link)->address != (uintptr_t)p)
-        link = &(*link)->next;
+    struct record **link = find_locked(p);
     struct record *record = *link;
     if (record != NULL) {
         *link = record->next;

@@ -99,6 +99,10 @@ void *sample_finish(void *p, size_t bytes, size_t align, const void *caller);
 /* The block goes: before it is freed or resized. Inside. */
 void sample_forget(const void *p);
 
+/* What the call asked for that got p instead of a block. 0: it is not of the profile's sample.
+ * Inside. */
+size_t sample_asked_bytes(const void *p);
+
 /* A large block is new; one that has been resized is as good as that. Not inside. */
 void sample_large(const void *p, size_t bytes);
 

@@ -19,7 +19,8 @@
  * begins in its grain, as it is longer; only that grain has its word. Of the rest of the grain the
  * word says nothing: there the "offset" is not 0, and only 0 is the start of a medium block.
  *
- * Protocol of the slab words (relaxed in the fast path, release/acquire elsewhere):
+ * Protocol of the slab words (relaxed in the fast path and under the owner's lock, release/acquire
+ * elsewhere):
  *   M1 the owner of a slab stores its words before it hands out any block of it      [release]
  *   M2 free(p) of a block that p's thread got from the owner sees M1, or a later M3
  *   M3 a heap that takes a slab over from a parked heap stores its own words, under the parked
@@ -165,7 +166,8 @@ ALWAYS_INLINE struct span *map_slab_span(unsigned class, uintptr_t block)
     return *map_span_entry(class_is_small(class) ? round_down(block, UNIT_BYTES) : block);
 }
 
-/* The same from any address: NULL unless a slab of this class and this tag is there. */
+/* The same from any address: NULL unless a slab of this class is there whose owner has this tag.
+ * [lock] of the owner: slabs become his, and cease to be, under it. */
 ALWAYS_INLINE struct span *map_slab_of(uintptr_t block, unsigned class, uint64_t tag)
 {
     struct leaf *leaf = map_leaf(block);

@@ -126,15 +126,25 @@ static bool path_aside(struct path *aside, const struct path *path, uint64_t num
     return text.at < text.end;
 }
 
-/* What was there before this process's first dump stays, unless told otherwise. */
-static bool may_replace(const struct path *path, const char *pattern, uint64_t number)
+typedef bool write_call(struct report *report, int fd);
+
+/* Files that are written one after the other. */
+struct series {
+    write_call *write;
+    _Atomic uint32_t publisher; /* the process that has written one, or 0 */
+};
+
+static struct series dumps = {.write = write_figures};
+static struct series profiles = {.write = write_profile};
+
+/* What was there before this process's first file stays, unless told otherwise. */
+static bool may_replace(const struct series *series, const struct path *path, const char *pattern)
 {
     struct path first;
     return options.dump_replace ||
-           (number > 1 && path_expand(&first, pattern, 1) && strcmp(first.name, path->name) == 0);
+           (atomic_get_relaxed(&series->publisher) == process_id() &&
+            path_expand(&first, pattern, 1) && strcmp(first.name, path->name) == 0);
 }
-
-typedef bool write_call(struct report *report, int fd);
 
 /* 0 or a negative errno. */
 static long write_aside(struct report *report, const struct path *aside, write_call *write)
@@ -152,17 +162,19 @@ static long publish(const struct path *aside, const struct path *path, bool over
                 : sys_rename_new(aside->name, path->name);
 }
 
-static long write_and_publish(struct report *report, const char *pattern, const struct path *path,
-                              write_call *write)
+static long write_and_publish(struct report *report, struct series *series, const char *pattern,
+                              const struct path *path)
 {
     struct path aside;
     if (!path_aside(&aside, path, report->number))
         return -ENAMETOOLONG;
-    long code = write_aside(report, &aside, write);
+    long code = write_aside(report, &aside, series->write);
     if (code == 0)
-        code = publish(&aside, path, may_replace(path, pattern, report->number));
+        code = publish(&aside, path, may_replace(series, path, pattern));
     if (code != 0)
         (void)sys_unlink(aside.name);
+    else
+        atomic_put_relaxed(&series->publisher, process_id());
     return code;
 }
 
@@ -179,12 +191,12 @@ static void say_why_not(const char *name, long code)
         log_warn("cannot write a dump to ", name, NULL);
 }
 
-static void write_to_file(struct report *report, const char *pattern, write_call *write)
+static void write_to_file(struct report *report, struct series *series, const char *pattern)
 {
     struct path path;
     long code = -ENAMETOOLONG;
     if (path_expand(&path, pattern, report->number))
-        code = write_and_publish(report, pattern, &path, write);
+        code = write_and_publish(report, series, pattern, &path);
     if (code != 0)
         say_why_not(path.name, code);
 }
@@ -214,9 +226,9 @@ static void write_dump(struct report *report, enum dump_cause cause)
     if (is_to_stderr())
         write_to_stderr(report);
     else if (options.dump[0] != '\0')
-        write_to_file(report, options.dump, write_figures);
+        write_to_file(report, &dumps, options.dump);
     if (options.profile[0] != '\0' && profile_is_on())
-        write_to_file(report, options.profile, write_profile);
+        write_to_file(report, &profiles, options.profile);
 }
 
 /* Occasions whose dump could not be made for want of a lock, a bit each: the next slow path of any

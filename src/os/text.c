@@ -233,19 +233,33 @@ static long write_all(const struct text *text, int fd)
     return 0;
 }
 
-/* Nobody may read any more: that shall not end the program. */
+/* The signal that came with it, if it is one of these. */
+static uint64_t signal_of(long code)
+{
+    switch (code) {
+    case -EPIPE:
+        return SIGNAL_BIT(SIGPIPE);
+    case -EFBIG:
+        return SIGNAL_BIT(SIGXFSZ);
+    default:
+        return 0;
+    }
+}
+
+/* Nobody may read any more, or the file be as large as files may be: that shall not end the
+ * program. */
 bool text_write(const struct text *text, int fd)
 {
     uint64_t before = 0;
-    bool is_blocked = sys_signals_block(SIGNAL_BIT(SIGPIPE), &before) == 0;
+    bool is_blocked = sys_signals_block(SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ), &before) == 0;
     /* Nothing is pending that was not blocked before. */
-    bool was_pending =
-        (before & SIGNAL_BIT(SIGPIPE)) != 0 && (sys_signals_pending() & SIGNAL_BIT(SIGPIPE)) != 0;
+    uint64_t was_pending = before != 0 ? before & sys_signals_pending() : 0;
     long code = write_all(text, fd);
     if (!is_blocked)
         return code == 0;
-    if (code == -EPIPE && !was_pending)
-        (void)sys_signal_take(SIGNAL_BIT(SIGPIPE), NULL);
+    uint64_t came = signal_of(code) & ~was_pending;
+    if (came != 0)
+        (void)sys_signal_take(came, NULL);
     (void)sys_signals_set(before);
     return code == 0;
 }

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -42,9 +43,12 @@ def environment(conf):
     return dict(os.environ, POOLALLOC_CONF=conf)
 
 
-def run(case, conf, *arguments, status=0):
+def run(case, conf, *arguments, status=0, file_max=resource.RLIM_INFINITY):
+    def set_limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_max, resource.RLIM_INFINITY))
+
     done = subprocess.run([PROGRAM, case, *arguments], env=environment(conf), timeout=PATIENCE_S,
-                          capture_output=True, text=True, check=False)
+                          capture_output=True, text=True, check=False, preexec_fn=set_limit)
     equal(done.returncode, status, f"status, after {done.stderr!r}")
     return done
 
@@ -259,6 +263,9 @@ def replace():
     equal(done.stderr, "poolalloc: no dump over a file that was there before, but with "
           "dump_replace=on: heap\n", "what is said of it")
     equal((files(), read("heap")), (["heap"], "mine\n"), "a file that was there")
+    # Nor is it replaced by the second dump because there was a first.
+    run("live", "dump=heap,dump_live_bytes=50M")
+    equal((files(), read("heap")), (["heap"], "mine\n"), "a file that was there, after two dumps")
     run("known", "dump=heap,dump_replace=on")
     equal(files(), ["heap"], "files")
     text_of(read("heap"))
@@ -266,6 +273,13 @@ def replace():
     os.remove("heap")
     run("live", "dump=heap,dump_live_bytes=50M,dump_format=json")
     equal(json_of(read("heap"))["number"], 2, "number of the last")
+
+
+def limited():
+    # A file may have a page: that ends the dump, not the program.
+    done = run("known", "dump=heap,dump_format=json", file_max=4096)
+    equal(done.stderr, "poolalloc: cannot write a dump to heap\n", "what is said of it")
+    equal(files(), [], "files")
 
 
 def quick():
@@ -491,8 +505,8 @@ def identities():
     run("identities", "")
 
 
-CASES = [known, prometheus, text, names, replace, quick, fork, thread_exit, signals, idle, interval,
-         live, fatal, closed, doors, identities, profile, jumped]
+CASES = [known, prometheus, text, names, replace, limited, quick, fork, thread_exit, signals, idle,
+         interval, live, fatal, closed, doors, identities, profile, jumped]
 
 
 def main():

@@ -460,7 +460,7 @@ static void test_caps_grow_with_demand(void **state)
     child_passes(body_cap_grows, NULL);
 }
 
-enum { SMALL_BIN_MAX = 1024 }; /* blocks, if they are in disorder */
+enum { DISORDERED_CAP_MAX = 2 * 1024 - 1 };
 
 static void burst_in_disorder(size_t n, size_t bytes)
 {
@@ -480,18 +480,51 @@ static void burst_in_disorder(size_t n, size_t bytes)
 /* Who holds other_bytes has much memory or little. */
 static void body_cap_in_disorder(void *argument)
 {
-    enum { N = 8000, BYTES = 64 };
+    enum { N = 12000, BYTES = 48 };
     size_t other_bytes = *(size_t *)argument;
     bool is_much = other_bytes > MIB;
     void *other = heap_alloc(other_bytes);
     burst_in_disorder(N, BYTES);
     const uint32_t *cap = &my_heap()->shelves[class_of(BYTES)].cap;
-    check((*cap > SMALL_BIN_MAX) == !is_much);
+    check((*cap > DISORDERED_CAP_MAX) == !is_much);
     burst(BYTES, N * BYTES);
-    check(*cap > SMALL_BIN_MAX);
+    check(*cap > DISORDERED_CAP_MAX);
     burst_in_disorder(N, BYTES);
-    check((*cap > SMALL_BIN_MAX) == !is_much);
+    check((*cap > DISORDERED_CAP_MAX) == !is_much);
     heap_check(my_heap());
+    heap_free(other);
+}
+
+/* A cap that has come to its end stays as it is. */
+static void body_cap_is_steady(void *argument)
+{
+    enum { N = 1000 };
+    size_t bytes = *(size_t *)argument;
+    void *other = heap_alloc(8 * MIB);
+    burst_in_disorder(N, bytes);
+    const struct shelf *shelf = &my_heap()->shelves[class_of(bytes)];
+    uint32_t cap = shelf->cap;
+    uint64_t n_refills = atomic_get_relaxed(&shelf->n_refills);
+    burst_in_disorder(N, bytes);
+    check_equal(shelf->cap, cap);
+    check(atomic_get_relaxed(&shelf->n_refills) - n_refills <= 2 * 12);
+    heap_free(other);
+}
+
+/* Two lists freed in turn: each of them is in order. */
+static void body_cap_of_two_lists(void *argument)
+{
+    enum { N = 8000, BYTES = 64 };
+    (void)argument;
+    void *other = heap_alloc(8 * MIB);
+    for (int round = 0; round < 12; round++) {
+        alloc_blocks(N, BYTES);
+        for (size_t i = 0; i < N / 2; i++) {
+            heap_free(blocks[i]);
+            heap_free(blocks[N / 2 + i]);
+        }
+    }
+    check(my_heap()->shelves[class_of(BYTES)].cap > DISORDERED_CAP_MAX);
     heap_free(other);
 }
 
@@ -499,8 +532,12 @@ static void test_large_bins_are_in_order(void **state)
 {
     (void)state;
     size_t other_bytes[] = {8 * MIB, 1};
+    size_t sizes[] = {64, 112, 208, 240, 448};
     for (size_t i = 0; i < ARRAY_LEN(other_bytes); i++)
         child_passes(body_cap_in_disorder, &other_bytes[i]);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        child_passes(body_cap_is_steady, &sizes[i]);
+    child_passes(body_cap_of_two_lists, NULL);
 }
 
 static void check_caps(size_t limit)

@@ -241,6 +241,37 @@ static void use_sampled_blocks(void *argument)
     check_equal(sum_counts().live_bytes, 0);
 }
 
+/* A block that still fits after a realloc stays where it is: so does one that is sampled. */
+static void resize(void *argument)
+{
+    enum { N = 20000 };
+    static char *p[N];
+    const size_t *sizes = argument;
+    profile_every(65536);
+    for (int i = 0; i < N; i++) {
+        p[i] = heap_alloc(sizes[0]);
+        pattern_fill(p[i], sizes[0], (unsigned)i);
+    }
+    check_rate(sum_counts().live_blocks, N, sizes[0]);
+    uint64_t n_live = sum_counts().live_blocks;
+    for (int i = 0; i < N; i++) {
+        p[i] = heap_realloc(p[i], sizes[1]);
+        check(pattern_holds(p[i], min_size(sizes[0], sizes[1]), (unsigned)i));
+    }
+    check_equal(sum_counts().live_blocks, n_live);
+    for (int i = 0; i < N; i++)
+        heap_free(p[i]);
+    check_equal(sum_counts().live_blocks, 0);
+}
+
+static void test_resized_blocks(void **state)
+{
+    static const size_t sizes[][2] = {{1000, 1004}, {4000, 3000}, {9000, 9216}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        child_passes(resize, (void *)&sizes[i]);
+}
+
 static void *free_it(void *p)
 {
     heap_free(p);
@@ -438,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_ways),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_sampled_blocks),
+        cmocka_unit_test(test_resized_blocks),
         cmocka_unit_test(test_marks_go_along),
         cmocka_unit_test(test_looks_and_shrinks_at_once),
         cmocka_unit_test(test_guarded_blocks),
