@@ -81,7 +81,7 @@ static const struct name signal_names[] = {
 
 static const struct option table[] = {
     {FIELD(verbose), .type = OPTION_CHOICE, .choices = switch_choices,
-     .help = "say at start which options are in effect"},
+     .help = "say at start which options are in effect, and later why a dump could not be written"},
     {FIELD(log), .type = OPTION_TEXT, .unit = "a file name; %p process id, %e program",
      .help = "what is reported goes to the end of that file as well"},
     {FIELD(dump), .type = OPTION_TEXT,

@@ -182,7 +182,7 @@ static long write_and_publish(struct report *report, struct series *series, cons
 static void say_why_not(const char *name, long code)
 {
     static _Atomic bool is_said;
-    if (atomic_swap_acquire(&is_said, true))
+    if (!options.verbose || atomic_swap_acquire(&is_said, true))
         return;
     if (code == -EEXIST)
         log_warn("no dump over a file that was there before, but with dump_replace=on: ", name,

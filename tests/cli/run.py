@@ -123,8 +123,9 @@ def case_runs():
                "    subprocess.run(sys.argv[1], stdin=subprocess.DEVNULL)", PROGRAM)
     equal(done.stdout, "ready\n" * 3, "what the others print")
     equal(done.stderr.count("dump of process"), 1, "dumps")
-    # Whoever asks for a dump and gets none is told.
-    holds(run("run", "dump=d.json", PROGRAM, given="").stderr, "d.json")
+    # Whoever asks why there is none is told.
+    equal(run("run", "dump=d.json", PROGRAM, given="").stderr, "", "no dump over a file")
+    holds(run("run", "dump=d.json", "verbose=on", PROGRAM, given="").stderr, "no dump over a file")
 
 
 def case_preloads():

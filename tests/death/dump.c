@@ -153,15 +153,10 @@ static void to_file_of_process(void)
 
 static void to_file_that_exists(void)
 {
-    char line[256];
     path_set("heap");
     file_write("mine\n");
     run(path, "as-they-are");
-    (void)snprintf(line, sizeof line,
-                   "poolalloc: no dump over a file that was there before, but with "
-                   "dump_replace=on: %s\n",
-                   path);
-    check(strcmp(child.err, line) == 0, "a line on stderr says so, and nothing else is there");
+    check(child.err[0] == '\0', "nothing is on stderr");
     check(strcmp(file_take(), "mine\n") == 0, "the file is as it was");
 }
 
