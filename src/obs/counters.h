@@ -75,7 +75,7 @@ enum figure_unit {
     X(system_call_ns, COUNTER, NS, "time in them") \
     X(limit_bytes, GAUGE, BYTES, "limit on memory that is known; 0: none") \
     X(limit_used_bytes, GAUGE, BYTES, "used of it when that was looked at last") \
-    X(charged_bytes, GAUGE, BYTES, "used_bytes, dirty and record_used: what a limit of ours counts") \
+    X(charged_bytes, GAUGE, BYTES, "used_bytes, dirty and record_used, a moment later: what a limit of ours counts") \
     X(charged_peak_bytes, PEAK, BYTES, "most charged_bytes, exactly") \
     X(pressure_level, GAUGE, LEVELS, "0: normal, 1: elevated, 2: critical") \
     X(pressure_events, COUNTER, EVENTS, "times that the kernel or systemd said that memory is short") \
