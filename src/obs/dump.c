@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/log.h"
 #include "os/maps.h"
+#include "os/pages.h"
 #include "os/panic.h"
 #include "os/path.h"
 #include "os/process.h"
@@ -36,6 +37,32 @@ static _Atomic uint64_t sequence;
 static uint32_t process_id(void)
 {
     return (uint32_t)sys_getpid();
+}
+
+/* ---- whose memory it is ---- */
+
+/* Which process's. A fork wipes it, a vfork does not: until its exec that child runs in what is its
+ * parent's. NULL: such pages cannot be had. [const] after dump_init */
+static _Atomic uint32_t *home;
+
+static void home_make(void)
+{
+    size_t bytes = os_page_bytes();
+    _Atomic uint32_t *page = os_pages_map(NULL, bytes);
+    if (page == NULL)
+        return;
+    if (sys_wipe_on_fork(page, bytes) == 0)
+        home = page;
+    else
+        os_pages_unmap(page, bytes);
+}
+
+/* Else its dumps would be its parent's, and come between them. */
+static bool is_at_home(void)
+{
+    uint32_t process = process_id();
+    uint32_t owner = 0;
+    return home == NULL || atomic_try_acquire(home, &owner, process) || owner == process;
 }
 
 /* ---- desks ---- */
@@ -247,6 +274,8 @@ static void make_dump(struct report *report, enum dump_cause cause)
 void dump_now(enum dump_cause cause)
 {
     struct desk *desk = &desks[cause];
+    if (!is_at_home())
+        return;
     atomic_put_in_order(&desk->is_asked, true);
     while (atomic_get_in_order(&desk->is_asked) && desk_take(desk)) {
         atomic_put_in_order(&desk->is_asked, false);
@@ -408,6 +437,8 @@ void dump_init(void)
     if (!has_dumps && !options.track)
         return;
     stderr_keep();
+    home_make();
+    (void)is_at_home();
     if (options.dump[0] == '\0' && options.track)
         (void)os_at_exit(at_exit_of_tracked);
     if (!has_dumps)

@@ -175,6 +175,21 @@ static bool exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+/* A child that runs in our memory is asked for a dump before each of ours. */
+static void run_vfork(void)
+{
+    for (int i = 0; i < 3; i++) {
+        pid_t pid = vfork();
+        must(pid >= 0, "vfork");
+        if (pid == 0) {
+            (void)raise(SIGUSR2);
+            _exit(EXIT_SUCCESS);
+        }
+        must(waitpid(pid, NULL, 0) == pid, "wait");
+        (void)raise(SIGUSR2);
+    }
+}
+
 /* Each dump is there before the next is asked for: signals of a number do not queue. */
 static void run_signals(const char *path)
 {
@@ -490,6 +505,8 @@ int main(int argc, char **argv)
         run_thread_exit();
     else if (is(what, "signals"))
         run_signals(path);
+    else if (is(what, "vfork"))
+        run_vfork();
     else if (is(what, "identities"))
         run_identities();
     else if (is(what, "idle"))

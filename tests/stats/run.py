@@ -302,6 +302,12 @@ def fork():
         check_counts(dump, [tuple(line)])
 
 
+def vfork():
+    run("vfork", "dump=%n,dump_signal=USR2,dump_format=json")
+    equal(files(), ["1", "2", "3", "4"], "files")
+    equal([json_of(read(name))["why"] for name in files()], ["on a signal"] * 3 + ["at exit"], "why")
+
+
 def thread_exit():
     for _ in range(20):
         run("thread_exit", "dump=%p,dump_format=json")
@@ -511,8 +517,8 @@ def identities():
     run("identities", "")
 
 
-CASES = [known, prometheus, text, names, replace, limited, quick, fork, thread_exit, signals, idle,
-         interval, live, fatal, closed, doors, identities, profile, jumped]
+CASES = [known, prometheus, text, names, replace, limited, quick, fork, vfork, thread_exit,
+         signals, idle, interval, live, fatal, closed, doors, identities, profile, jumped]
 
 
 def main():
