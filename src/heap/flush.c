@@ -189,7 +189,7 @@ void heap_set_left(struct heap *heap, unsigned class, size_t left)
 
 static bool are_near(const struct block *a, const struct block *b)
 {
-    return (uintptr_t)a - (uintptr_t)b + PAGE_BYTES < 2 * PAGE_BYTES;
+    return (uintptr_t)a - (uintptr_t)b + PAGE_BYTES < 2 * (uintptr_t)PAGE_BYTES;
 }
 
 /* Whether neighbours in the bin are so in memory, too; or every other, where two lists have been
