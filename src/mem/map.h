@@ -175,8 +175,9 @@ ALWAYS_INLINE struct span *map_slab_of(uintptr_t block, unsigned class, uint64_t
         return NULL;
     uint64_t word = atomic_get_relaxed(&leaf->slab_words[map_grain(block)]);
     uint64_t offset = word ^ block ^ tag ^ (uint64_t) class << MAP_CLASS_SHIFT;
-    bool is_within = offset <= (class_is_small(class) ? UINT16_MAX : 0);
-    return LIKELY(is_within) ? map_slab_span(class, block) : NULL;
+    if (UNLIKELY(offset > (class_is_small(class) ? UINT16_MAX : 0)))
+        return NULL;
+    return map_slab_span(class, block);
 }
 
 /* Where the slab begins that the word of this grain of the leaf at `leaf_base` tells of. */
