@@ -506,9 +506,10 @@ static void *realloc_large(struct heap *group, struct span *span, size_t bytes)
  * stays, or the sample would lose those that are resized. Inside. */
 COLD static bool is_sampled_good_fit(const struct span *span, size_t bytes)
 {
+    if (span_bytes(span) > CLASS_MAX_BYTES || span_bytes(span) < bytes)
+        return false; /* large in any case, or too small */
     size_t asked = sample_asked_bytes((void *)span->base);
-    return asked > 0 && asked <= CLASS_MAX_BYTES && bytes <= span_bytes(span) &&
-           is_good_fit(bytes, heap_room_of(asked));
+    return asked > 0 && is_good_fit(bytes, heap_room_of(asked));
 }
 
 static void *realloc_block(void *p, size_t bytes)

@@ -49,12 +49,20 @@ COLD static void note_unchecked(const struct block *block)
         atomic_put_release(&entry->what, ENTRY_OLD);
 }
 
+/* With the guest lock. False: the group has ended. */
+static bool is_used_now(struct heap *heap)
+{
+    if (UNLIKELY(!heap_is_group(heap)))
+        return false;
+    atomic_put_relaxed(&heap->active, atomic_get_relaxed(&idle_epoch));
+    return true;
+}
+
 static void *take_block(struct heap *heap, unsigned class, size_t bytes)
 {
     void *block = NULL;
     lock_take(&heap->guest_lock);
-    if (LIKELY(heap_is_group(heap))) {
-        atomic_put_relaxed(&heap->active, atomic_get_relaxed(&idle_epoch));
+    if (LIKELY(is_used_now(heap))) {
         block = heap_alloc_from(heap, class, bytes);
         keep_bin_short(heap, class);
     }
@@ -80,7 +88,7 @@ static void *take_fresh(struct heap *heap, unsigned class)
     if (options.check || !group_take(&heap->group, class_bytes(class), 1))
         return NULL;
     lock_take(&heap->guest_lock);
-    if (LIKELY(heap_is_group(heap)) && heap->front.bins[class].head == BLOCK_END)
+    if (LIKELY(is_used_now(heap)) && heap->front.bins[class].head == BLOCK_END)
         block = heap_take_zeroed(heap, class);
     lock_release(&heap->guest_lock);
     if (block == NULL)

@@ -51,6 +51,7 @@ static void home_make(void)
     _Atomic uint32_t *page = os_pages_map(NULL, bytes);
     if (page == NULL)
         return;
+    atomic_put_relaxed(page, process_id());
     if (sys_wipe_on_fork(page, bytes) == 0)
         home = page;
     else
@@ -198,6 +199,8 @@ static long write_and_publish(struct report *report, struct series *series, cons
     long code = write_aside(report, &aside, series->write);
     if (code == 0)
         code = publish(&aside, path, may_replace(series, path, pattern));
+    if (code == -EEXIST && may_replace(series, path, pattern)) /* ours, just now */
+        code = publish(&aside, path, true);
     if (code != 0)
         (void)sys_unlink(aside.name);
     else
@@ -437,12 +440,11 @@ void dump_init(void)
     if (!has_dumps && !options.track)
         return;
     stderr_keep();
-    home_make();
-    (void)is_at_home();
     if (options.dump[0] == '\0' && options.track)
         (void)os_at_exit(at_exit_of_tracked);
     if (!has_dumps)
         return;
+    home_make();
     if (options.dump_exit != DUMP_EXIT_OFF)
         (void)os_at_exit(at_exit);
     if (options.dump_exit == DUMP_EXIT_QUICK)

@@ -250,10 +250,11 @@ static uint64_t signal_of(long code)
  * program. */
 bool text_write(const struct text *text, int fd)
 {
+    const uint64_t ending = SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ);
     uint64_t before = 0;
-    bool is_blocked = sys_signals_block(SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ), &before) == 0;
+    bool is_blocked = sys_signals_block(ending, &before) == 0;
     /* Nothing is pending that was not blocked before. */
-    uint64_t was_pending = before != 0 ? before & sys_signals_pending() : 0;
+    uint64_t was_pending = (before & ending) != 0 ? before & sys_signals_pending() : 0;
     long code = write_all(text, fd);
     if (!is_blocked)
         return code == 0;

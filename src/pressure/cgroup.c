@@ -9,13 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum {
-    TEXT_BYTES = 8192,
-    SHORT_BYTES = 2048, /* the kernel gives out a page at a time: what is shorter is all */
-    PATH_BYTES = 1024,
-    N_LIMITS = 2,
-    N_USED = 2,
-};
+enum { TEXT_BYTES = 8192, PATH_BYTES = 1024, N_LIMITS = 2, N_USED = 2 };
 
 struct hierarchy {
     const char *controller; /* in /proc/self/cgroup */
@@ -46,24 +40,21 @@ static struct {
 
 /* ---- files ---- */
 
-/* The text of a file that the kernel makes up, as much as there is room for; NULL: there is
- * none. */
+/* The text of a file that the kernel makes up, as much as there is room for; NULL: there is none.
+ * What does not fill the room is all: each of these files is one record, handed out whole. */
 static const char *read_text(const char *path)
 {
     static char text[TEXT_BYTES];
-    size_t n = 0;
     long fd = sys_open_read(path);
     reading.is_refused |= fd < 0 && fd != -ENOENT;
     if (fd < 0)
         return NULL;
-    long got;
-    do {
-        got = sys_read((int)fd, text + n, sizeof text - 1 - n);
-        n += got > 0 ? (size_t)got : 0;
-    } while (got >= SHORT_BYTES && n < sizeof text - 1);
+    long got = sys_read((int)fd, text, sizeof text - 1);
     (void)sys_close((int)fd);
-    text[n] = '\0';
-    return n > 0 ? text : NULL;
+    if (got <= 0)
+        return NULL;
+    text[got] = '\0';
+    return text;
 }
 
 /* The names joined; NULL: too long. */
