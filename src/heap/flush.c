@@ -77,11 +77,11 @@ static struct place home_of(const struct block *block, unsigned class)
     return place;
 }
 
-static void slab_settle(struct heap *heap, struct span *slab)
+static void slab_settle(struct heap *heap, unsigned class, struct span *slab)
 {
-    struct shelf *shelf = &heap->shelves[slab->class];
+    struct shelf *shelf = &heap->shelves[class];
     if (slab == shelf->slab) {
-        if (class_is_small(slab->class))
+        if (class_is_small(class))
             return;
         shelf->slab = NULL; /* it is empty: a medium block is set aside in magazines only */
     }
@@ -93,14 +93,15 @@ static void slab_settle(struct heap *heap, struct span *slab)
     }
 }
 
-static const struct block *send_on(struct chain *chain, unsigned class, uint32_t owner)
+/* The first block of the chain goes to another heap. */
+static struct chain send_on(struct chain chain, unsigned class)
 {
-    struct block *block = chain->head;
+    struct block *block = chain.head;
     struct chain one = {block, block, 1};
-    chain->head = block_next_checked(block, class_bytes(class));
-    chain->n--;
-    heap_push(owner, class, &one);
-    return block;
+    chain.head = block_next_checked(block, class_bytes(class));
+    chain.n--;
+    heap_push(home_of(block, class).owner, class, &one);
+    return chain;
 }
 
 void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head, size_t n)
@@ -112,10 +113,11 @@ void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head
             block_corrupted(last, class_bytes(class)); /* freed twice: the chain is cut short */
         struct span *slab = map_slab_of((uintptr_t)chain.head, class, heap->front.tag);
         if (LIKELY(slab != NULL)) {
-            last = slab_put_run(slab, &chain);
-            slab_settle(heap, slab);
+            last = slab_put_run(slab, class, &chain);
+            slab_settle(heap, class, slab);
         } else {
-            last = send_on(&chain, class, home_of(chain.head, class).owner);
+            last = chain.head;
+            chain = send_on(chain, class);
         }
     }
 }
@@ -571,71 +573,6 @@ void heap_flush_shared_locked(struct heap *heap)
         flush_shared_locked(heap, class);
 }
 
-/* Whether nobody has drawn from it for as long as free spans are held back, or very much longer,
- * when the count has come round. */
-static bool is_stale(const struct span *slab)
-{
-    uint8_t n_epochs = (uint8_t)(atomic_get_relaxed(&idle_epoch) - slab->slab.epoch);
-    return n_epochs * (uint64_t)HEAP_SWEEP_MS > options.purge_ms;
-}
-
-/* From purge_at on. False: the budget is used up. */
-static bool purge_list_locked(struct heap *heap, bool only_stale, struct sweep_budget *budget)
-{
-    for (; heap->purge_at != NULL; heap->purge_at = heap->purge_at->slab.next) {
-        if (budget->n_looks == 0 || budget->n_slabs == 0)
-            return false;
-        budget->n_looks--;
-        if (!only_stale || is_stale(heap->purge_at))
-            budget->n_slabs -= slab_purge(heap->purge_at) > 0;
-    }
-    return true;
-}
-
-/* What one kind of pass has passed over is not done for the other. */
-static void purge_restart_locked(struct heap *heap, bool is_stale_only)
-{
-    heap->purge_at = NULL;
-    heap->purge_class = 0;
-    heap->purge_is_stale = is_stale_only;
-}
-
-/* Slabs whose blocks the checked mode looks at stay as they are, and so do huge pages. */
-bool heap_purge_slabs_locked(struct heap *heap, bool only_stale, struct sweep_budget *budget)
-{
-    if (UNLIKELY(options.check || options.huge == HUGE_ON))
-        return true;
-    if (heap->purge_is_stale != only_stale)
-        purge_restart_locked(heap, only_stale);
-    for (;;) {
-        if (!purge_list_locked(heap, only_stale, budget))
-            return false;
-        if (heap->purge_class == N_CLASSES)
-            break;
-        heap->purge_at = heap->shelves[heap->purge_class++].partial;
-    }
-    heap->purge_class = 0;
-    return true;
-}
-
-/* Its owner has its turn in between. */
-static void purge_slabs(struct heap *heap)
-{
-    enum { LOOKS_AT_A_TIME = 256, SLABS_AT_A_TIME = 32 };
-    lock_take(&heap->lock);
-    purge_restart_locked(heap, false);
-    lock_release(&heap->lock);
-    for (bool done = false; !done;) {
-        struct sweep_budget budget = {.n_looks = LOOKS_AT_A_TIME, .n_slabs = SLABS_AT_A_TIME};
-        lock_take(&heap->lock);
-        done = heap_purge_slabs_locked(heap, false, &budget);
-        bool is_wanted = lock_is_wanted(&heap->lock);
-        lock_release(&heap->lock);
-        if (is_wanted && !done)
-            os_sleep_ms(1); /* or we had it again before it is awake */
-    }
-}
-
 /* The bins only where the caller has them to itself. */
 static void flush_as_it_is(struct heap *heap)
 {
@@ -661,7 +598,7 @@ void heap_flush_all(bool with_pages)
         flush_as_it_is(heap);
         lock_release(&heap->guest_lock);
         if (with_pages && atomic_get_relaxed(&heap->state) != HEAP_ORPHAN)
-            purge_slabs(heap);
+            heap_purge_slabs(heap);
     }
 }
 

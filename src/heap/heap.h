@@ -444,6 +444,9 @@ void heap_count_bins(struct heap *heap);
  * where this one ends. True: it has been through all. [lock] */
 bool heap_purge_slabs_locked(struct heap *heap, bool only_stale, struct sweep_budget *budget);
 
+/* All of these pages, a few at a time: the owner has its turn in between. */
+void heap_purge_slabs(struct heap *heap);
+
 /* Bins get caps anew when they are used next. [owner] */
 void heap_close_shelves(struct heap *heap);
 

@@ -222,20 +222,27 @@ COLD static void pages_back(struct span *slab, size_t first, size_t end)
 
 void slab_take_free(struct span *slab, struct chain *chain, size_t max)
 {
+    size_t bytes = class_bytes(slab->class);
+    struct chain taken = *chain;
     size_t left = min_size(max, slab->slab.n_carved - slab->slab.n_out);
     slab->slab.n_out += (uint16_t)left;
     for (uint64_t *word = slab->slab.bitmap; left > 0; word++) {
         size_t first = (size_t)(word - slab->slab.bitmap) * 64;
-        for (; *word != 0 && left > 0; left--) {
-            size_t index = first + lowest_bit(*word);
-            struct block *block = block_at(slab, index);
-            if (UNLIKELY(slab->slab.purged != 0))
+        uint64_t home = *word;
+        for (; home != 0 && left > 0; left--) {
+            size_t index = first + lowest_bit(home);
+            struct block *block = (struct block *)(slab->base + index * bytes);
+            if (UNLIKELY(slab->slab.purged != 0)) {
+                *word = home;
                 pages_back(slab, index, index + 1);
-            *word &= *word - 1;
-            (void)block_next_checked(block, class_bytes(slab->class));
-            chain_append(chain, block);
+            }
+            home &= home - 1;
+            (void)block_next_checked(block, bytes);
+            chain_append(&taken, block);
         }
+        *word = home;
     }
+    *chain = taken;
 }
 
 /* A write that changes nothing makes the page, as the link's would, where a mere look would get the
@@ -263,14 +270,16 @@ void slab_carve(struct span *slab, struct chain *chain, size_t max)
     size_t n = min_size(max, (size_t)(slab->slab.n_blocks - slab->slab.n_carved));
     size_t bytes = class_bytes(slab->class);
     char *at = (char *)block_at(slab, slab->slab.n_carved);
+    struct chain carved = *chain;
     if (UNLIKELY(slab->slab.purged != 0) && n > 0)
         pages_back(slab, slab->slab.n_carved, slab->slab.n_carved + n);
     for (size_t i = 0; i < n; i++, at += bytes) {
         struct block *block = (struct block *)(void *)at;
         if (slab->slab.is_zero)
             check_never_used(block, bytes);
-        chain_append(chain, block);
+        chain_append(&carved, block);
     }
+    *chain = carved;
     slab->slab.n_carved += (uint16_t)n;
     slab->slab.n_out += (uint16_t)n;
     if (n > 0 && !slab_has_fresh(slab))
@@ -288,35 +297,6 @@ void *slab_carve_zeroed(struct span *slab)
     if (!slab_has_fresh(slab))
         note_full(slab);
     return block;
-}
-
-static void put(struct span *slab, const struct block *block, unsigned index)
-{
-    if (UNLIKELY(index >= slab->slab.n_carved))
-        panic("free of a pointer that is no block", block, class_bytes(slab->class));
-    uint64_t *word = &slab->slab.bitmap[index / 64];
-    uint64_t bit = UINT64_C(1) << index % 64;
-    if (UNLIKELY((*word & bit) != 0))
-        panic("double free", block, class_bytes(slab->class));
-    *word |= bit;
-    slab->slab.n_out--;
-}
-
-const struct block *slab_put_run(struct span *slab, struct chain *chain)
-{
-    unsigned class = slab->class;
-    uintptr_t offset = (uintptr_t)chain->head - slab->base;
-    const struct block *last;
-    do {
-        last = chain->head;
-        struct block *next = block_next_checked(last, class_bytes(class));
-        __builtin_prefetch(next);
-        put(slab, last, class_index_of_offset(class, (uint32_t)offset));
-        offset = (uintptr_t)next - slab->base;
-        chain->head = next;
-        chain->n--;
-    } while (chain->n > 0 && offset < class_slab_bytes(class));
-    return last;
 }
 
 void slab_check(const struct span *slab)

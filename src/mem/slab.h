@@ -14,8 +14,10 @@
 #ifndef POOLALLOC_MEM_SLAB_H
 #define POOLALLOC_MEM_SLAB_H
 
+#include "conf/classes.h"
 #include "mem/block.h"
 #include "mem/span.h"
+#include "os/panic.h"
 
 /* A slab of this class, in no list and not in the map yet: the caller sets the map word (map.h:
  * M1). NULL when there is no memory. */
@@ -36,11 +38,6 @@ void slab_carve(struct span *slab, struct chain *chain, size_t max);
 /* One never used block that reads as zero, or NULL. */
 void *slab_carve_zeroed(struct span *slab);
 
-/* Takes blocks home from the head of the chain, the first one and those after it that are of this
- * slab too, and returns the last of them. Ends the process if one is home already or never was out.
- */
-const struct block *slab_put_run(struct span *slab, struct chain *chain);
-
 /* Gives the kernel those pages of the slab in which there are only blocks that are at home. Returns
  * how many these were. */
 size_t slab_purge(struct span *slab);
@@ -52,6 +49,40 @@ size_t slab_dirty_pages(const struct span *slab);
 
 /* Verifies the record against the bitmap; traps if they disagree. */
 void slab_check(const struct span *slab);
+
+ALWAYS_INLINE void slab_put(struct span *slab, unsigned class, const struct block *block,
+                            uintptr_t offset)
+{
+    unsigned index = class_index_of_offset(class, (uint32_t)offset);
+    if (UNLIKELY(index >= slab->slab.n_carved))
+        panic("free of a pointer that is no block", block, class_bytes(class));
+    uint64_t *word = &slab->slab.bitmap[index / 64];
+    uint64_t bit = UINT64_C(1) << index % 64;
+    if (UNLIKELY((*word & bit) != 0))
+        panic("double free", block, class_bytes(class));
+    *word |= bit;
+    slab->slab.n_out--;
+}
+
+/* Takes blocks home from the head of the chain, the first one and those after it that are of this
+ * slab, too, and returns the last of them. Ends the process if one is home already or never was
+ * out. */
+ALWAYS_INLINE const struct block *slab_put_run(struct span *slab, unsigned class,
+                                               struct chain *chain)
+{
+    uintptr_t offset = (uintptr_t)chain->head - slab->base;
+    const struct block *last;
+    do {
+        last = chain->head;
+        struct block *next = block_next_checked(last, class_bytes(class));
+        __builtin_prefetch(next);
+        slab_put(slab, class, last, offset);
+        offset = (uintptr_t)next - slab->base;
+        chain->head = next;
+        chain->n--;
+    } while (chain->n > 0 && offset < class_slab_bytes(class));
+    return last;
+}
 
 ALWAYS_INLINE bool slab_is_empty(const struct span *slab)
 {

@@ -59,7 +59,7 @@ static void put(struct span *slab, struct block *block)
 {
     block_link(block, BLOCK_END, block_secret);
     struct chain chain = {block, NULL, 1};
-    check(slab_put_run(slab, &chain) == block);
+    check(slab_put_run(slab, slab->class, &chain) == block);
     check(chain.head == BLOCK_END && chain.n == 0);
 }
 
