@@ -28,6 +28,7 @@ struct options options = {
     .quarantine_large_bytes = 64 * MIB,
     .dump_exit = DUMP_EXIT_ON,
     .dump_what = DUMP_ALL,
+    .dump_replace = DUMP_REPLACE_DUMPS,
 };
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): it is written to */
@@ -67,6 +68,7 @@ static const char *const check_fill_choices[] = {"junk", "zero", NULL};
 static const char *const on_fault_choices[] = {"abort", "report", "trap", NULL};
 static const char *const dump_exit_choices[] = {"off", "on", "quick", NULL};
 static const char *const dump_what_choices[] = {"summary", "classes", "all", NULL};
+static const char *const dump_replace_choices[] = {"off", "on", "dumps", NULL};
 static const char *const dump_format_choices[] = {"text", "json", "prom", NULL};
 
 static const char *const limit_action_choices[] = {"refuse", "abort", "signal", "watch", NULL};
@@ -107,8 +109,8 @@ static const struct option table[] = {
      .help = "write heap profiles there, whenever a dump is due"},
     {FIELD(profile_bytes), .type = OPTION_BYTES, .min = 0, .max = 1024 * GIB, .unit = "bytes",
      .help = "one allocation of so many bytes is in the profile; 0: none, or 512K with profile"},
-    {FIELD(dump_replace), .type = OPTION_CHOICE, .choices = switch_choices,
-     .help = "dump over a file that was there before"},
+    {FIELD(dump_replace), .type = OPTION_CHOICE, .choices = dump_replace_choices,
+     .help = "dump over a file that is there: earlier dumps and empty files; on: any; off: none"},
     {FIELD(dump_pid), .type = OPTION_NUMBER, .min = 0, .max = INT32_MAX, .unit = "process id",
      .help = "only this process dumps, not its children; 0: all do"},
     {FIELD(cache_bytes), .type = OPTION_BYTES, .min = 64 * KIB, .max = 1024 * GIB, .unit = "bytes",

@@ -22,6 +22,7 @@ enum check_level { CHECK_OFF, CHECK_FREES, CHECK_WRITES, CHECK_ALL };
 enum check_fill { CHECK_FILL_JUNK, CHECK_FILL_ZERO };
 enum fault_action { ON_FAULT_ABORT, ON_FAULT_REPORT, ON_FAULT_TRAP };
 enum dump_exit { DUMP_EXIT_OFF, DUMP_EXIT_ON, DUMP_EXIT_QUICK };
+enum dump_replace { DUMP_REPLACE_NONE, DUMP_REPLACE_ANY, DUMP_REPLACE_DUMPS };
 enum dump_what { DUMP_SUMMARY, DUMP_CLASSES, DUMP_ALL };
 enum limit_action { LIMIT_REFUSE, LIMIT_ABORT, LIMIT_SIGNAL, LIMIT_WATCH };
 enum pressure_watch { PRESSURE_AUTO, PRESSURE_ON, PRESSURE_OFF };
@@ -69,7 +70,7 @@ struct options {
     uint64_t dump_pressure;   /* when the level of pressure changes */
     uint64_t dump_what;       /* enum dump_what */
     uint64_t dump_format;     /* enum dump_format */
-    uint64_t dump_replace;    /* files that were there before */
+    uint64_t dump_replace;    /* enum dump_replace */
     uint64_t dump_pid;        /* the only process that dumps, or 0 */
 };
 

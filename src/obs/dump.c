@@ -156,22 +156,33 @@ static bool path_aside(struct path *aside, const struct path *path, uint64_t num
 
 typedef bool write_call(struct report *report, int fd);
 
-/* Files that are written one after the other. */
-struct series {
-    write_call *write;
-    _Atomic uint32_t publisher; /* the process that has written one, or 0 */
-};
-
-static struct series dumps = {.write = write_figures};
-static struct series profiles = {.write = write_profile};
-
-/* What was there before this process's first file stays, unless told otherwise. */
-static bool may_replace(const struct series *series, const struct path *path, const char *pattern)
+/* Whether it is empty, or begins as one of our files does. */
+static bool is_dump(int fd)
 {
-    struct path first;
-    return options.dump_replace ||
-           (atomic_get_relaxed(&series->publisher) == process_id() &&
-            path_expand(&first, pattern, 1) && strcmp(first.name, path->name) == 0);
+    static const char *const heads[] = {"poolalloc: dump ", "{\n  \"schema\": \"poolalloc\"",
+                                        "# HELP poolalloc_", "heap profile: "};
+    char head[32];
+    long n = sys_read(fd, head, sizeof head);
+    bool is_ours = n == 0;
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        size_t bytes = strlen(heads[i]);
+        is_ours |= n >= (long)bytes && memcmp(head, heads[i], bytes) == 0;
+    }
+    return is_ours;
+}
+
+/* Whether what has this name already is a file that a dump may take the place of. */
+static bool may_replace(const char *name)
+{
+    if (options.dump_replace == DUMP_REPLACE_NONE)
+        return false;
+    long fd = sys_open_read(name);
+    if (fd < 0)
+        return false;
+    bool may = sys_file_kind((int)fd) == SYS_FILE_REGULAR &&
+               (options.dump_replace == DUMP_REPLACE_ANY || is_dump((int)fd));
+    (void)sys_close((int)fd);
+    return may;
 }
 
 /* 0 or a negative errno. */
@@ -184,27 +195,24 @@ static long write_aside(struct report *report, const struct path *aside, write_c
     return sys_close((int)fd) == 0 && done ? 0 : -EIO;
 }
 
-static long publish(const struct path *aside, const struct path *path, bool over)
+static long publish(const struct path *aside, const struct path *path)
 {
-    return over ? sys_rename_over(aside->name, path->name)
-                : sys_rename_new(aside->name, path->name);
+    long code = sys_rename_new(aside->name, path->name);
+    if (code == -EEXIST && may_replace(path->name))
+        code = sys_rename_over(aside->name, path->name);
+    return code;
 }
 
-static long write_and_publish(struct report *report, struct series *series, const char *pattern,
-                              const struct path *path)
+static long write_and_publish(struct report *report, write_call *write, const struct path *path)
 {
     struct path aside;
     if (!path_aside(&aside, path, report->number))
         return -ENAMETOOLONG;
-    long code = write_aside(report, &aside, series->write);
+    long code = write_aside(report, &aside, write);
     if (code == 0)
-        code = publish(&aside, path, may_replace(series, path, pattern));
-    if (code == -EEXIST && may_replace(series, path, pattern)) /* ours, just now */
-        code = publish(&aside, path, true);
+        code = publish(&aside, path);
     if (code != 0)
         (void)sys_unlink(aside.name);
-    else
-        atomic_put_relaxed(&series->publisher, process_id());
     return code;
 }
 
@@ -215,18 +223,17 @@ static void say_why_not(const char *name, long code)
     if (!options.verbose || atomic_swap_acquire(&is_said, true))
         return;
     if (code == -EEXIST)
-        log_warn("no dump over a file that was there before, but with dump_replace=on: ", name,
-                 NULL);
+        log_warn("no dump: what is there stays (see dump_replace): ", name, NULL);
     else
         log_warn("cannot write a dump to ", name, NULL);
 }
 
-static void write_to_file(struct report *report, struct series *series, const char *pattern)
+static void write_to_file(struct report *report, write_call *write, const char *pattern)
 {
     struct path path;
     long code = -ENAMETOOLONG;
     if (path_expand(&path, pattern, report->number))
-        code = write_and_publish(report, series, pattern, &path);
+        code = write_and_publish(report, write, &path);
     if (code != 0)
         say_why_not(path.name, code);
 }
@@ -256,9 +263,9 @@ static void write_dump(struct report *report, enum dump_cause cause)
     if (is_to_stderr())
         write_to_stderr(report);
     else if (options.dump[0] != '\0')
-        write_to_file(report, &dumps, options.dump);
+        write_to_file(report, write_figures, options.dump);
     if (options.profile[0] != '\0' && profile_is_on())
-        write_to_file(report, &profiles, options.profile);
+        write_to_file(report, write_profile, options.profile);
 }
 
 /* Occasions whose dump could not be made for want of a lock, a bit each: the next slow path of any

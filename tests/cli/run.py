@@ -124,8 +124,9 @@ def case_runs():
     equal(done.stdout, "ready\n" * 3, "what the others print")
     equal(done.stderr.count("dump of process"), 1, "dumps")
     # Whoever asks why there is none is told.
-    equal(run("run", "dump=d.json", PROGRAM, given="").stderr, "", "no dump over a file")
-    holds(run("run", "dump=d.json", "verbose=on", PROGRAM, given="").stderr, "no dump over a file")
+    write("mine", "mine", 0o644)
+    equal(run("run", "dump=mine", PROGRAM, given="").stderr, "", "no dump over a file")
+    holds(run("run", "dump=mine", "verbose=on", PROGRAM, given="").stderr, "what is there stays")
 
 
 def case_preloads():
@@ -544,7 +545,7 @@ def case_asks_in_vain():
     refused("stat", "99999999999999999999", says="there is no process")
     write("old.json", "{}", 0o644)
     with Running("dump=old.json," + ASKABLE) as process:
-        refused("stat", str(process.pid), says="without dump_replace=on a file stays")
+        refused("stat", str(process.pid), says="the file that is there is no dump")
 
 
 def case_watches():

@@ -13,6 +13,7 @@ import re
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -263,18 +264,31 @@ def replace():
     equal(done.stderr, "", "what is said of it")
     equal((files(), read("heap")), (["heap"], "mine\n"), "a file that was there")
     done = run("known", "dump=heap,verbose=on")
-    must(done.stderr.endswith("\npoolalloc: no dump over a file that was there before, but with "
-                              "dump_replace=on: heap\n"), "what is said of it")
-    # Nor is it replaced by the second dump because there was a first.
+    must(done.stderr.endswith("\npoolalloc: no dump: what is there stays (see dump_replace): "
+                              "heap\n"), "what is said of it")
     run("live", "dump=heap,dump_live_bytes=50M")
     equal((files(), read("heap")), (["heap"], "mine\n"), "a file that was there, after two dumps")
     run("known", "dump=heap,dump_replace=on")
     equal(files(), ["heap"], "files")
-    text_of(read("heap"))
-    # Dumps of one process take each other's place.
-    os.remove("heap")
-    run("live", "dump=heap,dump_live_bytes=50M,dump_format=json")
+    first = text_of(read("heap"))
+    run("live", "dump=heap,dump_live_bytes=50M,dump_replace=off")
+    equal(text_of(read("heap")), first, "an earlier dump that is to be kept")
+    # Dumps take the place of earlier ones in all formats, and of an empty file.
+    for form in ("json", "prom", "text", "json"):
+        run("live", f"dump=heap,dump_live_bytes=50M,dump_format={form},profile=stacks")
+        equal(files(), ["heap", "stacks"], "files")
     equal(json_of(read("heap"))["number"], 2, "number of the last")
+    must(read("stacks").startswith("heap profile: "), "a profile in another's place")
+    with open("heap", "w", encoding="utf-8"):
+        pass
+    run("known", "dump=heap,dump_format=json")
+    json_of(read("heap"))
+    # What is no plain file is left alone.
+    os.remove("heap")
+    os.mkfifo("heap")
+    run("known", "dump=heap,dump_replace=on")
+    must(stat.S_ISFIFO(os.stat("heap").st_mode), "a pipe")
+    equal(files(), ["heap", "stacks"], "files")
 
 
 def limited():
@@ -379,14 +393,14 @@ def closed():
     """Where nothing can be written, nothing is left, nor said, or one line by verbose=on."""
     os.mkdir("directory")
     for name, says in (("no/such/directory", "cannot write a dump to no/such/directory"),
-                       ("directory", "no dump over a file that was there"),
+                       ("directory", "no dump: what is there stays"),
                        ("/proc/heap", "cannot write a dump to /proc/heap"),
                        ("%p" * 119, "cannot write a dump to "), ("directory/" + "y" * 200, "")):
         equal(run("known", f"dump={name}").stderr, "", f"said of {name}")
         if not says:
             os.remove(name)
         said = run("known", f"verbose=on,dump={name}").stderr.splitlines()
-        said = [line for line in said if " dump to " in line or "no dump over " in line]
+        said = [line for line in said if " dump to " in line or "no dump: " in line]
         equal(len(said), int(says != ""), f"lines about {name}")
         must(not says or said[0].startswith(f"poolalloc: {says}"), f"of {name}: {said!r}")
     equal(files(), ["directory"], "files")

@@ -69,7 +69,7 @@ static const struct choice_row choices[] = {
     {"pressure", &options.pressure, {"auto", "on", "off", NULL}},
     {"dump_what", &options.dump_what, {"summary", "classes", "all", NULL}},
     {"dump_format", &options.dump_format, {"text", "json", "prom", NULL}},
-    {"dump_replace", &options.dump_replace, {"off", "on", NULL}},
+    {"dump_replace", &options.dump_replace, {"off", "on", "dumps", NULL}},
 };
 
 enum { N_TEXT_OPTIONS = 3, N_OPTIONS = ARRAY_LEN(numbers) + ARRAY_LEN(choices) + N_TEXT_OPTIONS };
