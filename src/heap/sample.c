@@ -59,7 +59,7 @@ enum {
     LEVEL_MAX = 2,
     RENEW_FREES = 4096,              /* at a thinned bin, until the level is looked at again */
     TIME_SHARE = 200,                /* of a thread's time one part is for samples, */
-    CREDIT_NS = 16 * 1000 * 1000,    /* or so much at once, if there were few before */
+    CREDIT_NS = 200 * 1000 * 1000,   /* or so much at once, if there were few before */
     THINNED_FROM_BYTES = 128 * 1024, /* who asks for more than the default by much shall have it */
 };
 

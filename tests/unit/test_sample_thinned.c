@@ -232,7 +232,7 @@ static void test_change(void **state)
 {
     struct program programs[] = {
         {8000, 300, 1800, 10000, BUSY_NS, 5000, 2000, BUSY_NS},
-        {3000, 4000, 1800, BUSY_NS, CALM_NS, 10000, 2000, CALM_NS},
+        {600, 4000, 18000, BUSY_NS, CALM_NS, 10000, 2000, CALM_NS},
         {400, 4000, 20000, 2 * CALM_NS, CALM_NS, 80000, 2000, BUSY_NS},
         {400, 500, 40000, 10 * CALM_NS, BUSY_NS, 3000, 50000, 20 * BUSY_NS},
     };
