@@ -21,8 +21,9 @@ static uint32_t thread_number(void)
     return lanes_thread;
 }
 
-void lanes_init(struct lanes *lanes)
+void lanes_init(struct lanes *lanes, bool is_plain)
 {
+    lanes->is_plain = is_plain;
     lanes->lock = (struct lock)LOCK_INIT(LOCK_OBJECT);
     lanes->has_barrier = os_barrier_init();
     for (size_t i = 0; i < N_LANES; i++)
@@ -342,12 +343,31 @@ static void *take_used_locked(struct lanes *lanes, struct lane *lane)
     return slots_take_used(&lanes->slots);
 }
 
+/* Links of neighbours are in one line of the processor's cache: two threads that took turns in
+ * carving them would get in each other's way with every call. */
+static void stack_fill_fresh_locked(struct lanes *lanes, struct lane *lane)
+{
+    char *first;
+    for (size_t n = slots_take_row(&lanes->slots, LANE_BATCH, &first); n > 0; n--) {
+        char *p = first + (n - 1) * lanes->slots.stride;
+        stack_push(lane, p, link_of(lanes, p));
+    }
+}
+
+static void *take_fresh_locked(struct lanes *lanes, struct lane *lane, bool *is_fresh)
+{
+    void *p = slots_take(&lanes->slots, is_fresh);
+    if (p != NULL && lane != NULL && lanes->is_plain)
+        stack_fill_fresh_locked(lanes, lane);
+    return p;
+}
+
 static void *take_locked(struct lanes *lanes, struct lane *lane, bool *is_fresh)
 {
     *is_fresh = false;
     void *p = take_used_locked(lanes, lane);
     if (p == NULL)
-        p = slots_take(&lanes->slots, is_fresh);
+        p = take_fresh_locked(lanes, lane, is_fresh);
     if (p == NULL && lanes_n_cached(lanes) > 0 && lanes_collect_locked(lanes))
         p = slots_take_used(&lanes->slots);
     if (p != NULL)

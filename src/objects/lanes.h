@@ -115,11 +115,12 @@ struct lanes {
     struct slots slots; /* [lock] but for slot_find */
     struct lock lock;
     bool has_barrier; /* [const] */
+    bool is_plain;    /* [const] slots are as good before their first use as after it */
 };
 
 enum lanes_fault { LANES_GOOD, LANES_NOT_A_SLOT, LANES_FREE_ALREADY };
 
-void lanes_init(struct lanes *lanes);
+void lanes_init(struct lanes *lanes, bool is_plain);
 void lanes_destroy(struct lanes *lanes);
 
 void *lanes_take_slow(struct lanes *lanes, bool *is_fresh);

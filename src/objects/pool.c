@@ -273,7 +273,7 @@ static void init(poolalloc_pool *pool, const struct poolalloc_pool_options *opti
     pool->context = options->context;
     pool->object_bytes = options->object_bytes;
     pool->align = options->align != 0 ? options->align : POOL_ALIGN;
-    lanes_init(&pool->lanes);
+    lanes_init(&pool->lanes, pool->construct == NULL && pool->destruct == NULL);
     slots_init(slots_of(pool), pool->object_bytes, pool->align, options->first,
                options->max != 0 ? options->max : SIZE_MAX, pool->is_shared);
     object_init(&pool->object, pool->is_shared ? &shared_kind : &alone_kind, options->name);

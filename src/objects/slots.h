@@ -80,6 +80,11 @@ void *slots_take(struct slots *slots, bool *is_fresh);
 /* One that was used before, or NULL. */
 void *slots_take_used(struct slots *slots);
 
+/* After slots_take has got a fresh slot: up to `max` more of them, which follow it, as far as their
+ * links lie in the same line of the processor's cache. Returns how many, and the first. Of the
+ * slots that are left to come they are an eighth at most. */
+size_t slots_take_row(struct slots *slots, size_t max, char **first);
+
 /* Of any part; it is a slot and taken. */
 void slots_give(struct slots *slots, void *p);
 
