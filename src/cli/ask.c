@@ -376,7 +376,7 @@ static void say_why_none_came(const struct asked *asked, bool was_there, struct 
     if (state == 'T' || state == 't')
         why = "it is stopped";
     else if (was_there && !asked->replaces)
-        why = "the file that is there is no dump, and stays without dump_replace=on";
+        why = "it can't write there, or what is there stays (see dump_replace)";
     bytes_printf(why_not, "process %d: no dump came within %d s: %s", (int)asked->pid,
                  PATIENCE_MS / 1000, why);
 }

@@ -98,9 +98,10 @@ static struct chain send_on(struct chain chain, unsigned class)
 {
     struct block *block = chain.head;
     struct chain one = {block, block, 1};
+    uint32_t owner = home_of(block, class).owner; /* it may be no block at all */
     chain.head = block_next_checked(block, class_bytes(class));
     chain.n--;
-    heap_push(home_of(block, class).owner, class, &one);
+    heap_push(owner, class, &one);
     return chain;
 }
 

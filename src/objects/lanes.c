@@ -274,15 +274,15 @@ static void lane_collect_locked(struct lanes *lanes, struct lane *lane)
 
 bool lanes_collect_locked(struct lanes *lanes)
 {
-    if (!lanes->has_barrier || !seize_all(lanes))
-        return false;
+    bool are_seized = lanes->has_barrier && seize_all(lanes);
     for (size_t i = 0; i < N_LANES; i++) {
         struct lane *lane = lane_at(lanes, i);
-        if (lane != &lane_none && wait_until_left(lane))
+        if (lane != &lane_none && (are_seized || owner_has_ended(lane)) && wait_until_left(lane))
             lane_collect_locked(lanes, lane);
     }
-    unseize_all(lanes);
-    return true;
+    if (are_seized)
+        unseize_all(lanes);
+    return are_seized;
 }
 
 /* ---- which thread has which lane ---- */
@@ -344,12 +344,14 @@ static void *take_used_locked(struct lanes *lanes, struct lane *lane)
 }
 
 /* Links of neighbours are in one line of the processor's cache: two threads that took turns in
- * carving them would get in each other's way with every call. */
+ * carving them would get in each other's way with every call. A pool that has a maximum must be
+ * able to take them back. */
 static void stack_fill_fresh_locked(struct lanes *lanes, struct lane *lane)
 {
-    char *first;
-    for (size_t n = slots_take_row(&lanes->slots, LANE_BATCH, &first); n > 0; n--) {
-        char *p = first + (n - 1) * lanes->slots.stride;
+    if (lanes->slots.max != SIZE_MAX && !os_barrier_all())
+        return;
+    for (size_t n = slots_n_in_row(&lanes->slots); n > 0; n--) {
+        void *p = slots_take_next(&lanes->slots);
         stack_push(lane, p, link_of(lanes, p));
     }
 }
@@ -368,8 +370,10 @@ static void *take_locked(struct lanes *lanes, struct lane *lane, bool *is_fresh)
     void *p = take_used_locked(lanes, lane);
     if (p == NULL)
         p = take_fresh_locked(lanes, lane, is_fresh);
-    if (p == NULL && lanes_n_cached(lanes) > 0 && lanes_collect_locked(lanes))
+    if (p == NULL && lanes_n_cached(lanes) > 0) {
+        (void)lanes_collect_locked(lanes);
         p = slots_take_used(&lanes->slots);
+    }
     if (p != NULL)
         atomic_put_relaxed(link_of(lanes, p), lane != NULL ? lane->live : SLOT_LIVE_NO_LANE);
     return p;

@@ -127,7 +127,7 @@ void *lanes_take_slow(struct lanes *lanes, bool *is_fresh);
 enum lanes_fault lanes_give_slow(struct lanes *lanes, void *p);
 
 /* The free slots of lanes to slots.h, but those of a lane that its owner does not leave. The caller
- * has the lock. False: no stack could be had. */
+ * has the lock. False: of threads that are alive no stack could be had. */
 bool lanes_collect_locked(struct lanes *lanes);
 
 /* Free slots in lanes. */

@@ -170,17 +170,19 @@ void *slots_take(struct slots *slots, bool *is_fresh)
     return carve(slots, part);
 }
 
-size_t slots_take_row(struct slots *slots, size_t max, char **first)
+size_t slots_n_in_row(struct slots *slots)
 {
     enum { LINKS_A_LINE = CACHE_LINE_BYTES / sizeof(uint32_t), SHARE = 8 };
-    struct part *part = &slots->parts[slots->current];
+    const struct part *part = &slots->parts[slots->current];
     size_t n_to_come = slots->max - atomic_get_relaxed(&slots->n_carved);
-    size_t n = round_up(part->n_carved, LINKS_A_LINE) - part->n_carved;
-    n = min_size(min_size(n, max), min_size(part->n_slots - part->n_carved, n_to_come / SHARE));
-    *first = part_base(part) + (size_t)part->n_carved * slots->stride;
-    for (size_t i = 0; i < n; i++)
-        (void)carve(slots, part);
-    return n;
+    size_t n_in_line = round_up(part->n_carved, LINKS_A_LINE) - part->n_carved;
+    size_t n_left = min_size(part->n_slots - part->n_carved, n_to_come / SHARE);
+    return min_size(min_size(n_in_line, n_left), PAGE_BYTES / slots->stride);
+}
+
+void *slots_take_next(struct slots *slots)
+{
+    return carve(slots, &slots->parts[slots->current]);
 }
 
 /* ---- giving back ---- */

@@ -10,7 +10,7 @@
  *     SLOT_LIVE or above                                         while it is taken (see lanes.h)
  *
  * so that free(p) knows of any p at all whether it is a slot, and whether it is taken. Slots that
- * were never used come last: n_carved is the most that were ever in use at once.
+ * were never used come last: n_carved is the most that were ever taken at once.
  *
  * The list of the current part is in struct slots itself, where the fast paths find it; those of
  * the others wait in their parts. Offsets rather than indices: the next slot taken depends on the
@@ -80,10 +80,13 @@ void *slots_take(struct slots *slots, bool *is_fresh);
 /* One that was used before, or NULL. */
 void *slots_take_used(struct slots *slots);
 
-/* After slots_take has got a fresh slot: up to `max` more of them, which follow it, as far as their
- * links lie in the same line of the processor's cache. Returns how many, and the first. Of the
- * slots that are left to come they are an eighth at most. */
-size_t slots_take_row(struct slots *slots, size_t max, char **first);
+/* After slots_take has got a fresh slot: how many of those that follow it may be taken with it, as
+ * their links lie in the same line of the processor's cache: a page of memory at most, and an
+ * eighth of the slots that are left to come. */
+size_t slots_n_in_row(struct slots *slots);
+
+/* One of these. */
+void *slots_take_next(struct slots *slots);
 
 /* Of any part; it is a slot and taken. */
 void slots_give(struct slots *slots, void *p);

@@ -156,33 +156,32 @@ static bool path_aside(struct path *aside, const struct path *path, uint64_t num
 
 typedef bool write_call(struct report *report, int fd);
 
-/* Whether it is empty, or begins as one of our files does. */
-static bool is_dump(int fd)
+/* Whether it begins as one of our files does. */
+static bool is_dump(const char *name)
 {
     static const char *const heads[] = {"poolalloc: dump ", "{\n  \"schema\": \"poolalloc\"",
-                                        "# HELP poolalloc_", "heap profile: "};
-    char head[32];
-    long n = sys_read(fd, head, sizeof head);
-    bool is_ours = n == 0;
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        size_t bytes = strlen(heads[i]);
-        is_ours |= n >= (long)bytes && memcmp(head, heads[i], bytes) == 0;
-    }
+                                        "# HELP poolalloc_"};
+    char head[128] = "";
+    long fd = sys_open_here(name);
+    if (fd < 0)
+        return false;
+    if (sys_file_kind((int)fd) == SYS_FILE_REGULAR)
+        (void)sys_read((int)fd, head, sizeof head - 1);
+    (void)sys_close((int)fd);
+    bool is_ours = strncmp(head, "heap profile: ", 14) == 0 && strstr(head, "@ heap_v2/") != NULL;
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        is_ours |= strncmp(head, heads[i], strlen(heads[i])) == 0;
     return is_ours;
 }
 
-/* Whether what has this name already is a file that a dump may take the place of. */
-static bool may_replace(const char *name)
+/* Whether nothing has this name, or a file that a dump may take the place of. */
+static bool may_take(const char *name)
 {
-    if (options.dump_replace == DUMP_REPLACE_NONE)
-        return false;
-    long fd = sys_open_read(name);
-    if (fd < 0)
-        return false;
-    bool may = sys_file_kind((int)fd) == SYS_FILE_REGULAR &&
-               (options.dump_replace == DUMP_REPLACE_ANY || is_dump((int)fd));
-    (void)sys_close((int)fd);
-    return may;
+    size_t bytes;
+    enum sys_file_kind kind = sys_path_kind(name, &bytes);
+    if (kind != SYS_FILE_REGULAR || options.dump_replace == DUMP_REPLACE_NONE)
+        return kind == SYS_FILE_NONE;
+    return options.dump_replace == DUMP_REPLACE_ANY || bytes == 0 || is_dump(name);
 }
 
 /* 0 or a negative errno. */
@@ -198,7 +197,7 @@ static long write_aside(struct report *report, const struct path *aside, write_c
 static long publish(const struct path *aside, const struct path *path)
 {
     long code = sys_rename_new(aside->name, path->name);
-    if (code == -EEXIST && may_replace(path->name))
+    if (code != 0 && may_take(path->name)) /* or the file system can't tell whether it is new */
         code = sys_rename_over(aside->name, path->name);
     return code;
 }

@@ -172,6 +172,12 @@ long sys_open_both(const char *path)
         RAW(SYS_openat, AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0));
 }
 
+long sys_open_here(const char *path)
+{
+    int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    return out_of_the_way(RAW(SYS_openat, AT_FDCWD, path, flags, 0));
+}
+
 long sys_connect(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -202,19 +208,33 @@ long sys_poll(struct pollfd *polls, size_t n, uint32_t ms)
     return RAW(SYS_ppoll, polls, n, &timeout, NULL, 0);
 }
 
+static enum sys_file_kind kind_of(const struct stat *st)
+{
+    if (S_ISREG(st->st_mode))
+        return SYS_FILE_REGULAR;
+    if (S_ISFIFO(st->st_mode))
+        return SYS_FILE_FIFO;
+    return S_ISSOCK(st->st_mode) ? SYS_FILE_SOCKET : SYS_FILE_OTHER;
+}
+
 enum sys_file_kind sys_file_kind(int fd)
 {
     struct stat st;
     int saved_errno = errno;
     bool is_known = fstat(fd, &st) == 0;
     errno = saved_errno;
-    if (!is_known)
-        return SYS_FILE_OTHER;
-    if (S_ISREG(st.st_mode))
-        return SYS_FILE_REGULAR;
-    if (S_ISFIFO(st.st_mode))
-        return SYS_FILE_FIFO;
-    return S_ISSOCK(st.st_mode) ? SYS_FILE_SOCKET : SYS_FILE_OTHER;
+    return is_known ? kind_of(&st) : SYS_FILE_OTHER;
+}
+
+enum sys_file_kind sys_path_kind(const char *path, size_t *bytes)
+{
+    struct stat st;
+    memset(&st, 0, sizeof st);
+    long code = RAW(SYS_newfstatat, AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW);
+    *bytes = (size_t)st.st_size;
+    if (code == -ENOENT)
+        return SYS_FILE_NONE;
+    return code == 0 ? kind_of(&st) : SYS_FILE_OTHER;
 }
 
 bool sys_is_kernels_file(int fd)

@@ -37,13 +37,21 @@ long sys_open_end(const char *path); /* the same of a file that may be there, to
 /* For reading, or for both; without waiting for anybody at the other end; closed on exec. */
 long sys_open_read(const char *path);
 long sys_open_both(const char *path);
+long sys_open_here(const char *path); /* to read, unless it is a link */
 /* The Unix socket of that name, a stream. */
 long sys_connect(const char *path);
 long sys_read(int fd, void *to, size_t bytes);
 long sys_send(int fd, const void *from, size_t bytes); /* to a socket, without SIGPIPE */
 long sys_poll(struct pollfd *polls, size_t n, uint32_t ms);
-enum sys_file_kind { SYS_FILE_OTHER, SYS_FILE_REGULAR, SYS_FILE_FIFO, SYS_FILE_SOCKET };
+enum sys_file_kind {
+    SYS_FILE_NONE,
+    SYS_FILE_OTHER,
+    SYS_FILE_REGULAR,
+    SYS_FILE_FIFO,
+    SYS_FILE_SOCKET
+};
 enum sys_file_kind sys_file_kind(int fd);
+enum sys_file_kind sys_path_kind(const char *path, size_t *bytes); /* links are not followed */
 bool sys_is_kernels_file(int fd); /* of /proc, or of version 2's control groups */
 long sys_close(int fd);
 /* Gives a file another name: only if nothing has it, or in its place, whatever that is. */

@@ -545,7 +545,7 @@ def case_asks_in_vain():
     refused("stat", "99999999999999999999", says="there is no process")
     write("old.json", "{}", 0o644)
     with Running("dump=old.json," + ASKABLE) as process:
-        refused("stat", str(process.pid), says="the file that is there is no dump")
+        refused("stat", str(process.pid), says="or what is there stays")
 
 
 def case_watches():

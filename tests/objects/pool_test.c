@@ -271,6 +271,38 @@ static void test_what_other_threads_have_given_back_is_constructed(void **state)
     assert_int_equal(counted.n_destructed, 10);
 }
 
+/* ---- what threads have at hand ---- */
+
+static void *take_one(void *pool)
+{
+    void *object = poolalloc_pool_alloc(pool);
+    assert_non_null(object);
+    return object;
+}
+
+/* What a thread gets with its first object is less than a page. */
+static void test_threads_do_not_hold_large_objects(void **state)
+{
+    (void)state;
+    enum { N_THREADS = 30 };
+    static const size_t sizes[] = {64, 1024, 5000, 1 << 20};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        poolalloc_pool *pool = create((struct poolalloc_pool_options){
+            .object_bytes = sizes[i], .flags = POOLALLOC_POOL_SHARED});
+        for (int n = 0; n < N_THREADS; n++) {
+            pthread_t thread;
+            assert_int_equal(pthread_create(&thread, NULL, take_one, pool), 0);
+            assert_int_equal(pthread_join(thread, NULL), 0);
+        }
+        size_t n_more = 4096 / sizes[i] < 15 ? 4096 / sizes[i] : 15;
+        struct poolalloc_pool_stats stats = stats_of(pool);
+        assert_int_equal(stats.in_use, N_THREADS);
+        assert_in_range(stats.peak, N_THREADS, N_THREADS * (1 + n_more));
+        assert_true(n_more > 0 || stats.total < 2 * N_THREADS + 4096 / sizes[i]);
+        assert_int_equal(poolalloc_pool_destroy(pool), N_THREADS);
+    }
+}
+
 /* ---- misuse ---- */
 
 static void check_refused(poolalloc_pool *pool, void *p, int error, const char *fault)
@@ -381,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_malloc_trim_reaches_shared_pools),
         cmocka_unit_test(test_free_objects_stay_constructed),
         cmocka_unit_test(test_what_other_threads_have_given_back_is_constructed),
+        cmocka_unit_test(test_threads_do_not_hold_large_objects),
         cmocka_unit_test(test_misuse_is_refused),
         cmocka_unit_test(test_bad_options),
     };

@@ -283,12 +283,29 @@ def replace():
         pass
     run("known", "dump=heap,dump_format=json")
     json_of(read("heap"))
-    # What is no plain file is left alone.
+    # What is no plain file is left alone, and not even opened: a writer waits for a reader.
     os.remove("heap")
+    os.remove("stacks")
     os.mkfifo("heap")
-    run("known", "dump=heap,dump_replace=on")
+    with subprocess.Popen(["sh", "-c", ": > heap"]) as writer:
+        for way in ("on", "dumps"):
+            run("known", f"dump=heap,dump_replace={way}")
+        equal(writer.poll(), None, "a pipe was opened")
+        writer.kill()
     must(stat.S_ISFIFO(os.stat("heap").st_mode), "a pipe")
-    equal(files(), ["heap", "stacks"], "files")
+    os.remove("heap")
+    with open("target", "w", encoding="utf-8"):
+        pass
+    os.symlink("target", "heap")
+    for way in ("on", "dumps"):
+        run("known", f"dump=heap,dump_replace={way}")
+        must(os.path.islink("heap") and read("target") == "", "a link")
+    equal(files(), ["heap", "target"], "files")
+    # As another library's profiles begin.
+    with open("stacks", "w", encoding="utf-8") as file:
+        file.write("heap profile: 1: 64 [1: 64] @ heapprofile\n")
+    run("known", "dump=heap,profile=stacks")
+    must(read("stacks").endswith("@ heapprofile\n"), "another's profile")
 
 
 def limited():

@@ -283,6 +283,35 @@ static void be_interrupted_in_a_lane(void *argument)
     check_equal(pool_destroy(shared), 0);
 }
 
+/* A sandbox that is entered later may refuse the barrier: what ended threads have left can be had
+ * all the same, and living ones set nothing more aside of what is scarce. */
+static void lose_the_barrier(void *argument)
+{
+    (void)argument;
+    shared = pool_create(&(struct poolalloc_pool_options){
+        .object_bytes = 24, .max = 100, .flags = POOLALLOC_POOL_SHARED});
+    for (int i = 0; i < 5; i++)
+        thread_run(use_a_lane, NULL);
+    check(lanes_n_cached(&shared->lanes) >= 5);
+    fake_fail_from(FAKE_BARRIER, 1, ENOSYS);
+    check_all_can_be_had(100);
+    check_equal(pool_destroy(shared), 0);
+
+    shared = pool_create(&(struct poolalloc_pool_options){
+        .object_bytes = 24, .max = 100, .flags = POOLALLOC_POOL_SHARED});
+    check(pool_alloc(shared) != NULL);
+    check_equal(lanes_n_cached(&shared->lanes), 0);
+    fake_fail_none();
+    check(pool_alloc(shared) != NULL);
+    check(lanes_n_cached(&shared->lanes) > 0);
+}
+
+static void test_a_barrier_may_be_lost(void **state)
+{
+    (void)state;
+    child_passes(lose_the_barrier, NULL);
+}
+
 static void test_nobody_waits_for_himself(void **state)
 {
     (void)state;
@@ -618,6 +647,7 @@ int main(void)
         cmocka_unit_test(test_mmap_may_fail),
         cmocka_unit_test(test_without_a_barrier_there_are_no_lanes),
         cmocka_unit_test(test_lanes_of_ended_threads_are_used_again),
+        cmocka_unit_test(test_a_barrier_may_be_lost),
         cmocka_unit_test(test_nobody_waits_for_himself),
         cmocka_unit_test(test_a_lane_that_is_not_left_is_not_waited_for),
         cmocka_unit_test(test_a_seized_lane_is_whole_in_a_child),
