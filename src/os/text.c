@@ -39,12 +39,12 @@ enum { DIGITS_MAX = 20 };
 /* The digits of n, at the end of `digits`; returns the first. */
 static const char *digits_of(char digits[DIGITS_MAX], uint64_t n, unsigned base)
 {
-    char *at = digits + DIGITS_MAX;
+    size_t first = DIGITS_MAX;
     do {
-        *--at = "0123456789abcdef"[n % base];
+        digits[--first] = "0123456789abcdef"[n % base];
         n /= base;
     } while (n != 0);
-    return at;
+    return digits + first;
 }
 
 void text_add_number(struct text *text, uint64_t n)
