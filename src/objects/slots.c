@@ -199,11 +199,14 @@ bool slot_find(struct slots *slots, const void *p, struct slot *slot)
 void slots_give(struct slots *slots, void *p)
 {
     struct slot slot;
-    if (slots_give_fast(slots, p) || !slot_find(slots, p, &slot))
-        return;
-    atomic_put_relaxed(&slot.part->links[slot.index], slot.part->head);
-    slot.part->head = (uint32_t)((char *)p - part_base(slot.part));
-    counter_decrement(&slots->n_out);
+    if (!slots_give_fast(slots, p) && slot_find(slots, p, &slot))
+        slots_give_to(slots, slot.part, p);
+}
+
+void slots_give_to(struct slots *slots, struct part *part, void *p)
+{
+    part_make_current(slots, part);
+    (void)slots_give_fast(slots, p);
 }
 
 /* ---- parts that are not needed ---- */
