@@ -91,7 +91,8 @@ void *slots_take_next(struct slots *slots);
 /* Of any part; it is a slot and taken. */
 void slots_give(struct slots *slots, void *p);
 
-/* Of this part, which is the current one from now on: who frees one of it is likely to free more. */
+/* Of this part, which is the current one from now on: who frees one of it is likely to free
+ * more. */
 void slots_give_to(struct slots *slots, struct part *part, void *p);
 
 /* Whether p is the start of a slot, carved or not; fills in where it is. Any thread. */
