@@ -234,8 +234,6 @@ static void check_options(struct asked *asked, const struct bytes *conf)
     struct bytes dump = {0};
     struct bytes format = {0};
     struct bytes signal = {0};
-    struct bytes replace = {0};
-    find_option(conf, "dump_replace", &replace);
     find_option(conf, "dump", &dump);
     find_option(conf, "dump_format", &format);
     find_option(conf, "dump_signal", &signal);
@@ -248,13 +246,10 @@ static void check_options(struct asked *asked, const struct bytes *conf)
     asked->signal = signal_number(bytes_text(&signal));
     if (asked->signal == 0)
         lacks(asked->pid, "has no dump_signal=");
-    asked->replaces =
-        strcmp(bytes_text(&replace), "on") == 0 || strcmp(bytes_text(&replace), "1") == 0;
     make_pattern(asked, dump.at);
     bytes_free(&dump);
     bytes_free(&format);
     bytes_free(&signal);
-    bytes_free(&replace);
 }
 
 void ask_prepare(struct asked *asked, pid_t pid)
@@ -369,14 +364,12 @@ static bool read_dump(const struct asked *asked, const char *name, struct bytes 
     return is_read;
 }
 
-static void say_why_none_came(const struct asked *asked, bool was_there, struct bytes *why_not)
+static void say_why_none_came(const struct asked *asked, struct bytes *why_not)
 {
     char state = state_of(asked->pid);
-    const char *why = "it can't write there";
-    if (state == 'T' || state == 't')
-        why = "it is stopped";
-    else if (was_there && !asked->replaces)
-        why = "it can't write there, or what is there stays (see dump_replace)";
+    const char *why = state == 'T' || state == 't'
+                          ? "it is stopped"
+                          : "it can't write there, or what is there stays (see dump_replace)";
     bytes_printf(why_not, "process %d: no dump came within %d s: %s", (int)asked->pid,
                  PATIENCE_MS / 1000, why);
 }
@@ -404,7 +397,7 @@ bool ask_for_dump(const struct asked *asked, struct bytes *text, struct bytes *w
 {
     struct mark before = {0};
     struct bytes file = {0};
-    bool was_there = newest(asked, &before, &file);
+    (void)newest(asked, &before, &file);
     bytes_free(&file);
     if (!send_signal(asked)) {
         bytes_printf(why_not, "process %d: %s", (int)asked->pid,
@@ -415,7 +408,7 @@ bool ask_for_dump(const struct asked *asked, struct bytes *text, struct bytes *w
     if (outcome < 0)
         bytes_printf(why_not, "process %d has ended", (int)asked->pid);
     else if (outcome == 0)
-        say_why_none_came(asked, was_there, why_not);
+        say_why_none_came(asked, why_not);
     return outcome > 0;
 }
 

@@ -18,8 +18,7 @@ struct asked {
     int descriptor; /* of the process, so that no other gets its signal; -1: kernel without */
     int signal;
     uid_t owner;
-    long own_pid;  /* what it takes for its own number: in a container it is another */
-    bool replaces; /* it has dump_replace=on */
+    long own_pid; /* what it takes for its own number: in a container it is another */
     const volatile sig_atomic_t *is_over; /* to be set by who asks: the command is to end */
     struct bytes pattern;                 /* of the names of its dumps, for glob() */
 };

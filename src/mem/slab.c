@@ -233,7 +233,7 @@ void slab_take_free(struct span *slab, struct chain *chain, size_t max)
             size_t index = first + lowest_bit(home);
             struct block *block = (struct block *)(slab->base + index * bytes);
             if (UNLIKELY(slab->slab.purged != 0)) {
-                *word = home;
+                *word = home; /* it asks which are home */
                 pages_back(slab, index, index + 1);
             }
             home &= home - 1;

@@ -348,9 +348,10 @@ static void *take_used_locked(struct lanes *lanes, struct lane *lane)
  * able to take them back. */
 static void stack_fill_fresh_locked(struct lanes *lanes, struct lane *lane)
 {
-    if (lanes->slots.max != SIZE_MAX && !os_barrier_all())
+    size_t n = slots_n_in_row(&lanes->slots);
+    if (n > 0 && lanes->slots.max != SIZE_MAX && !os_barrier_all())
         return;
-    for (size_t n = slots_n_in_row(&lanes->slots); n > 0; n--) {
+    for (; n > 0; n--) {
         void *p = slots_take_next(&lanes->slots);
         stack_push(lane, p, link_of(lanes, p));
     }
@@ -359,7 +360,7 @@ static void stack_fill_fresh_locked(struct lanes *lanes, struct lane *lane)
 static void *take_fresh_locked(struct lanes *lanes, struct lane *lane, bool *is_fresh)
 {
     void *p = slots_take(&lanes->slots, is_fresh);
-    if (p != NULL && lane != NULL && lanes->is_plain)
+    if (*is_fresh && lane != NULL && lanes->is_plain)
         stack_fill_fresh_locked(lanes, lane);
     return p;
 }

@@ -12,7 +12,7 @@
  *     SLOT_LIVE_NO_LANE   taken by a thread without a lane; it changes under the lock
  *
  * Who owns a lane's stack: its owner between L1 and L3, and while it has the lock; whoever has the
- * lock between L4 and L6.
+ * lock between L4 and L6, or if the owner has ended.
  *
  *   L1 enter, the owner: store busy = 1 [relaxed], compiler barrier, load seized [acquire]; if it
  *      is set, L3 and go by the lock

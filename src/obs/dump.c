@@ -161,6 +161,7 @@ static bool is_dump(const char *name)
 {
     static const char *const heads[] = {"poolalloc: dump ", "{\n  \"schema\": \"poolalloc\"",
                                         "# HELP poolalloc_"};
+    static const char profile[] = "heap profile: ";
     char head[128] = "";
     long fd = sys_open_here(name);
     if (fd < 0)
@@ -168,8 +169,9 @@ static bool is_dump(const char *name)
     if (sys_file_kind((int)fd) == SYS_FILE_REGULAR)
         (void)sys_read((int)fd, head, sizeof head - 1);
     (void)sys_close((int)fd);
-    bool is_ours = strncmp(head, "heap profile: ", 14) == 0 && strstr(head, "@ heap_v2/") != NULL;
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+    bool is_ours =
+        strncmp(head, profile, strlen(profile)) == 0 && strstr(head, "@ heap_v2/") != NULL;
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++)
         is_ours |= strncmp(head, heads[i], strlen(heads[i])) == 0;
     return is_ours;
 }

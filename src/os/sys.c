@@ -160,22 +160,25 @@ long sys_open_end(const char *path)
                               0644));
 }
 
+static long open_there(const char *path, int flags)
+{
+    flags |= O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    return out_of_the_way(RAW(SYS_openat, AT_FDCWD, path, flags, 0));
+}
+
 long sys_open_read(const char *path)
 {
-    return out_of_the_way(
-        RAW(SYS_openat, AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0));
+    return open_there(path, O_RDONLY);
 }
 
 long sys_open_both(const char *path)
 {
-    return out_of_the_way(
-        RAW(SYS_openat, AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0));
+    return open_there(path, O_RDWR);
 }
 
 long sys_open_here(const char *path)
 {
-    int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    return out_of_the_way(RAW(SYS_openat, AT_FDCWD, path, flags, 0));
+    return open_there(path, O_RDONLY | O_NOFOLLOW);
 }
 
 long sys_connect(const char *path)
