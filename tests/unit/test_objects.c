@@ -304,6 +304,13 @@ static void lose_the_barrier(void *argument)
     fake_fail_none();
     check(pool_alloc(shared) != NULL);
     check(lanes_n_cached(&shared->lanes) > 0);
+
+    shared = pool_create(&(struct poolalloc_pool_options){
+        .object_bytes = 8192, .max = 100, .flags = POOLALLOC_POOL_SHARED});
+    size_t n_barriers = fake_count(FAKE_BARRIER);
+    for (int i = 0; i < 20; i++) /* they are too large for rows */
+        check(pool_alloc(shared) != NULL);
+    check_equal(fake_count(FAKE_BARRIER), n_barriers);
 }
 
 static void test_a_barrier_may_be_lost(void **state)
