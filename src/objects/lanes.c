@@ -275,14 +275,19 @@ static void lane_collect_locked(struct lanes *lanes, struct lane *lane)
 bool lanes_collect_locked(struct lanes *lanes)
 {
     bool are_seized = lanes->has_barrier && seize_all(lanes);
+    bool are_all = are_seized;
     for (size_t i = 0; i < N_LANES; i++) {
         struct lane *lane = lane_at(lanes, i);
-        if (lane != &lane_none && (are_seized || owner_has_ended(lane)) && wait_until_left(lane))
+        if (lane == &lane_none)
+            continue;
+        if ((are_seized || owner_has_ended(lane)) && wait_until_left(lane))
             lane_collect_locked(lanes, lane);
+        else
+            are_all = false;
     }
     if (are_seized)
         unseize_all(lanes);
-    return are_seized;
+    return are_all;
 }
 
 /* ---- which thread has which lane ---- */

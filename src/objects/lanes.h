@@ -40,8 +40,8 @@
  * Progress: L1-L3 wait-free; L7, L8 lock-free; a seizer waits for an owner between L1 and L3, some
  * ten instructions, for a fifth of a second at most. A signal handler may have interrupted the
  * owner there that waits for the lock, to fork, or that has jumped away: then the lane is busy
- * until the owner comes again, what is in it cannot be had meanwhile, and a slot may be lost. Who
- * was waited for in vain is not waited for again.
+ * until the owner comes again. Meanwhile what is in it cannot be had and no part is removed; a slot
+ * may be lost. Who was waited for in vain is not waited for again.
  *
  * Double frees are found at once, but for two frees at the very same moment by two threads, which
  * are found at L9 at the latest. Lists cannot be harmed by either.
@@ -72,7 +72,6 @@ enum {
 };
 
 /* Of links. */
-#define SLOT_CACHED       UINT32_C(0xfffffe01)
 #define SLOT_LIVE_NO_LANE UINT32_C(0xffffffff)
 
 /* Of `returned`: not in the chain yet, and the chain's end. Else the next slot's name; 0: not given
@@ -96,8 +95,8 @@ struct lane {
     uint32_t bytes;         /* [stack] of the part below; 0: none */
     _Atomic(struct free_slot *) top; /* [stack] the slot that is taken next, or stack[0] */
 
-    /* [stack] The part that a slot was given back to last. A slot of it is in the stack or taken
-     * from here since the lane was last seized, so that it cannot have been removed. */
+    /* [stack] The part that a slot was given back to last, since the lane was seized. It is still
+     * there: before a part is removed all lanes are seized, and if one can't be, none is. */
     char *base;
     _Atomic uint32_t *links;
     size_t n_slots; /* links[index + n_slots] is `returned` */
@@ -127,7 +126,7 @@ void *lanes_take_slow(struct lanes *lanes, bool *is_fresh);
 enum lanes_fault lanes_give_slow(struct lanes *lanes, void *p);
 
 /* The free slots of lanes to slots.h, but those of a lane that its owner does not leave. The caller
- * has the lock. False: of threads that are alive no stack could be had. */
+ * has the lock. False: not of all lanes, so that all parts have to stay. */
 bool lanes_collect_locked(struct lanes *lanes);
 
 /* Free slots in lanes. */

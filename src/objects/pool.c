@@ -12,6 +12,11 @@ static struct slots *slots_of(poolalloc_pool *pool)
     return &pool->lanes.slots;
 }
 
+static bool is_shared(const poolalloc_pool *pool)
+{
+    return pool->lanes.slots.is_shared;
+}
+
 static poolalloc_pool *pool_of(struct object *object)
 {
     return CONTAINER_OF(object, poolalloc_pool, object);
@@ -22,7 +27,7 @@ static poolalloc_pool *pool_of(struct object *object)
 /* Read one after the other while threads go on: never below 0. */
 static size_t n_in_use(const poolalloc_pool *pool)
 {
-    size_t n_cached = pool->is_shared ? lanes_n_cached(&pool->lanes) : 0;
+    size_t n_cached = is_shared(pool) ? lanes_n_cached(&pool->lanes) : 0;
     size_t n_out = atomic_get_relaxed(&pool->lanes.slots.n_out);
     return n_out > n_cached ? n_out - n_cached : 0;
 }
@@ -91,7 +96,7 @@ static void *take_alone(struct slots *slots, bool *is_fresh)
 NOINLINE void *pool_alloc_slow(poolalloc_pool *pool)
 {
     bool is_fresh = false;
-    void *p = pool->is_shared ? lanes_take_slow(&pool->lanes, &is_fresh)
+    void *p = is_shared(pool) ? lanes_take_slow(&pool->lanes, &is_fresh)
                               : take_alone(slots_of(pool), &is_fresh);
     if (p != NULL) {
         if (is_fresh)
@@ -144,7 +149,7 @@ NOINLINE int pool_free_slow(poolalloc_pool *pool, void *object)
 {
     if (object == NULL)
         return 0;
-    enum lanes_fault fault = pool->is_shared ? lanes_give_slow(&pool->lanes, object)
+    enum lanes_fault fault = is_shared(pool) ? lanes_give_slow(&pool->lanes, object)
                                              : give_alone(slots_of(pool), object);
     if (fault == LANES_GOOD)
         return 0;
@@ -164,7 +169,7 @@ int pool_owns(poolalloc_pool *pool, const void *p)
 /* One part, to be given to part_end. False: there is none left. Inside. */
 static bool part_remove(poolalloc_pool *pool, bool any, struct part *part)
 {
-    if (!pool->is_shared)
+    if (!is_shared(pool))
         return slots_remove_part(slots_of(pool), any, part);
     lock_take(&pool->lanes.lock);
     bool found = lanes_collect_locked(&pool->lanes) || any || !pool->lanes.has_barrier;
@@ -266,7 +271,6 @@ static bool options_are_good(const struct poolalloc_pool_options *options)
 static void init(poolalloc_pool *pool, const struct poolalloc_pool_options *options)
 {
     memset(pool, 0, sizeof *pool);
-    pool->is_shared = (options->flags & POOLALLOC_POOL_SHARED) != 0;
     pool->has_fallback = (options->flags & POOLALLOC_POOL_FALLBACK) != 0;
     pool->construct = options->construct;
     pool->destruct = options->destruct;
@@ -275,8 +279,9 @@ static void init(poolalloc_pool *pool, const struct poolalloc_pool_options *opti
     pool->align = options->align != 0 ? options->align : POOL_ALIGN;
     lanes_init(&pool->lanes, pool->construct == NULL && pool->destruct == NULL);
     slots_init(slots_of(pool), pool->object_bytes, pool->align, options->first,
-               options->max != 0 ? options->max : SIZE_MAX, pool->is_shared);
-    object_init(&pool->object, pool->is_shared ? &shared_kind : &alone_kind, options->name);
+               options->max != 0 ? options->max : SIZE_MAX,
+               (options->flags & POOLALLOC_POOL_SHARED) != 0);
+    object_init(&pool->object, is_shared(pool) ? &shared_kind : &alone_kind, options->name);
 }
 
 static poolalloc_pool *record_take(void)

@@ -21,7 +21,6 @@ enum { POOL_ALIGN = 16, POOL_ALIGN_MAX = 1 << 20, POOL_OBJECT_MAX_BYTES = 1 << 3
 
 struct poolalloc_pool {
     struct lanes lanes; /* of the pool of one thread only `slots` is used */
-    bool is_shared;
     bool has_fallback;
     void (*construct)(void *object, void *context);
     void (*destruct)(void *object, void *context);
@@ -43,15 +42,15 @@ void pool_get_stats(poolalloc_pool *pool, struct poolalloc_pool_stats *stats);
 
 ALWAYS_INLINE void *pool_alloc(poolalloc_pool *pool)
 {
-    void *p = UNLIKELY(pool->is_shared) ? lanes_take_fast(&pool->lanes)
-                                        : slots_take_fast(&pool->lanes.slots);
+    void *p = UNLIKELY(pool->lanes.slots.is_shared) ? lanes_take_fast(&pool->lanes)
+                                                    : slots_take_fast(&pool->lanes.slots);
     return LIKELY(p != NULL) ? p : pool_alloc_slow(pool);
 }
 
 ALWAYS_INLINE int pool_free(poolalloc_pool *pool, void *object)
 {
-    bool done = UNLIKELY(pool->is_shared) ? lanes_give_fast(&pool->lanes, object)
-                                          : slots_give_fast(&pool->lanes.slots, object);
+    bool done = UNLIKELY(pool->lanes.slots.is_shared) ? lanes_give_fast(&pool->lanes, object)
+                                                      : slots_give_fast(&pool->lanes.slots, object);
     return LIKELY(done) ? 0 : pool_free_slow(pool, object);
 }
 

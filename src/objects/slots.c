@@ -6,7 +6,7 @@
 #include <string.h>
 
 void slots_init(struct slots *slots, size_t object_bytes, size_t align, size_t first, size_t max,
-                bool has_returned)
+                bool is_shared)
 {
     memset(slots, 0, sizeof *slots);
     slots->stride = (uint32_t)round_up(max_size(object_bytes, SLOT_STRIDE_MIN), align);
@@ -14,7 +14,7 @@ void slots_init(struct slots *slots, size_t object_bytes, size_t align, size_t f
     slots->align = align;
     slots->first = first;
     slots->max = max;
-    slots->has_returned = has_returned;
+    slots->is_shared = is_shared;
     slots->head = SLOT_END;
 }
 
@@ -56,7 +56,7 @@ static size_t part_n_slots(const struct slots *slots)
 
 static size_t links_bytes(const struct slots *slots, size_t n)
 {
-    return n * sizeof *slots->links * (slots->has_returned ? 2 : 1);
+    return n * sizeof *slots->links * (slots->is_shared ? 2 : 1);
 }
 
 static bool part_alloc(const struct slots *slots, struct part *part, size_t n)
@@ -205,8 +205,17 @@ void slots_give(struct slots *slots, void *p)
 
 void slots_give_to(struct slots *slots, struct part *part, void *p)
 {
-    part_make_current(slots, part);
-    (void)slots_give_fast(slots, p);
+    bool is_again = part == slots->missed;
+    slots->missed = part;
+    if (is_again || slots->head == SLOT_END) {
+        part_make_current(slots, part);
+        (void)slots_give_fast(slots, p);
+        return;
+    }
+    uint32_t offset = (uint32_t)((char *)p - part_base(part));
+    atomic_put_relaxed(&part->links[slot_index(offset, slots->reciprocal)], part->head);
+    part->head = offset;
+    counter_decrement(&slots->n_out);
 }
 
 /* ---- parts that are not needed ---- */

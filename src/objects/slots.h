@@ -7,7 +7,8 @@
  * as they are while they are free, and an overflow does not reach the links. A link holds
  *
  *     the offset of the next free slot of the part, or SLOT_END, while the slot is free
- *     SLOT_LIVE or above                                         while it is taken (see lanes.h)
+ *     SLOT_CACHED                while it is free and in a stack of lanes.h
+ *     SLOT_LIVE or above         while it is taken (see lanes.h)
  *
  * so that free(p) knows of any p at all whether it is a slot, and whether it is taken. Slots that
  * were never used come last: n_carved is the most that were ever taken at once.
@@ -29,14 +30,15 @@ enum {
     SLOTS_PART_MAX = (1 << 27) - 4, /* so that part and index fit into 32 bits: lanes.c */
 };
 
-#define SLOT_END  UINT32_C(0xfffffe00) /* beyond every offset */
-#define SLOT_LIVE UINT32_C(0xffffff00)
+#define SLOT_END    UINT32_C(0xfffffe00) /* beyond every offset */
+#define SLOT_CACHED UINT32_C(0xfffffe01)
+#define SLOT_LIVE   UINT32_C(0xffffff00)
 
 #define SLOTS_PART_MAX_BYTES ((size_t)SLOT_END / PAGE_BYTES * PAGE_BYTES)
 
 struct part {
     _Atomic(char *) base;    /* NULL: no such part. Set last, by release: see slot_find */
-    _Atomic uint32_t *links; /* n_slots; then, for lanes.h, the same number of `returned` */
+    _Atomic uint32_t *links; /* n_slots; then, if is_shared, the same number of `returned` */
     _Atomic uint32_t bytes;  /* of its slots. Set first, by release */
     uint32_t n_slots;
     uint32_t n_carved; /* slots from here on were never used */
@@ -50,12 +52,13 @@ struct slots {
     uint32_t head;
     uint32_t bytes;
     _Atomic uint64_t n_out; /* slots that are taken */
+    bool is_shared;         /* [const] lanes.h is on top */
     uint32_t stride;        /* [const] */
     uint32_t current;       /* index of the part */
+    struct part *missed;    /* that slots_give_to gave to last; not followed, it may be gone */
     size_t align;           /* [const] */
     size_t first;           /* [const] slots of the first part */
     size_t max;             /* [const] slots in all */
-    bool has_returned;      /* [const] */
     _Atomic size_t n_slots;
     _Atomic size_t n_carved;
     _Atomic size_t peak; /* the most that n_carved was */
@@ -71,7 +74,7 @@ struct slot {
 
 /* object_bytes, align, first and max are good: pool.c has seen to it. */
 void slots_init(struct slots *slots, size_t object_bytes, size_t align, size_t first, size_t max,
-                bool has_returned);
+                bool is_shared);
 
 /* A free slot of any part, or a fresh one, which was never used before (or not since its part was
  * new). NULL: all are taken, there is no memory or the maximum is reached. Inside. */
@@ -91,8 +94,8 @@ void *slots_take_next(struct slots *slots);
 /* Of any part; it is a slot and taken. */
 void slots_give(struct slots *slots, void *p);
 
-/* Of this part, which is the current one from now on: who frees one of it is likely to free
- * more. */
+/* Of this part, which is not the current one. It becomes that if the current one has no free slot,
+ * or if it was this part the last time, too: who frees two of it is likely to free more. */
 void slots_give_to(struct slots *slots, struct part *part, void *p);
 
 /* Whether p is the start of a slot, carved or not; fills in where it is. Any thread. */
