@@ -27,8 +27,9 @@ enum {
 };
 
 enum {
-    MEDIUM_FIRST_BYTES = 256 * 1024, /* in magazines of medium classes, to begin with, */
-    MEDIUM_SHARE = 2,                /* and at most: this part of what all caps may sum up to */
+    MEDIUM_LEAST_BYTES = 256 * 1024, /* in magazines of medium classes; this or */
+    MEDIUM_PART = 32,                /* this part of what is in use, to begin with; */
+    MEDIUM_SHARE = 2,                /* and at most this part of what all caps may sum up to */
 };
 
 static struct span **list_of(struct heap *heap, const struct span *slab)
@@ -311,12 +312,14 @@ static void magazine_shorten_locked(struct heap *heap, unsigned class, uint32_t 
     heap_send_home_locked(heap, class, head, n);
 }
 
-/* One was taken from the arena since the last that was too many went back: with more room for them
- * both would have been saved. */
+/* One went back that was wanted again: with more room for them both ways would have been saved. A
+ * program that comes by many sizes, as its arrays grow, has no use for more. */
 static size_t medium_max(struct heap *heap)
 {
     size_t most = caps_max() / MEDIUM_SHARE;
-    size_t max = max_size(heap->medium_max, MEDIUM_FIRST_BYTES);
+    size_t first =
+        max_size(atomic_get_relaxed(&arena_used_bytes) / MEDIUM_PART, MEDIUM_LEAST_BYTES);
+    size_t max = max_size(heap->medium_max, first);
     if (heap->medium_bytes > max && heap->medium_missed) {
         heap->medium_missed = false;
         heap->medium_max = max < most ? 2 * max : max;
@@ -337,8 +340,11 @@ static unsigned longest_medium_magazine(const struct heap *heap)
 static void medium_evict_locked(struct heap *heap)
 {
     size_t max = medium_max(heap);
-    while (heap->medium_bytes > max)
-        magazine_shorten_locked(heap, longest_medium_magazine(heap), 1);
+    while (heap->medium_bytes > max) {
+        unsigned class = longest_medium_magazine(heap);
+        magazine_shorten_locked(heap, class, 1);
+        heap->shelves[class].gave_up = true;
+    }
 }
 
 /* The block keeps its marks. */

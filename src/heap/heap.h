@@ -78,6 +78,7 @@ struct shelf {
     bool refilled_from_slab; /* [owner] since the last overflow: the cap was too small */
     bool is_hot;             /* [owner] looked at since the hand of caps_shrink came by */
     bool is_draining;        /* [owner] blocks go home as they are freed: flush.c */
+    bool gave_up;            /* [owner] a medium block went home, and none was wanted since */
     int64_t balance;         /* [owner] blocks in the bin - (frees - allocs) */
     uint64_t sample_next;    /* [owner] the least of sample_free; 0: they are to be looked at */
     struct pace sample_pace; /* [owner] */
@@ -141,7 +142,7 @@ struct heap {
     size_t caps_bytes;   /* [owner] sum of the caps of all small classes in use */
     size_t medium_bytes; /* [lock] of the blocks in magazines of medium classes */
     size_t medium_max;   /* [owner] that these may be, or 0: as many as in the beginning */
-    bool medium_missed;  /* [owner] none was there when one was wanted */
+    bool medium_missed;  /* [owner] one was wanted that had gone home */
     struct shelf shelves[N_CLASSES];
     struct outbox outboxes[N_OUTBOXES];
     size_t outbox_bytes;           /* [owner] in all of them */

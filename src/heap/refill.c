@@ -172,7 +172,8 @@ static bool refill_from_slab(struct heap *heap, unsigned class)
     struct shelf *shelf = &heap->shelves[class];
     struct chain chain = {BLOCK_END, NULL, 0};
     slab_take_free(slab, &chain, shelf->cap);
-    heap->medium_missed |= !class_is_small(class);
+    heap->medium_missed |= shelf->gave_up;
+    shelf->gave_up = false;
     if (chain.n == 0) {
         slab_carve(slab, &chain, carve_count(shelf, class));
         if (UNLIKELY(options.check))

@@ -713,7 +713,7 @@ static void body_medium_kept(void *argument)
     alloc_blocks(N, BYTES);
     for (size_t i = 0; i < N; i++)
         heap_free(blocks[i]);
-    check(medium_bytes_kept() > FIRST_BYTES && medium_bytes_kept() <= 2 * FIRST_BYTES);
+    check(medium_bytes_kept() > FIRST_BYTES / 2 && medium_bytes_kept() <= FIRST_BYTES);
     check(arena_bytes_in_use() <= medium_bytes_kept());
     for (int round = 0; round < 20; round++) {
         for (size_t i = 0; i < N; i++)
@@ -734,10 +734,40 @@ static void body_medium_kept(void *argument)
     heap_check(my_heap());
 }
 
+/* As an array that grows does, and another after it. */
+static void pass_by_all_sizes(void)
+{
+    for (unsigned class = N_SMALL_CLASSES; class < N_CLASSES; class ++)
+        heap_free(heap_alloc(class_bytes(class)));
+}
+
+static void body_medium_passed_by(void *argument)
+{
+    (void)argument;
+    enum { FIRST_BYTES = 256 * KIB };
+    pass_by_all_sizes();
+    check(medium_bytes_kept() <= FIRST_BYTES); /* none was wanted again */
+    pass_by_all_sizes();
+    check(medium_bytes_kept() > FIRST_BYTES);
+}
+
+static void body_medium_of_much(void *argument)
+{
+    (void)argument;
+    enum { FIRST_BYTES = 256 * KIB, LARGE_BYTES = 64 * 1024 * KIB, PART = 32 };
+    char *large = heap_alloc(LARGE_BYTES);
+    pass_by_all_sizes();
+    check(medium_bytes_kept() > FIRST_BYTES);
+    check(medium_bytes_kept() <= (LARGE_BYTES + 1024 * KIB) / PART);
+    heap_free(large);
+}
+
 static void test_few_medium_blocks_are_kept(void **state)
 {
     (void)state;
     child_passes(body_medium_kept, NULL);
+    child_passes(body_medium_passed_by, NULL);
+    child_passes(body_medium_of_much, NULL);
 }
 
 /* ---- realloc ---- */
