@@ -70,9 +70,14 @@ ALWAYS_INLINE size_t class_blocks_a_slab(unsigned class)
 }
 
 /* offset < 64 KiB: which block of the slab the offset lies in. */
+ALWAYS_INLINE unsigned class_index_by(uint32_t reciprocal, uint32_t offset)
+{
+    return (unsigned)(((uint64_t)offset * reciprocal) >> 32);
+}
+
 ALWAYS_INLINE unsigned class_index_of_offset(unsigned class, uint32_t offset)
 {
-    return (unsigned)(((uint64_t)offset * class_reciprocal_table[class]) >> 32);
+    return class_index_by(class_reciprocal_table[class], offset);
 }
 
 /* Whether a block begins at this offset. The fractional part of offset / bytes, in 32 bits, is

@@ -108,6 +108,7 @@ static struct chain send_on(struct chain chain, unsigned class)
 
 void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head, size_t n)
 {
+    const struct way_home way = way_home(class);
     struct chain chain = {head, NULL, n};
     const struct block *last = head;
     while (chain.n > 0) {
@@ -115,7 +116,7 @@ void heap_send_home_locked(struct heap *heap, unsigned class, struct block *head
             block_corrupted(last, class_bytes(class)); /* freed twice: the chain is cut short */
         struct span *slab = map_slab_of((uintptr_t)chain.head, class, heap->front.tag);
         if (LIKELY(slab != NULL)) {
-            last = slab_put_run(slab, class, &chain);
+            last = slab_put_run(slab, &way, &chain);
             slab_settle(heap, class, slab);
         } else {
             last = chain.head;

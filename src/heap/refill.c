@@ -154,6 +154,7 @@ static void chain_shuffle(struct heap *heap, struct chain *chain)
 {
     *chain = chain_deal(heap, chain);
     *chain = chain_deal(heap, chain);
+    chain_close(chain);
 }
 
 /* Never used blocks to take at a time. Of a class with a cap that has grown more than one, if they
@@ -170,18 +171,16 @@ static bool refill_from_slab(struct heap *heap, unsigned class)
     if (slab == NULL)
         return false;
     struct shelf *shelf = &heap->shelves[class];
-    struct chain chain = {BLOCK_END, NULL, 0};
-    slab_take_free(slab, &chain, shelf->cap);
+    struct chain chain = slab_take_free(slab, shelf->cap);
     heap->medium_missed |= shelf->gave_up;
     shelf->gave_up = false;
     if (chain.n == 0) {
-        slab_carve(slab, &chain, carve_count(shelf, class));
+        chain = slab_carve(slab, carve_count(shelf, class));
         if (UNLIKELY(options.check))
             checked_carved(&chain, class_bytes(class));
     }
     if (UNLIKELY(options.check == CHECK_ALL))
         chain_shuffle(heap, &chain);
-    chain_close(&chain);
     bin_install(heap, class, chain.head, chain.n);
     shelf->refilled_from_slab = true;
     shelf->is_draining = false;

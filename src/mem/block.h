@@ -87,12 +87,20 @@ ALWAYS_INLINE unsigned block_marks_take(struct block *block)
 /* Ends the process: a free block does not hold what we wrote into it. */
 NORETURN COLD void block_corrupted(const struct block *block, size_t class_bytes);
 
-/* The block after `block` in a chain; never returns a link that was written over. */
-ALWAYS_INLINE struct block *block_next_checked(const struct block *block, size_t class_bytes)
+/* The block after `block` in a chain; never returns a link that was written over. For loops whose
+ * stores might be to block_secret, for all that the compiler knows, with a copy of that. */
+ALWAYS_INLINE struct block *block_next_by(const struct block *block, uintptr_t secret,
+                                          size_t class_bytes)
 {
-    if (UNLIKELY(!block_is_free(block)))
+    uintptr_t flaw = block->seal ^ (uintptr_t)block->next ^ (uintptr_t)block ^ secret;
+    if (UNLIKELY((flaw & ~(uintptr_t)MARKS) != 0))
         block_corrupted(block, class_bytes);
     return block->next;
+}
+
+ALWAYS_INLINE struct block *block_next_checked(const struct block *block, size_t class_bytes)
+{
+    return block_next_by(block, block_secret, class_bytes);
 }
 
 /* Blocks from this one to the end of its chain. A chain that has no end is corrupted, too: a block

@@ -220,29 +220,44 @@ COLD static void pages_back(struct span *slab, size_t first, size_t end)
 
 /* ---- taking and putting ---- */
 
-void slab_take_free(struct span *slab, struct chain *chain, size_t max)
+/* The chain of n blocks that `before` is linked to, up to the tail. */
+static struct chain chain_after(const struct block *before, struct block *tail, size_t n)
 {
-    size_t bytes = class_bytes(slab->class);
-    struct chain taken = *chain;
-    size_t left = min_size(max, slab->slab.n_carved - slab->slab.n_out);
-    slab->slab.n_out += (uint16_t)left;
+    if (n == 0)
+        return (struct chain){BLOCK_END, NULL, 0};
+    block_link(tail, BLOCK_END, block_secret);
+    return (struct chain){before->next, tail, n};
+}
+
+struct chain slab_take_free(struct span *slab, size_t max)
+{
+    const size_t bytes = class_bytes(slab->class);
+    const uintptr_t base = slab->base;
+    const uintptr_t secret = block_secret;
+    const bool has_purged = slab->slab.purged != 0;
+    const size_t n = min_size(max, slab->slab.n_carved - slab->slab.n_out);
+    struct block before = {NULL, 0};
+    struct block *tail = &before;
+    size_t left = n;
+    slab->slab.n_out += (uint16_t)n;
     for (uint64_t *word = slab->slab.bitmap; left > 0; word++) {
         size_t first = (size_t)(word - slab->slab.bitmap) * 64;
         uint64_t home = *word;
         for (; home != 0 && left > 0; left--) {
             size_t index = first + lowest_bit(home);
-            struct block *block = (struct block *)(slab->base + index * bytes);
-            if (UNLIKELY(slab->slab.purged != 0)) {
+            struct block *block = (struct block *)(base + index * bytes);
+            if (UNLIKELY(has_purged)) {
                 *word = home; /* it asks which are home */
                 pages_back(slab, index, index + 1);
             }
             home &= home - 1;
-            (void)block_next_checked(block, bytes);
-            chain_append(&taken, block);
+            (void)block_next_by(block, secret, bytes);
+            block_link(tail, block, secret);
+            tail = block;
         }
         *word = home;
     }
-    *chain = taken;
+    return chain_after(&before, tail, n);
 }
 
 /* A write that changes nothing makes the page, as the link's would, where a mere look would get the
@@ -265,25 +280,29 @@ static void check_never_used(struct block *block, size_t bytes)
         block_corrupted(block, bytes);
 }
 
-void slab_carve(struct span *slab, struct chain *chain, size_t max)
+struct chain slab_carve(struct span *slab, size_t max)
 {
-    size_t n = min_size(max, (size_t)(slab->slab.n_blocks - slab->slab.n_carved));
-    size_t bytes = class_bytes(slab->class);
+    const size_t n = min_size(max, (size_t)(slab->slab.n_blocks - slab->slab.n_carved));
+    const size_t bytes = class_bytes(slab->class);
+    const uintptr_t secret = block_secret;
+    const bool is_zero = slab->slab.is_zero;
+    struct block before = {NULL, 0};
+    struct block *tail = &before;
     char *at = (char *)block_at(slab, slab->slab.n_carved);
-    struct chain carved = *chain;
     if (UNLIKELY(slab->slab.purged != 0) && n > 0)
         pages_back(slab, slab->slab.n_carved, slab->slab.n_carved + n);
-    for (size_t i = 0; i < n; i++, at += bytes) {
+    for (const char *end = at + n * bytes; at != end; at += bytes) {
         struct block *block = (struct block *)(void *)at;
-        if (slab->slab.is_zero)
+        if (is_zero)
             check_never_used(block, bytes);
-        chain_append(&carved, block);
+        block_link(tail, block, secret);
+        tail = block;
     }
-    *chain = carved;
     slab->slab.n_carved += (uint16_t)n;
     slab->slab.n_out += (uint16_t)n;
     if (n > 0 && !slab_has_fresh(slab))
         note_full(slab);
+    return chain_after(&before, tail, n);
 }
 
 void *slab_carve_zeroed(struct span *slab)

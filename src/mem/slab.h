@@ -29,11 +29,11 @@ void slab_populate(struct span *slab);
 /* Gives an empty slab back to the arena. The caller has cleared the map word. */
 void slab_delete(struct span *slab);
 
-/* Moves up to `max` free blocks, lowest address first, to the end of `chain`. */
-void slab_take_free(struct span *slab, struct chain *chain, size_t max);
+/* Takes up to `max` free blocks, lowest address first. */
+struct chain slab_take_free(struct span *slab, size_t max);
 
 /* The same with blocks that were never used. */
-void slab_carve(struct span *slab, struct chain *chain, size_t max);
+struct chain slab_carve(struct span *slab, size_t max);
 
 /* One never used block that reads as zero, or NULL. */
 void *slab_carve_zeroed(struct span *slab);
@@ -50,37 +50,48 @@ size_t slab_dirty_pages(const struct span *slab);
 /* Verifies the record against the bitmap; traps if they disagree. */
 void slab_check(const struct span *slab);
 
-ALWAYS_INLINE void slab_put(struct span *slab, unsigned class, const struct block *block,
-                            uintptr_t offset)
+/* What is the same for all blocks of a class that go home. Loaded once: for all that the compiler
+ * knows a bitmap's words might be where it is kept. */
+struct way_home {
+    unsigned class;
+    uint32_t reciprocal;
+    size_t slab_bytes;
+    uintptr_t secret;
+};
+
+ALWAYS_INLINE struct way_home way_home(unsigned class)
 {
-    unsigned index = class_index_of_offset(class, (uint32_t)offset);
-    if (UNLIKELY(index >= slab->slab.n_carved))
-        panic("free of a pointer that is no block", block, class_bytes(class));
-    uint64_t *word = &slab->slab.bitmap[index / 64];
-    uint64_t bit = UINT64_C(1) << index % 64;
-    if (UNLIKELY((*word & bit) != 0))
-        panic("double free", block, class_bytes(class));
-    *word |= bit;
-    slab->slab.n_out--;
+    return (struct way_home){class, class_reciprocal_table[class], class_slab_bytes(class),
+                             block_secret};
 }
 
 /* Takes blocks home from the head of the chain, the first one and those after it that are of this
  * slab, too, and returns the last of them. Ends the process if one is home already or never was
  * out. */
-ALWAYS_INLINE const struct block *slab_put_run(struct span *slab, unsigned class,
+ALWAYS_INLINE const struct block *slab_put_run(struct span *slab, const struct way_home *way,
                                                struct chain *chain)
 {
-    uintptr_t offset = (uintptr_t)chain->head - slab->base;
+    const uintptr_t base = slab->base;
+    const uint32_t n_carved = slab->slab.n_carved;
+    uint64_t *const bitmap = slab->slab.bitmap;
     const struct block *last;
+    size_t n = chain->n;
     do {
         last = chain->head;
-        struct block *next = block_next_checked(last, class_bytes(class));
-        __builtin_prefetch(next);
-        slab_put(slab, class, last, offset);
-        offset = (uintptr_t)next - slab->base;
-        chain->head = next;
-        chain->n--;
-    } while (chain->n > 0 && offset < class_slab_bytes(class));
+        chain->head = block_next_by(last, way->secret, class_bytes(way->class));
+        __builtin_prefetch(chain->head);
+        unsigned index = class_index_by(way->reciprocal, (uint32_t)((uintptr_t)last - base));
+        if (UNLIKELY(index >= n_carved))
+            panic("free of a pointer that is no block", last, class_bytes(way->class));
+        uint64_t *word = &bitmap[index / 64];
+        uint64_t bit = UINT64_C(1) << index % 64;
+        if (UNLIKELY((*word & bit) != 0))
+            panic("double free", last, class_bytes(way->class));
+        *word |= bit;
+        n--;
+    } while (n > 0 && (uintptr_t)chain->head - base < way->slab_bytes);
+    slab->slab.n_out -= (uint16_t)(chain->n - n);
+    chain->n = n;
     return last;
 }
 

@@ -20,8 +20,6 @@ enum { N_BLOCKS_MAX = UNIT_BYTES / BLOCK_ALIGN };
 /* The blocks of the slab under test, by index. */
 static struct block *blocks[N_BLOCKS_MAX];
 
-static const struct chain no_blocks = {BLOCK_END, NULL, 0};
-
 static size_t free_bytes(void)
 {
     struct arena_stats stats;
@@ -29,11 +27,10 @@ static size_t free_bytes(void)
     return stats.free_bytes;
 }
 
-/* Closes a chain and lists its blocks, which must be in rising order and apart by the class. */
-static size_t list_chain(struct chain *chain, size_t bytes, struct block **list)
+/* Lists the blocks of a chain, which must be in rising order and apart by the class. */
+static size_t list_chain(const struct chain *chain, size_t bytes, struct block **list)
 {
     size_t n = 0;
-    chain_close(chain);
     for (struct block *at = chain->head; at != BLOCK_END; at = block_next_checked(at, bytes)) {
         list[n++] = at;
         check(n <= N_BLOCKS_MAX);
@@ -46,8 +43,7 @@ static size_t list_chain(struct chain *chain, size_t bytes, struct block **list)
 static struct span *slab_all_out(unsigned class)
 {
     struct span *slab = slab_new(class);
-    struct chain chain = no_blocks;
-    slab_carve(slab, &chain, SIZE_MAX);
+    struct chain chain = slab_carve(slab, SIZE_MAX);
     size_t n = list_chain(&chain, class_bytes(class), blocks);
     check_equal(n, UNIT_BYTES / class_bytes(class));
     slab_check(slab);
@@ -59,7 +55,8 @@ static void put(struct span *slab, struct block *block)
 {
     block_link(block, BLOCK_END, block_secret);
     struct chain chain = {block, NULL, 1};
-    check(slab_put_run(slab, slab->class, &chain) == block);
+    const struct way_home way = way_home(slab->class);
+    check(slab_put_run(slab, &way, &chain) == block);
     check(chain.head == BLOCK_END && chain.n == 0);
 }
 
@@ -73,14 +70,16 @@ static void body_life(void *argument)
     check(slab_is_empty(slab) && slab_has_fresh(slab) && !slab_has_free(slab));
     check_equal(slab->class, class);
     check_equal(slab->base % (class_is_small(class) ? UNIT_BYTES : PAGE_BYTES), 0);
-    struct chain chain = no_blocks;
-    slab_take_free(slab, &chain, 10);
-    check_equal(chain.n, 0);
-    slab_carve(slab, &chain, 1);
-    check_equal(chain.n, 1);
-    slab_carve(slab, &chain, SIZE_MAX);
+    struct chain chain = slab_take_free(slab, 10);
+    check(chain.head == BLOCK_END && chain.n == 0);
+    chain = slab_carve(slab, 1);
     size_t n = list_chain(&chain, bytes, blocks);
+    check_equal(n, 1);
+    chain = slab_carve(slab, SIZE_MAX);
+    n += list_chain(&chain, bytes, blocks + 1);
     check_equal(n, class_blocks_a_slab(class));
+    chain = slab_carve(slab, SIZE_MAX);
+    check(chain.head == BLOCK_END && chain.n == 0);
     check_equal(span_bytes(slab), class_slab_bytes(class));
     for (size_t i = 0; i < n; i++)
         check_equal((uintptr_t)blocks[i], slab->base + i * bytes);
@@ -120,8 +119,7 @@ static void body_random(void *argument)
             is_home[at] = true;
         }
         slab_check(slab);
-        struct chain chain = no_blocks;
-        slab_take_free(slab, &chain, random_below(&dice, n_blocks + 10));
+        struct chain chain = slab_take_free(slab, random_below(&dice, n_blocks + 10));
         size_t n = list_chain(&chain, class_bytes(class), taken);
         size_t at = 0;
         for (size_t i = 0; i < n; i++, at++) {
@@ -143,29 +141,6 @@ static void test_blocks_go_and_come_lowest_first(void **state)
         child_passes(body_random, &classes[i]);
 }
 
-static void body_append(void *argument)
-{
-    (void)argument;
-    struct span *slab = slab_all_out(class_of(1024));
-    struct block *list[N_BLOCKS_MAX];
-    for (size_t i = 0; i < 4; i++)
-        put(slab, blocks[i]);
-    struct chain chain = no_blocks;
-    chain_append(&chain, blocks[63]);
-    slab_take_free(slab, &chain, 2);
-    slab_take_free(slab, &chain, 2);
-    check_equal(list_chain(&chain, 1024, list), 5);
-    check(list[0] == blocks[63]);
-    for (size_t i = 0; i < 4; i++)
-        check(list[i + 1] == blocks[i]);
-}
-
-static void test_chains_are_appended_to(void **state)
-{
-    (void)state;
-    child_passes(body_append, NULL);
-}
-
 /* ---- zeroed blocks ---- */
 
 static void body_zeroed(void *argument)
@@ -174,8 +149,7 @@ static void body_zeroed(void *argument)
     size_t bytes = class_bytes(class);
     struct span *slab = slab_new(class);
     uintptr_t base = slab->base;
-    struct chain chain = no_blocks;
-    slab_carve(slab, &chain, 2);
+    struct chain chain = slab_carve(slab, 2);
     chain_close(&chain);
     for (size_t i = 2; i < UNIT_BYTES / bytes; i++) {
         char *p = slab_carve_zeroed(slab);
@@ -228,8 +202,7 @@ static void body_untouched(void *argument)
 {
     (void)argument;
     struct span *slab = slab_new(class_of(1024));
-    struct chain chain = no_blocks;
-    slab_carve(slab, &chain, 5); /* a page and a quarter */
+    struct chain chain = slab_carve(slab, 5); /* a page and a quarter */
     size_t n = list_chain(&chain, 1024, blocks);
     for (size_t i = 0; i < n; i++)
         put(slab, blocks[i]);
@@ -307,9 +280,8 @@ static size_t pages_in_use(const struct span *slab, const bool *is_out)
 /* Takes the lowest block that is at home. */
 static void take_one(struct span *slab, bool *is_out)
 {
-    struct chain chain = no_blocks;
     struct block *list[1];
-    slab_take_free(slab, &chain, 1);
+    struct chain chain = slab_take_free(slab, 1);
     if (list_chain(&chain, class_bytes(slab->class), list) == 0)
         return;
     size_t i = ((uintptr_t)list[0] - slab->base) / class_bytes(slab->class);
@@ -372,8 +344,7 @@ static void body_purge_uncarved(void *argument)
 {
     (void)argument;
     struct span *slab = slab_new(class_of(1024));
-    struct chain chain = no_blocks;
-    slab_carve(slab, &chain, 6);
+    struct chain chain = slab_carve(slab, 6);
     size_t n = list_chain(&chain, 1024, blocks);
     for (size_t i = 0; i < n; i++)
         put(slab, blocks[i]);
@@ -385,8 +356,7 @@ static void body_purge_uncarved(void *argument)
     check(p == (char *)slab->base + 6 * 1024 && is_zero(p, 1024));
     check_equal(slab_active_pages(slab), 1);
     slab_check(slab);
-    chain = no_blocks;
-    slab_take_free(slab, &chain, SIZE_MAX);
+    chain = slab_take_free(slab, SIZE_MAX);
     check_equal(list_chain(&chain, 1024, blocks), 6);
     check_equal(slab_active_pages(slab), 2);
 }
@@ -487,8 +457,7 @@ static void take_what_was_written_to(void *argument)
     (void)argument;
     put(fault_slab, blocks[7]);
     blocks[7]->next = blocks[8];
-    struct chain chain = no_blocks;
-    slab_take_free(fault_slab, &chain, 1);
+    (void)slab_take_free(fault_slab, 1);
 }
 
 static void take_what_was_written_to_since_it_went_back(void *argument)
@@ -497,23 +466,20 @@ static void take_what_was_written_to_since_it_went_back(void *argument)
         put(fault_slab, blocks[i]);
     check_equal(slab_purge(fault_slab), 1);
     ((struct block *)argument)->seal = 1;
-    struct chain chain = no_blocks;
-    slab_take_free(fault_slab, &chain, 1);
+    (void)slab_take_free(fault_slab, 1);
 }
 
 /* argument: a block that was never carved, and what is at its start is not zero. */
 static void carve_what_was_written_to(void *argument)
 {
     *(char *)argument = 1;
-    struct chain chain = no_blocks;
-    slab_carve(fault_slab, &chain, SIZE_MAX);
+    (void)slab_carve(fault_slab, SIZE_MAX);
 }
 
 static void carve_what_was_freed(void *argument)
 {
     block_link(argument, BLOCK_END, block_secret);
-    struct chain chain = no_blocks;
-    slab_carve(fault_slab, &chain, SIZE_MAX);
+    (void)slab_carve(fault_slab, SIZE_MAX);
 }
 
 static void test_faults_end_the_process(void **state)
@@ -521,8 +487,7 @@ static void test_faults_end_the_process(void **state)
     (void)state;
     char line[128];
     fault_slab = slab_new(class_of(100));
-    struct chain chain = no_blocks;
-    slab_carve(fault_slab, &chain, 20);
+    struct chain chain = slab_carve(fault_slab, 20);
     check_equal(list_chain(&chain, 112, blocks), 20);
     expect(line, sizeof line, "double free", blocks[7], 112);
     child_aborts(put_twice, NULL, line);
@@ -592,7 +557,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life_of_a_slab_of_every_class),
         cmocka_unit_test(test_blocks_go_and_come_lowest_first),
-        cmocka_unit_test(test_chains_are_appended_to),
         cmocka_unit_test(test_zeroed_blocks),
         cmocka_unit_test(test_a_slab_of_purged_pages_gives_zeroed_blocks),
         cmocka_unit_test(test_only_carved_pages_count_as_touched),
