@@ -207,8 +207,9 @@ int poolalloc_pool_free(poolalloc_pool *pool, void *object);
 /* 1: it is where an object of this pool is, in use or not; else 0. */
 int poolalloc_pool_owns(poolalloc_pool *pool, const void *p);
 
-/* Gives memory back that no object in use is near. Returns its bytes. malloc_trim() does this to
- * all shared pools without a destructor, and to buffers. */
+/* Gives memory back that no object in use is near. Returns its bytes: 0 for a shared pool, too,
+ * while a thread has been stopped within a call for long, as by a debugger or a signal handler that
+ * jumped away. malloc_trim() does this to all shared pools without a destructor, and to buffers. */
 size_t poolalloc_pool_trim(poolalloc_pool *pool);
 
 void poolalloc_pool_get_stats(poolalloc_pool *pool, struct poolalloc_pool_stats *stats);

@@ -27,8 +27,8 @@ enum {
 };
 
 enum {
-    MEDIUM_LEAST_BYTES = 256 * 1024, /* in magazines of medium classes; this or */
-    MEDIUM_PART = 32,                /* this part of what is in use, to begin with; */
+    MEDIUM_LEAST_BYTES = 256 * 1024, /* in magazines of medium classes; this, or of a thread's */
+    MEDIUM_PART = 32,                /* heap its share of this part of what is in use; */
     MEDIUM_SHARE = 2,                /* and at most this part of what all caps may sum up to */
 };
 
@@ -313,14 +313,18 @@ static void magazine_shorten_locked(struct heap *heap, unsigned class, uint32_t 
     heap_send_home_locked(heap, class, head, n);
 }
 
+static size_t medium_first(const struct heap *heap)
+{
+    size_t part = atomic_get_relaxed(&arena_used_bytes) / MEDIUM_PART / heap_live_count();
+    return heap_is_group(heap) ? MEDIUM_LEAST_BYTES : max_size(part, MEDIUM_LEAST_BYTES);
+}
+
 /* One went back that was wanted again: with more room for them both ways would have been saved. A
  * program that comes by many sizes, as its arrays grow, has no use for more. */
 static size_t medium_max(struct heap *heap)
 {
     size_t most = caps_max() / MEDIUM_SHARE;
-    size_t first =
-        max_size(atomic_get_relaxed(&arena_used_bytes) / MEDIUM_PART, MEDIUM_LEAST_BYTES);
-    size_t max = max_size(heap->medium_max, first);
+    size_t max = max_size(heap->medium_max, medium_first(heap));
     if (heap->medium_bytes > max && heap->medium_missed) {
         heap->medium_missed = false;
         heap->medium_max = max < most ? 2 * max : max;
@@ -535,11 +539,20 @@ void heap_flush(struct heap *heap)
     lock_release(&heap->lock);
 }
 
+static void medium_begin_again(struct heap *heap)
+{
+    heap->medium_max = 0;
+    heap->medium_missed = false;
+    for (unsigned class = 0; class < N_CLASSES; class ++)
+        heap->shelves[class].gave_up = false;
+}
+
 void heap_close_shelves(struct heap *heap)
 {
     for (unsigned class = 0; class < N_CLASSES; class ++)
         heap->shelves[class].cap = 0;
     heap->caps_bytes = 0;
+    medium_begin_again(heap);
 }
 
 void heap_empty_bins_locked(struct heap *heap)
@@ -560,7 +573,7 @@ void heap_shrink_all(void)
 static void caps_begin_again(struct heap *heap)
 {
     heap->caps_bytes = 0;
-    heap->medium_max = 0;
+    medium_begin_again(heap);
     for (unsigned class = 0; class < N_CLASSES; class ++) {
         if (heap->shelves[class].cap > 0)
             heap_open_shelf(heap, class);

@@ -229,6 +229,7 @@ size_t heap_group_end(struct heap *heap)
     bool is_whole = heap_is_group(heap);
     if (is_whole) {
         n_live += give_up_slabs(heap);
+        heap_close_shelves(heap);
         heap->group = (struct group){0};
     }
     lock_release(&heap->guest_lock);

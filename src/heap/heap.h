@@ -78,7 +78,7 @@ struct shelf {
     bool refilled_from_slab; /* [owner] since the last overflow: the cap was too small */
     bool is_hot;             /* [owner] looked at since the hand of caps_shrink came by */
     bool is_draining;        /* [owner] blocks go home as they are freed: flush.c */
-    bool gave_up;            /* [owner] a medium block went home, and none was wanted since */
+    bool gave_up;            /* [owner] a medium block had to go home, and none was wanted since */
     int64_t balance;         /* [owner] blocks in the bin - (frees - allocs) */
     uint64_t sample_next;    /* [owner] the least of sample_free; 0: they are to be looked at */
     struct pace sample_pace; /* [owner] */

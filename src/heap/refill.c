@@ -165,6 +165,13 @@ static size_t carve_count(const struct shelf *shelf, unsigned class)
     return max_size(max_size(CARVE_MAX_BYTES / class_bytes(class), 1), n);
 }
 
+/* Of a medium class: a block that had gone home would have been of use. */
+static void note_wanted(struct heap *heap, unsigned class)
+{
+    heap->medium_missed |= heap->shelves[class].gave_up;
+    heap->shelves[class].gave_up = false;
+}
+
 static bool refill_from_slab(struct heap *heap, unsigned class)
 {
     struct span *slab = slab_with_blocks(heap, class);
@@ -172,8 +179,7 @@ static bool refill_from_slab(struct heap *heap, unsigned class)
         return false;
     struct shelf *shelf = &heap->shelves[class];
     struct chain chain = slab_take_free(slab, shelf->cap);
-    heap->medium_missed |= shelf->gave_up;
-    shelf->gave_up = false;
+    note_wanted(heap, class);
     if (chain.n == 0) {
         chain = slab_carve(slab, carve_count(shelf, class));
         if (UNLIKELY(options.check))
@@ -257,6 +263,7 @@ static void *take_zeroed_medium(struct heap *heap, unsigned class)
         inbox_is_empty(&heap->inboxes[class]) ? slab_with_blocks(heap, class) : NULL;
     if (slab == NULL || slab_has_free(slab))
         return NULL;
+    note_wanted(heap, class);
     if (!slab->slab.is_zero)
         arena_clear(slab);
     slab->slab.is_zero = true;

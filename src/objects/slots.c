@@ -155,6 +155,7 @@ void *slots_take_used(struct slots *slots)
     void *p = slots_take_fast(slots);
     if (p != NULL || atomic_get_relaxed(&slots->n_out) == atomic_get_relaxed(&slots->n_carved))
         return p;
+    slots->missed = NULL;
     part_make_current(slots, part_with_free(slots));
     return slots_take_fast(slots);
 }

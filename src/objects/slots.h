@@ -95,7 +95,8 @@ void *slots_take_next(struct slots *slots);
 void slots_give(struct slots *slots, void *p);
 
 /* Of this part, which is not the current one. It becomes that if the current one has no free slot,
- * or if it was this part the last time, too: who frees two of it is likely to free more. */
+ * or if it was this part the last time, too, and none was taken of another meanwhile: who frees two
+ * of it is likely to free more. */
 void slots_give_to(struct slots *slots, struct part *part, void *p);
 
 /* Whether p is the start of a slot, carved or not; fills in where it is. Any thread. */

@@ -751,15 +751,49 @@ static void body_medium_passed_by(void *argument)
     check(medium_bytes_kept() > FIRST_BYTES);
 }
 
+static void calloc_all_sizes(void)
+{
+    for (unsigned class = N_SMALL_CLASSES; class < N_CLASSES; class ++)
+        heap_free(heap_calloc(1, class_bytes(class)));
+}
+
+static void body_medium_zeroed_by(void *argument)
+{
+    (void)argument;
+    enum { FIRST_BYTES = 256 * KIB };
+    calloc_all_sizes();
+    check(medium_bytes_kept() <= FIRST_BYTES);
+    calloc_all_sizes();
+    check(medium_bytes_kept() > FIRST_BYTES);
+    heap_shrink(my_heap());
+    calloc_all_sizes();
+    check(medium_bytes_kept() <= FIRST_BYTES); /* what was wanted before is forgotten */
+}
+
+enum { MUCH_BYTES = 40 * 1024 * KIB, MEDIUM_PART = 32 };
+
+static void *pass_by_in_a_thread(void *argument)
+{
+    attach();
+    pass_by_all_sizes();
+    *(size_t *)argument = medium_bytes_kept();
+    return argument;
+}
+
+/* The more is in use the more they may be, all threads' together. */
 static void body_medium_of_much(void *argument)
 {
     (void)argument;
-    enum { FIRST_BYTES = 256 * KIB, LARGE_BYTES = 64 * 1024 * KIB, PART = 32 };
-    char *large = heap_alloc(LARGE_BYTES);
+    enum { FIRST_BYTES = 256 * KIB };
+    options.guest_calls = 0;
+    char *much = heap_alloc(MUCH_BYTES);
     pass_by_all_sizes();
-    check(medium_bytes_kept() > FIRST_BYTES);
-    check(medium_bytes_kept() <= (LARGE_BYTES + 1024 * KIB) / PART);
-    heap_free(large);
+    check(medium_bytes_kept() > 3 * FIRST_BYTES);
+    check(medium_bytes_kept() <= (MUCH_BYTES + 2048 * KIB) / MEDIUM_PART);
+    size_t kept = 0;
+    thread_run(pass_by_in_a_thread, &kept);
+    check(kept > FIRST_BYTES && kept <= (MUCH_BYTES + 4096 * KIB) / MEDIUM_PART / 2);
+    heap_free(much);
 }
 
 static void test_few_medium_blocks_are_kept(void **state)
@@ -767,6 +801,7 @@ static void test_few_medium_blocks_are_kept(void **state)
     (void)state;
     child_passes(body_medium_kept, NULL);
     child_passes(body_medium_passed_by, NULL);
+    child_passes(body_medium_zeroed_by, NULL);
     child_passes(body_medium_of_much, NULL);
 }
 

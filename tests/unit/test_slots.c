@@ -71,26 +71,49 @@ static void test_a_part_becomes_current_with_its_second_free(void **state)
     check_equal(pool->lanes.slots.n_carved, 2 * N);
 }
 
-/* Who takes and gives back a few, the last first, stays in one part. */
+/* How often the current part changes while two are taken and given back in turn. */
+static int count_moves(void)
+{
+    int n_moves = 0;
+    const char *before = current();
+    for (int i = 0; i < 100; i++) {
+        void *taken[2] = {NULL, NULL};
+        for (int step = 0; step < 4; step++) {
+            if (step < 2)
+                taken[step] = pool_alloc(pool);
+            else
+                give(taken[3 - step]);
+            n_moves += current() != before;
+            before = current();
+        }
+    }
+    return n_moves;
+}
+
+/* The last first: after the first round, both are of the same part. */
 static void test_a_boundary_between_parts_is_crossed_once(void **state)
 {
     (void)state;
-    int n_moves = 0;
     for (int i = 0; i < N; i++)
         give(first[i]);
     give(second[0]);
-    give(second[1]); /* the current one, with two that are free */
+    give(second[1]);
     check(current() == (char *)second[0]);
-    for (int i = 0; i < 100; i++) {
-        const char *before = current();
-        void *taken[3];
-        for (int j = 0; j < 3; j++)
-            taken[j] = pool_alloc(pool);
-        for (int j = 2; j >= 0; j--)
-            give(taken[j]);
-        n_moves += current() != before;
-    }
-    check(n_moves <= 2);
+    check(pool_alloc(pool) == second[1]);
+    check(count_moves() <= 1);
+}
+
+/* Also where a part that is given to was the last one that was given to, long ago. */
+static void test_what_was_missed_is_forgotten(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N; i++)
+        give(first[i]);
+    for (int i = 0; i < 3; i++)
+        give(second[i]);
+    check(current() == (char *)second[0]);
+    check(pool_alloc(pool) == second[2] && pool_alloc(pool) == second[1]);
+    check(count_moves() <= 1);
 }
 
 static void test_no_slot_is_lost_whichever_part_is_current(void **state)
@@ -128,6 +151,7 @@ int main(void)
         TEST(test_a_part_becomes_current_if_the_other_has_none_free),
         TEST(test_a_part_becomes_current_with_its_second_free),
         TEST(test_a_boundary_between_parts_is_crossed_once),
+        TEST(test_what_was_missed_is_forgotten),
         TEST(test_no_slot_is_lost_whichever_part_is_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
