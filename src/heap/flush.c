@@ -315,8 +315,10 @@ static void magazine_shorten_locked(struct heap *heap, unsigned class, uint32_t 
 
 static size_t medium_first(const struct heap *heap)
 {
-    size_t part = atomic_get_relaxed(&arena_used_bytes) / MEDIUM_PART / heap_live_count();
-    return heap_is_group(heap) ? MEDIUM_LEAST_BYTES : max_size(part, MEDIUM_LEAST_BYTES);
+    if (heap_is_group(heap))
+        return MEDIUM_LEAST_BYTES;
+    size_t part = atomic_get_relaxed(&arena_used_bytes) / MEDIUM_PART;
+    return max_size(part / heap_live_count(), MEDIUM_LEAST_BYTES);
 }
 
 /* One went back that was wanted again: with more room for them both ways would have been saved. A
@@ -543,7 +545,7 @@ static void medium_begin_again(struct heap *heap)
 {
     heap->medium_max = 0;
     heap->medium_missed = false;
-    for (unsigned class = 0; class < N_CLASSES; class ++)
+    for (unsigned class = N_SMALL_CLASSES; class < N_CLASSES; class ++)
         heap->shelves[class].gave_up = false;
 }
 

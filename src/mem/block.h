@@ -59,10 +59,16 @@ ALWAYS_INLINE bool block_is_sealed(const struct block *block, const struct block
     return (block->seal ^ (uintptr_t)next ^ (uintptr_t)block) == secret;
 }
 
-/* What is wrong with its seal: nothing, or marks, or whatever somebody wrote over it. */
+/* What is wrong with its seal: nothing, or marks, or whatever somebody wrote over it. With a copy
+ * of block_secret, for loops whose stores might be to that, for all that the compiler knows. */
+ALWAYS_INLINE uintptr_t block_flaw_by(const struct block *block, uintptr_t secret)
+{
+    return block->seal ^ (uintptr_t)block->next ^ (uintptr_t)block ^ secret;
+}
+
 ALWAYS_INLINE uintptr_t block_flaw(const struct block *block)
 {
-    return block->seal ^ (uintptr_t)block->next ^ (uintptr_t)block ^ block_secret;
+    return block_flaw_by(block, block_secret);
 }
 
 /* With marks or without. */
@@ -87,13 +93,11 @@ ALWAYS_INLINE unsigned block_marks_take(struct block *block)
 /* Ends the process: a free block does not hold what we wrote into it. */
 NORETURN COLD void block_corrupted(const struct block *block, size_t class_bytes);
 
-/* The block after `block` in a chain; never returns a link that was written over. For loops whose
- * stores might be to block_secret, for all that the compiler knows, with a copy of that. */
+/* The block after `block` in a chain; never returns a link that was written over. */
 ALWAYS_INLINE struct block *block_next_by(const struct block *block, uintptr_t secret,
                                           size_t class_bytes)
 {
-    uintptr_t flaw = block->seal ^ (uintptr_t)block->next ^ (uintptr_t)block ^ secret;
-    if (UNLIKELY((flaw & ~(uintptr_t)MARKS) != 0))
+    if (UNLIKELY((block_flaw_by(block, secret) & ~(uintptr_t)MARKS) != 0))
         block_corrupted(block, class_bytes);
     return block->next;
 }

@@ -231,11 +231,11 @@ static struct chain chain_after(const struct block *before, struct block *tail, 
 
 struct chain slab_take_free(struct span *slab, size_t max)
 {
-    const size_t bytes = class_bytes(slab->class);
-    const uintptr_t base = slab->base;
-    const uintptr_t secret = block_secret;
-    const bool has_purged = slab->slab.purged != 0;
-    const size_t n = min_size(max, slab->slab.n_carved - slab->slab.n_out);
+    size_t bytes = class_bytes(slab->class);
+    uintptr_t base = slab->base;
+    uintptr_t secret = block_secret;
+    bool has_purged = slab->slab.purged != 0;
+    size_t n = min_size(max, slab->slab.n_carved - slab->slab.n_out);
     struct block before = {NULL, 0};
     struct block *tail = &before;
     size_t left = n;
@@ -282,10 +282,10 @@ static void check_never_used(struct block *block, size_t bytes)
 
 struct chain slab_carve(struct span *slab, size_t max)
 {
-    const size_t n = min_size(max, (size_t)(slab->slab.n_blocks - slab->slab.n_carved));
-    const size_t bytes = class_bytes(slab->class);
-    const uintptr_t secret = block_secret;
-    const bool is_zero = slab->slab.is_zero;
+    size_t n = min_size(max, (size_t)(slab->slab.n_blocks - slab->slab.n_carved));
+    size_t bytes = class_bytes(slab->class);
+    uintptr_t secret = block_secret;
+    bool is_zero = slab->slab.is_zero;
     struct block before = {NULL, 0};
     struct block *tail = &before;
     char *at = (char *)block_at(slab, slab->slab.n_carved);

@@ -141,7 +141,7 @@ static enum lanes_fault give_alone(struct slots *slots, void *p)
         return LANES_NOT_A_SLOT;
     if (atomic_get_relaxed(&slot.part->links[slot.index]) < SLOT_LIVE)
         return LANES_FREE_ALREADY;
-    slots_give_to(slots, slot.part, p);
+    slots_give_at(slots, &slot, p);
     return LANES_GOOD;
 }
 

@@ -112,6 +112,7 @@ static void part_make_current(struct slots *slots, struct part *part)
     slots->links = part->links;
     slots->bytes = part_bytes(part);
     slots->head = part->head;
+    slots->missed = NULL;
 }
 
 /* ---- taking ---- */
@@ -155,7 +156,6 @@ void *slots_take_used(struct slots *slots)
     void *p = slots_take_fast(slots);
     if (p != NULL || atomic_get_relaxed(&slots->n_out) == atomic_get_relaxed(&slots->n_carved))
         return p;
-    slots->missed = NULL;
     part_make_current(slots, part_with_free(slots));
     return slots_take_fast(slots);
 }
@@ -201,21 +201,20 @@ void slots_give(struct slots *slots, void *p)
 {
     struct slot slot;
     if (!slots_give_fast(slots, p) && slot_find(slots, p, &slot))
-        slots_give_to(slots, slot.part, p);
+        slots_give_at(slots, &slot, p);
 }
 
-void slots_give_to(struct slots *slots, struct part *part, void *p)
+void slots_give_at(struct slots *slots, const struct slot *slot, void *p)
 {
-    bool is_again = part == slots->missed;
-    slots->missed = part;
-    if (is_again || slots->head == SLOT_END) {
+    struct part *part = slot->part;
+    if (part == slots->missed || slots->head == SLOT_END) {
         part_make_current(slots, part);
         (void)slots_give_fast(slots, p);
         return;
     }
-    uint32_t offset = (uint32_t)((char *)p - part_base(part));
-    atomic_put_relaxed(&part->links[slot_index(offset, slots->reciprocal)], part->head);
-    part->head = offset;
+    slots->missed = part;
+    atomic_put_relaxed(&part->links[slot->index], part->head);
+    part->head = (uint32_t)((char *)p - part_base(part));
     counter_decrement(&slots->n_out);
 }
 

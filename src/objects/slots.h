@@ -55,7 +55,7 @@ struct slots {
     bool is_shared;         /* [const] lanes.h is on top */
     uint32_t stride;        /* [const] */
     uint32_t current;       /* index of the part */
-    struct part *missed;    /* that slots_give_to gave to last; not followed, it may be gone */
+    struct part *missed;    /* by the last free since `current` is; NULL: by none */
     size_t align;           /* [const] */
     size_t first;           /* [const] slots of the first part */
     size_t max;             /* [const] slots in all */
@@ -94,10 +94,10 @@ void *slots_take_next(struct slots *slots);
 /* Of any part; it is a slot and taken. */
 void slots_give(struct slots *slots, void *p);
 
-/* Of this part, which is not the current one. It becomes that if the current one has no free slot,
- * or if it was this part the last time, too, and none was taken of another meanwhile: who frees two
- * of it is likely to free more. */
-void slots_give_to(struct slots *slots, struct part *part, void *p);
+/* Of this place, which is not of the current part. Its part becomes that if the current one has no
+ * free slot, or if it was this part the last time, too, that a free missed the current one: who
+ * frees two of it is likely to free more. */
+void slots_give_at(struct slots *slots, const struct slot *slot, void *p);
 
 /* Whether p is the start of a slot, carved or not; fills in where it is. Any thread. */
 bool slot_find(struct slots *slots, const void *p, struct slot *slot);
